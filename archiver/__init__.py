@@ -1,0 +1,1 @@
+"""Back up videos generated through the ModelsLab API before their links die."""

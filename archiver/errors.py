@@ -1,0 +1,90 @@
+"""Every way the archiver can fail, as a tree.
+
+What goes wrong with one generation is not here: that is a value (`outcome.py`).
+These end a night, or keep it from beginning::
+
+    ArchiverError                    exit status
+    ├── ConfigurationError                2  the command line or the configuration is wrong
+    │   └── NotAnArchive                  2  the directory is something else
+    ├── ManifestUnreadable                2  a manifest that cannot be opened or read
+    ├── ApiUnreachable                   69  the API gives no usable answer at all
+    ├── DiskTrouble                      74  full, read-only or failing
+    ├── ArchiveLocked                    75  another run holds the archive
+    ├── KeyRefused                       77  the API key was refused, or has no credit
+    └── Interrupted                 130/143  SIGINT, SIGTERM
+
+Each message is one line for a person: what happened, to what, and what to do next.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+
+class ArchiverError(Exception):
+    """Any failure that ends a run; `exit_status` is what the process then returns."""
+
+    exit_status: ClassVar[int]
+
+
+class ConfigurationError(ArchiverError):
+    """The command line, the environment or a file named there is wrong."""
+
+    exit_status = 2
+
+
+class NotAnArchive(ConfigurationError):
+    """The directory named as the archive holds something else."""
+
+
+class ManifestUnreadable(ArchiverError):
+    """A manifest cannot be opened or read."""
+
+    exit_status = 2
+
+
+class ApiUnreachable(ArchiverError):
+    """ModelsLab gives no usable answer, to any question."""
+
+    exit_status = 69
+
+
+class DiskTrouble(ArchiverError):
+    """The disk is full, read-only or failing."""
+
+    exit_status = 74
+
+
+class ArchiveLocked(ArchiverError):
+    """Another run works in the archive."""
+
+    exit_status = 75
+
+
+class KeyRefused(ArchiverError):
+    """The API key was refused, or its account has no credit."""
+
+    exit_status = 77
+
+
+class Interrupted(ArchiverError):
+    """A signal asked the run to end: 128 and the signal's number is the exit status."""
+
+    exit_status = 130
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"interrupted by {'SIGTERM' if signal_number == 15 else 'SIGINT'}")
+        self.exit_status = 128 + signal_number  # type: ignore[misc]
+
+
+@contextmanager
+def disk_trouble(doing: str) -> Iterator[None]:
+    """Translate an `OSError` met while `doing` something on disk.
+
+    Raises:
+        DiskTrouble: with what was being done and what the system said.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DiskTrouble(f"the disk failed while {doing}: {error.strerror or error}") from error

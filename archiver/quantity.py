@@ -1,0 +1,70 @@
+"""Durations, sizes and rates, as people write and read them."""
+
+import re
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_NUMBER = r"(?P<number>[0-9]+(?:\.[0-9]+)?)"
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds: `90`, `90s`, `15m`, `2h`, `30d`.
+
+    Raises:
+        ValueError: if it is no duration.
+    """
+    match = re.fullmatch(_NUMBER + r"\s*(?P<unit>[smhd]?)", text.strip().lower(), re.ASCII)
+    if not match:
+        raise ValueError(f"{text!r} is not a duration such as 90, 90s, 15m or 2h")
+    return float(match["number"]) * _SECONDS[match["unit"]]
+
+
+def parse_size(text: str) -> int:
+    """Return bytes: `500`, `500K`, `20M`, `1G` (powers of 1,000; a closing B is allowed).
+
+    Raises:
+        ValueError: if it is no size.
+    """
+    match = re.fullmatch(_NUMBER + r"\s*(?P<unit>[KMGT]?)B?", text.strip().upper(), re.ASCII)
+    if not match:
+        raise ValueError(f"{text!r} is not a size such as 500K, 20M or 1G")
+    return int(float(match["number"]) * _BYTES[match["unit"]])
+
+
+def parse_rate(text: str) -> float:
+    """Return events per second: `5`, `5/s`, `30/m`.
+
+    Raises:
+        ValueError: if it is no rate above zero.
+    """
+    match = re.fullmatch(_NUMBER + r"\s*(?:/\s*(?P<unit>[smh]))?", text.strip().lower(), re.ASCII)
+    if not match or float(match["number"]) == 0:
+        raise ValueError(f"{text!r} is not a rate such as 5/s or 30/m")
+    return float(match["number"]) / _SECONDS[match["unit"] or ""]
+
+
+def format_size(count: int) -> str:
+    """Return bytes for people: `999 bytes`, `1.5 MB`."""
+    if count < 1000:
+        return f"{count} byte{'' if count == 1 else 's'}"
+    size = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.95:
+            break
+    return f"{size:.1f} {unit}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration for people, in its two largest units: `45 s`, `30 min`, `2 h 5 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    parts = [
+        (whole // 86400, "d"),
+        (whole // 3600 % 24, "h"),
+        (whole // 60 % 60, "min"),
+        (whole % 60, "s"),
+    ]
+    first = next(i for i, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
