@@ -94,7 +94,7 @@ def canonical_endpoint(spelling: str) -> str:
     match = _ENDPOINT.fullmatch(spelling.strip().strip("/").lower())
     if not match or (match["version"] and match["family"] == "enterprise"):
         raise ValueError(
-            "expected an endpoint such as deepfake, realtime, v7/video-fusion or v1/enterprise/video"
+            "expected an endpoint such as deepfake, v7/video-fusion or v1/enterprise/video"
         )
     family = _RENAMED.get(match["family"], match["family"])
     enterprise = match["enterprise"] or ""

@@ -47,12 +47,10 @@ def format_size(count: int) -> str:
     """Return bytes for people: `999 bytes`, `1.5 MB`."""
     if count < 1000:
         return f"{count} byte{'' if count == 1 else 's'}"
-    size = float(count)
-    for unit in ("kB", "MB", "GB", "TB"):
-        size /= 1000
-        if size < 999.95:
-            break
-    return f"{size:.1f} {unit}"
+    for unit, size in (("kB", 10**3), ("MB", 10**6), ("GB", 10**9)):
+        if count < 999.95 * size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 10**12:.1f} TB"
 
 
 def format_duration(seconds: float) -> str:
