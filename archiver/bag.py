@@ -1,0 +1,290 @@
+"""The archive directory: a BagIt bag (RFC 8493) in which every line of the manifest is true.
+
+The order in which a group of generations is settled is the heart of it:
+
+1. the staged files are fsynced;
+2. the journal says what is about to be placed, and is fsynced;
+3. each file is renamed into `data/`, and the directories are fsynced;
+4. the checksum lines are appended and fsynced;
+5. the catalogue commits, and the journal is emptied.
+
+Whatever is killed or unplugged in between, `mend` finishes from the journal. It reads what the
+journal names and nothing else.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from archiver.errors import NotAnArchive, disk_trouble
+from archiver.generation import generation_at
+from archiver.lock import locked
+from archiver.staging import INCOMING, StagedFile, StagedGeneration
+
+CHECKSUMS = "manifest-sha256.txt"
+HOUSEKEEPING = Path(".archiver")
+_TAIL = 160
+_DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """One line of the checksum manifest."""
+
+    sha256: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.sha256}  {self.path}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the checksum manifest: so many bytes, and the last few before it."""
+
+    size: int
+    tail: bytes
+
+
+class Bag:
+    """An archive directory. Whoever writes to it holds its lock. Its methods block."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.checksums = root / CHECKSUMS
+        self._journal = root / HOUSEKEEPING / "settling.json"
+
+    @classmethod
+    @contextmanager
+    def hold(cls, root: Path, lock_wait: float = 0) -> Iterator["Bag"]:
+        """Open the archive at `root`, or make an empty one, and hold its lock.
+
+        Raises:
+            NotAnArchive: if there is something else at `root`, or nowhere to make it.
+            ArchiveLocked: if another run still holds it after `lock_wait` seconds.
+            DiskTrouble: if the disk does not take it.
+        """
+        bag = cls(root)
+        bag.check()
+        with disk_trouble(f"preparing the archive {root}"):
+            (root / HOUSEKEEPING).mkdir(parents=True, exist_ok=True)
+        with locked(root / HOUSEKEEPING / "lock", lock_wait):
+            with disk_trouble(f"preparing the archive {root}"):
+                bag._prepare()
+            yield bag
+
+    def _prepare(self) -> None:
+        for directory in (self.root / INCOMING, self.root / "data"):
+            directory.mkdir(exist_ok=True)
+        self._journal.touch()
+        self.checksums.touch()
+        if not (self.root / "bagit.txt").exists():
+            _replace(self.root / "bagit.txt", _DECLARATION)
+        _sync(self.root / HOUSEKEEPING)
+        _sync(self.root)
+
+    def check(self) -> None:
+        """Make sure that this is an archive, or that there is room for one.
+
+        Raises:
+            NotAnArchive: if it is neither.
+        """
+        if self.root.is_dir():
+            names = {entry.name for entry in self.root.iterdir()} - {"lost+found"}
+            if names and "bagit.txt" not in names and HOUSEKEEPING.name not in names:
+                raise NotAnArchive(
+                    f"{self.root} is not an archive: it holds other files and no bagit.txt; "
+                    "name an empty or a new directory"
+                )
+        elif self.root.exists() or self.root.is_symlink():
+            raise NotAnArchive(f"{self.root} is not a directory")
+        elif not self.root.parent.is_dir():
+            raise NotAnArchive(
+                f"{self.root.parent} does not exist: is its disk mounted? (only the last part "
+                "of the archive's path is made)"
+            )
+
+    def settle(self, group: Sequence[StagedGeneration], commit: Callable[[], None]) -> None:
+        """Place a group of generations in the bag, durably, and `commit` it to the catalogue.
+
+        Raises:
+            DiskTrouble: what was not settled stays staged or in the journal, and is mended.
+        """
+        files = [file for generation in group for file in generation.files]
+        with disk_trouble(f"settling {len(group)} generations in {self.root}"):
+            self._move_occupants_aside(files)
+            for file in files:
+                _sync(self.root / file.staged)
+            self._write_journal(files)
+            self._place(files)
+            self._append(files)
+        commit()
+        self._empty_journal(files)
+
+    def mend(self) -> int:
+        """Finish the group that a crash left between two steps; return how many files it had.
+
+        A file that the journal names and that is missing or damaged all the same is kept aside
+        with the rest of its generation: that is not held, and will be fetched again.
+
+        Raises:
+            DiskTrouble: if the disk does not let it.
+        """
+        with disk_trouble(f"mending {self.root}"):
+            self._cut_torn_line()
+            files, offset = self._read_journal()
+            if not files:
+                return 0
+            if self.checksums.stat().st_size > offset:
+                os.truncate(self.checksums, offset)
+            self._place(files)
+            damaged = {generation_at(file.path) for file in files if not self._is_right(file)}
+            self._move_aside(file for file in files if generation_at(file.path) in damaged)
+            self._append(file for file in files if generation_at(file.path) not in damaged)
+            return len(files)
+
+    def close_mended(self) -> None:
+        """Empty the journal, once the catalogue knows what `mend` has finished."""
+        files, _ = self._read_journal()
+        self._empty_journal(files)
+
+    def lines(self, start: int = 0) -> Iterator[Checksum]:
+        """Yield the checksum manifest's lines from byte `start` on.
+
+        A line that is not of the form `<sha256>  <path>` is passed over: it proves nothing.
+        """
+        with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as file:
+            file.seek(start)
+            for line in file:
+                sha256, _, path = line.decode(errors="replace").rstrip("\n").partition("  ")
+                if len(sha256) == 64 and path:
+                    yield Checksum(sha256.lower(), path)
+
+    def mark(self) -> Mark:
+        """Return where the checksum manifest ends now."""
+        with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as manifest:
+            size = manifest.seek(0, os.SEEK_END)
+            manifest.seek(max(0, size - _TAIL))
+            return Mark(size, manifest.read())
+
+    def has(self, mark: Mark) -> bool:
+        """Tell whether the checksum manifest up to `mark` is, by its looks, what it was then."""
+        with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as manifest:
+            manifest.seek(mark.size - len(mark.tail))
+            return manifest.read(len(mark.tail)) == mark.tail
+
+    def size_of(self, path: str) -> int:
+        """Return the size in bytes of a file in the archive; 0 if it is missing."""
+        try:
+            return (self.root / path).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def describe(self, files: int, payload_bytes: int) -> None:
+        """Bring `bag-info.txt` up to date, if it is not. Other people's tags in it are kept."""
+        path = self.root / "bag-info.txt"
+        oxum = f"Payload-Oxum: {payload_bytes}.{files}"
+        with disk_trouble(f"writing {path}"):
+            old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            if oxum in old:
+                return
+            ours = ("Payload-Oxum:", "Bagging-Date:", "Bag-Software-Agent:")
+            kept = [line for line in old if not line.startswith(ours)]
+            date = f"Bagging-Date: {datetime.now(UTC).date().isoformat()}"
+            agent = f"Bag-Software-Agent: archiver {version('archiver')}"
+            _replace(path, "\n".join([*kept, agent, date, oxum, ""]))
+
+    def _move_occupants_aside(self, files: Iterable[StagedFile]) -> None:
+        """No checksum line vouches for a file that lies where these go: keep it, elsewhere."""
+        self._move_aside(file for file in files if not self._is_right(file))
+
+    def _move_aside(self, files: Iterable[StagedFile]) -> None:
+        aside = self.root / HOUSEKEEPING / "quarantine" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        for file in files:
+            if (path := self.root / file.path).exists():
+                (aside / file.path).parent.mkdir(parents=True, exist_ok=True)
+                path.rename(aside / file.path)
+
+    def _is_right(self, file: StagedFile) -> bool:
+        path = self.root / file.path
+        return path.exists() and _sha256(path) == file.sha256
+
+    def _place(self, files: Sequence[StagedFile]) -> None:
+        directories = {Path(file.path).parent for file in files}
+        for directory in directories:
+            (self.root / directory).mkdir(parents=True, exist_ok=True)
+        for file in files:
+            if (staged := self.root / file.staged).exists():
+                staged.rename(self.root / file.path)
+        for directory in {above for path in directories for above in (path, *path.parents)}:
+            _sync(self.root / directory)
+
+    def _append(self, files: Iterable[StagedFile]) -> None:
+        lines = "".join(str(Checksum(file.sha256, file.path)) for file in files)
+        with self.checksums.open("ab") as manifest:
+            manifest.write(lines.encode())
+            manifest.flush()
+            os.fsync(manifest.fileno())
+
+    def _write_journal(self, files: Sequence[StagedFile]) -> None:
+        """Overwrite the journal; one that is torn was not followed by any renaming yet."""
+        offset = self.checksums.stat().st_size
+        entry = {"offset": offset, "files": [asdict(file) for file in files]}
+        with self._journal.open("wb") as journal:
+            journal.write(json.dumps(entry).encode())
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def _read_journal(self) -> tuple[list[StagedFile], int]:
+        try:
+            entry = json.loads(self._journal.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return [], 0
+        return [StagedFile(**file) for file in entry["files"]], entry["offset"]
+
+    def _empty_journal(self, files: Iterable[StagedFile]) -> None:
+        with disk_trouble(f"closing {self._journal}"):
+            os.truncate(self._journal, 0)
+            for directory in {(self.root / file.staged).parent for file in files}:
+                if directory.exists():
+                    directory.rmdir()
+
+    def _cut_torn_line(self) -> None:
+        """A line without its end is no line: what it named is not vouched for."""
+        with self.checksums.open("rb") as manifest:
+            size = manifest.seek(0, os.SEEK_END)
+            manifest.seek(max(0, size - 4096))
+            tail = manifest.read()
+        if tail and not tail.endswith(b"\n"):
+            os.truncate(self.checksums, size - len(tail) + tail.rfind(b"\n") + 1)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Flush a file's data, or a directory's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a small file so that at every instant the old or the new one is there, whole."""
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync(path.parent)

@@ -1,0 +1,234 @@
+"""Payloads on their way: what is being downloaded, outside the bag, in `.archiver/incoming`.
+
+Each generation has a directory of its own there. It holds the API's answer and, for each
+output, either a part that is being written or a payload proven whole, whose name says so::
+
+    v6~deepfake~263/answer.json
+    v6~deepfake~263/1of2.part
+    v6~deepfake~263/2of2-<link>-<sha256>.mp4
+
+`<link>` is a digest of the file name in the link: it tells whether a payload staged on an
+earlier night is the one that tonight's answer speaks of.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archiver.answer import Output, Ready, Reply, read_answer
+from archiver.errors import disk_trouble
+from archiver.generation import Generation
+from archiver.video import NotWhole, Proof, Prover
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+INCOMING = Path(".archiver") / "incoming"
+_ANSWER = "answer.json"
+_READ_SIZE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Which output of a generation: `number` (from 1) `of` so many, and a digest of its link."""
+
+    number: int
+    of: int
+    link: str
+
+    @property
+    def stem(self) -> str:
+        """What the name of a payload staged for this slot begins with."""
+        return f"{self.number}of{self.of}-{self.link}-"
+
+
+def slots(outputs: Sequence[Output]) -> list[Slot]:
+    """Return the slots that the outputs of an answer fill, in their order."""
+    return [
+        Slot(number, len(outputs), hashlib.sha256(_file_name(output).encode()).hexdigest()[:16])
+        for number, output in enumerate(outputs, 1)
+    ]
+
+
+def _file_name(output: Output) -> str:
+    """The last part of the link without its query, which changes when a link is signed anew."""
+    return output.links[0].url.partition("?")[0].rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A file ready to be placed: where it is, where in the archive it goes, what it must be."""
+
+    staged: str
+    """Relative to the archive, as is `path`."""
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StagedGeneration:
+    """All files of a generation, payloads first, the answer last."""
+
+    generation: Generation
+    files: tuple[StagedFile, ...]
+
+    @property
+    def payload_bytes(self) -> int:
+        """How many bytes its payloads have, the answer not counted."""
+        return sum(file.bytes for file in self.files[:-1])
+
+
+class PayloadFile(io.FileIO):
+    """A file being staged: what is written to it is hashed and proven in the same pass."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w")
+        self.path = path
+        self.bytes = 0
+        self._digest = hashlib.sha256()
+        self._prover = Prover()
+
+    def write(self, data: "Buffer", /) -> int:
+        """Write all of `data`.
+
+        Raises:
+            NotWhole: if these bytes can no longer become a video.
+            DiskTrouble: if the disk does not take them.
+        """
+        view = memoryview(data).cast("B")
+        self._prover.feed(view)
+        self._digest.update(view)
+        rest = view
+        with disk_trouble(f"writing {self.path}"):
+            while rest:
+                rest = rest[super().write(rest) :]
+        self.bytes += len(view)
+        return len(view)
+
+    def finish(self) -> Proof:
+        """Return the proof that what was written is one whole video.
+
+        Raises:
+            NotWhole: if it is not.
+        """
+        return self._prover.finish()
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of what was written so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+class Staging:
+    """The directory of one generation on its way. Its methods block: call them in a thread."""
+
+    def __init__(self, archive: Path, generation: Generation) -> None:
+        self.generation = generation
+        self._archive = archive
+        self._directory = archive / INCOMING / generation.name.replace("/", "~")
+
+    def begin(self, document: object, expected: Sequence[Slot]) -> StagedFile:
+        """Keep the API's answer, and of what earlier tries have staged only what it speaks of."""
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        data = text.encode(errors="backslashreplace")
+        path = self._directory / _ANSWER
+        with disk_trouble(f"writing {path}"):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            for other in self._directory.iterdir():
+                if not other.name.startswith(tuple(slot.stem for slot in expected)):
+                    other.unlink()
+            path.write_bytes(data)
+        return self._answer(data)
+
+    def find(self, slot: Slot) -> StagedFile | None:
+        """Return the payload that an earlier try has staged for `slot`, proven again."""
+        with disk_trouble(f"reading {self._directory}"):
+            candidates = sorted(self._directory.glob(f"{slot.stem}*"))
+        return next(filter(None, (self._proven(slot, path) for path in candidates)), None)
+
+    def create(self, slot: Slot) -> PayloadFile:
+        """Open the part for `slot`, empty."""
+        path = self._directory / f"{slot.number}of{slot.of}.part"
+        with disk_trouble(f"creating {path}"):
+            return PayloadFile(path)
+
+    def keep(self, slot: Slot, part: PayloadFile, proof: Proof) -> StagedFile:
+        """Close a part that is proven whole and give it the name that says so."""
+        path = self._directory / f"{slot.stem}{part.sha256}.{proof.extension}"
+        with disk_trouble(f"keeping {part.path}"):
+            part.close()
+            part.path.rename(path)
+        return self._payload(slot, path, part.sha256, part.bytes)
+
+    def discard(self, part: PayloadFile) -> None:
+        """Close and delete a part that came to nothing."""
+        with disk_trouble(f"deleting {part.path}"):
+            part.close()
+            part.path.unlink(missing_ok=True)
+
+    def complete(self) -> StagedGeneration | None:
+        """Return the generation if all of it is here and proven whole, as after a crash."""
+        try:
+            data = (self._directory / _ANSWER).read_bytes()
+        except OSError:
+            return None
+        answer = read_answer(Reply(200, data), self.generation.id, datetime.now(UTC))
+        if not isinstance(answer, Ready):
+            return None
+        payloads = [staged for slot in slots(answer.outputs) if (staged := self.find(slot))]
+        if len(payloads) < len(answer.outputs):
+            return None
+        return StagedGeneration(self.generation, (*payloads, self._answer(data)))
+
+    def tidy(self) -> None:
+        """Delete the directory unless it holds a payload that the next try can use."""
+        with disk_trouble(f"tidying {self._directory}"):
+            if not any(self._directory.glob("*of*-*")):
+                shutil.rmtree(self._directory, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Delete whatever is here of this generation."""
+        with disk_trouble(f"deleting {self._directory}"):
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _proven(self, slot: Slot, path: Path) -> StagedFile | None:
+        digest, prover, size = hashlib.sha256(), Prover(), 0
+        try:
+            with disk_trouble(f"reading {path}"), path.open("rb", buffering=0) as file:
+                while block := file.read(_READ_SIZE):
+                    digest.update(block)
+                    prover.feed(block)
+                    size += len(block)
+            proof = prover.finish()
+        except NotWhole:
+            return None
+        if path.name != f"{slot.stem}{digest.hexdigest()}.{proof.extension}":
+            return None
+        return self._payload(slot, path, digest.hexdigest(), size)
+
+    def _payload(self, slot: Slot, path: Path, sha256: str, size: int) -> StagedFile:
+        target = self.generation.payload_path(slot.number, slot.of, path.suffix[1:])
+        return StagedFile(self._relative(path), target, sha256, size)
+
+    def _answer(self, data: bytes) -> StagedFile:
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self._directory / _ANSWER
+        return StagedFile(self._relative(path), self.generation.answer_path, sha256, len(data))
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._archive).as_posix()
+
+
+def staged_generations(archive: Path) -> Iterator[Staging]:
+    """Yield what is on its way in an archive: what the last run did not finish."""
+    with disk_trouble(f"reading {archive / INCOMING}"):
+        names = sorted(path.name for path in (archive / INCOMING).iterdir())
+    for name in names:
+        yield Staging(archive, Generation.from_name(name.replace("~", "/")))
