@@ -1,0 +1,112 @@
+"""What to ask about next: the night's list, and what is still being made."""
+
+import asyncio
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from archiver.generation import Generation
+
+_SOONEST = 5.0
+_LATEST = 60.0
+"""Between two questions about one generation lie this many seconds. The provider's samples ask
+every 5 to 10; identical questions in quick succession have been punished as spam."""
+_UNKNOWN = 10.0
+_GROWTH = 1.5
+_TAKE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One generation's turn to be asked about."""
+
+    generation: Generation
+    first: bool
+    """It was never tried before, on no night."""
+    asked: int = 0
+    """How often it was asked about tonight, and found to be still in the making."""
+    give_up_at: float | None = None
+    """On the monotonic clock: when, if it is still being made then, it is left for tomorrow."""
+
+
+class Agenda:
+    """Hands out turns until nothing is left to ask about, or it is closed.
+
+    `take` gives the next so many generations of the night's list, those never tried first;
+    `wait` is how many seconds a generation that is being made is asked about again.
+    """
+
+    def __init__(self, take: Callable[[int], list[tuple[Generation, bool]]], wait: float) -> None:
+        self._take = take
+        self._wait = wait
+        self._listed: deque[Turn] = deque()
+        self._polls: list[tuple[float, int, Turn]] = []
+        self._under_way = 0
+        self._closed = False
+        self._changed = asyncio.Event()
+
+    async def next(self) -> Turn | None:
+        """Return the next turn, or None when there will be none.
+
+        Each turn that is returned must be ended by `again` or `done`.
+        """
+        while not self._closed:
+            if turn := self._pick():
+                self._under_way += 1
+                return turn
+            if not self._polls and not self._under_way:
+                break
+            await self._change()
+        return None
+
+    def again(self, turn: Turn, eta: float | None) -> bool:
+        """End a turn that found its generation in the making: it comes again if there is time.
+
+        `eta` is the provider's guess of how many seconds it will take.
+        """
+        now = time.monotonic()
+        give_up_at = turn.give_up_at or now + self._wait
+        self.done()
+        if self._closed or now >= give_up_at:
+            return False
+        guess = _UNKNOWN * _GROWTH**turn.asked if eta is None else eta
+        due = min(now + min(max(guess, _SOONEST), _LATEST), give_up_at)
+        later = replace(turn, asked=turn.asked + 1, give_up_at=give_up_at)
+        heapq.heappush(self._polls, (due, id(later), later))
+        return True
+
+    def done(self) -> None:
+        """End a turn that needs no other."""
+        self._under_way -= 1
+        self._changed.set()
+
+    def close(self) -> None:
+        """Hand out nothing any more."""
+        self._closed = True
+        self._changed.set()
+
+    def in_the_making(self) -> list[Generation]:
+        """Return what was to be asked about again and, since the agenda is closed, will not be."""
+        return [turn.generation for _, _, turn in self._polls]
+
+    def _pick(self) -> Turn | None:
+        """Never tried before what is due again, for links die; old troubles last."""
+        if not self._listed:
+            self._listed.extend(Turn(*row) for row in self._take(_TAKE))
+        if self._listed and self._listed[0].first:
+            return self._listed.popleft()
+        if self._polls and self._polls[0][0] <= time.monotonic():
+            return heapq.heappop(self._polls)[2]
+        return self._listed.popleft() if self._listed else None
+
+    async def _change(self) -> None:
+        """Wait for the end of a turn, or until something is due again."""
+        self._changed.clear()
+        pause = self._polls[0][0] - time.monotonic() if self._polls else None
+        try:
+            async with asyncio.timeout(pause):
+                await self._changed.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,358 @@
+"""The night's work: from a list of generations to an archive in which they are held."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias, assert_never
+
+from archiver.agenda import Agenda, Turn
+from archiver.answer import (
+    GenerationFailed,
+    NotFound,
+    Output,
+    Processing,
+    Ready,
+    Rejected,
+    Trouble,
+)
+from archiver.api import Api, ApiSettings, Pace, ThrottledAway, Usable
+from archiver.bag import Bag
+from archiver.catalogue import Catalogue, Enlisted
+from archiver.download import Downloaded, Downloader, DownloadSettings, Meter, Unavailable
+from archiver.errors import (
+    ApiUnreachable,
+    ArchiverError,
+    ConfigurationError,
+    DiskTrouble,
+    Interrupted,
+    KeyRefused,
+)
+from archiver.generation import Generation
+from archiver.intake import Intake
+from archiver.network import open_session
+from archiver.outcome import Archived, Failed, LinkFault, Lost, Outcome, Pending, Report
+from archiver.staging import (
+    StagedGeneration,
+    Staging,
+    slots,
+    staged_generations,
+)
+from archiver.worker_thread import in_thread
+
+_LOG = logging.getLogger(__name__)
+_GROUP = 256
+"""At most so many generations are settled in one group."""
+_AHEAD = 2
+"""For each download under way, so many generations may be in hand: asked about, or waiting."""
+_GRACE = 10.0
+"""How long downloads in flight may go on after an interruption, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to back up. `wait` is in seconds, `api_rate` in questions a second."""
+
+    api: ApiSettings
+    download: DownloadSettings
+    downloads: int = 8
+    api_rate: float = 5.0
+    wait: float = 900.0
+    retry_lost: bool = False
+    strict: bool = False
+
+
+class Watch(Meter, Protocol):
+    """Watches the night from outside: what there is to do, and what became of it."""
+
+    def enlisted(self, enlisted: Enlisted) -> None:
+        """Tonight's list is read."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """One generation's outcome is certain."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A generation that is wholly staged, and the outcome it will have once it is settled."""
+
+    staged: StagedGeneration
+    outcome: Archived
+
+
+_Result: TypeAlias = _Finished | Outcome
+
+
+async def backup(
+    archive: Path, manifests: Sequence[str], default_endpoint: str, settings: Settings, watch: Watch
+) -> Report:
+    """Archive what the manifests list and is not held yet; return what became of it.
+
+    Raises:
+        ManifestUnreadable: if no manifest can be read.
+        ConfigurationError: if the archive is something else, or a line is bad and `strict` set.
+        ArchiveLocked: if another run holds the archive.
+        DiskTrouble: if the archive cannot be opened or mended.
+    """
+    report, started = Report(), time.monotonic()
+    intake = Intake(manifests, default_endpoint, report)
+    intake.check()
+    with Bag.hold(archive) as bag, closing(Catalogue.open(archive)) as catalogue:
+        mend(bag, catalogue)
+        enlisted = catalogue.enlist(intake.generations(), retry_lost=settings.retry_lost)
+        report.enlist(enlisted.already_held, enlisted.known_lost, enlisted.to_ask)
+        if settings.strict and report.not_understood:
+            raise ConfigurationError("\n".join(report.not_understood))
+        watch.enlisted(enlisted)
+        if enlisted.to_ask:
+            await _Night(bag, catalogue, settings, report, watch).run()
+        report.seconds = time.monotonic() - started
+        with suppress(DiskTrouble) if report.ending else nullcontext():
+            bag.describe(*catalogue.totals())
+    return report
+
+
+def plan(
+    archive: Path, manifests: Sequence[str], default_endpoint: str, *, retry_lost: bool
+) -> tuple[Report, Iterator[Generation]]:
+    """Say what `backup` would ask for, and touch nothing.
+
+    Raises:
+        ManifestUnreadable: if no manifest can be read.
+        NotAnArchive: if the archive is something else.
+    """
+    report = Report()
+    intake = Intake(manifests, default_endpoint, report)
+    intake.check()
+    Bag(archive).check()
+    catalogue = Catalogue.look(archive)
+    enlisted = catalogue.enlist(intake.generations(), retry_lost=retry_lost)
+    report.enlist(enlisted.already_held, enlisted.known_lost, 0)
+    return report, catalogue.taken()
+
+
+def mend(bag: Bag, catalogue: Catalogue) -> None:
+    """Finish what a crash has left open, before anything is asked for.
+
+    First the group that was being placed, then the generations that were staged whole.
+
+    Raises:
+        DiskTrouble: if the disk does not let it.
+    """
+    if mended := bag.mend():
+        _LOG.info("mended: %d files that the last run was placing", mended)
+    catalogue.absorb(bag)
+    bag.close_mended()
+    whole = []
+    for staging in staged_generations(bag.root):
+        if catalogue.holds(staging.generation):
+            staging.clear()
+        elif staged := staging.complete():
+            _LOG.info("mended: %s, which the last run had downloaded", staging.generation)
+            whole.append(staged)
+        else:
+            staging.tidy()
+    if whole:
+        _settle(bag, catalogue, whole, [_archived(staged, ("an earlier run",)) for staged in whole])
+
+
+def _settle(
+    bag: Bag, catalogue: Catalogue, staged: Sequence[StagedGeneration], outcomes: Sequence[Outcome]
+) -> None:
+    """Place what is staged, and commit all outcomes with it."""
+    files = [file for generation in staged for file in generation.files]
+    if staged:
+        bag.settle(staged, commit=lambda: catalogue.record(outcomes, files, bag.mark()))
+    else:
+        catalogue.record(outcomes, (), bag.mark())
+
+
+def _archived(
+    staged: StagedGeneration, served_by: tuple[str, ...], faults: tuple[LinkFault, ...] = ()
+) -> Archived:
+    return Archived(staged.generation, staged.payload_bytes, served_by, faults)
+
+
+class _Night:
+    """The work under way: workers ask and download, one task settles in groups."""
+
+    def __init__(
+        self, bag: Bag, catalogue: Catalogue, settings: Settings, report: Report, watch: Watch
+    ) -> None:
+        self._bag = bag
+        self._catalogue = catalogue
+        self._settings = settings
+        self._report = report
+        self._watch = watch
+        self._agenda = Agenda(catalogue.take, settings.wait)
+        self._results: asyncio.Queue[_Result | None] = asyncio.Queue(_GROUP)
+        self._downloads = asyncio.Semaphore(settings.downloads)
+        self._workers: list[asyncio.Task[None]] = []
+        self._asking: set[asyncio.Task[object] | None] = set()
+
+    async def run(self) -> None:
+        """Work until nothing is left to do, or the night is ended early."""
+        async with open_session(self._settings.api.timeout) as session:
+            pace = Pace(self._settings.api_rate, self._settings.wait)
+            self._api = Api(session, self._settings.api, pace)
+            self._downloader = Downloader(session, self._settings.download, self._watch)
+            try:
+                with self._heeding_signals():
+                    await self._run_tasks()
+            except* DiskTrouble as troubles:
+                self._report.ending = next(iter(_flat(troubles)))
+        if self._api.never_answered and not self._report.ending:
+            url = self._settings.api.url
+            self._report.ending = ApiUnreachable(f"{url} gave no usable answer to any question")
+
+    async def _run_tasks(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._settle_results())
+            count = self._settings.downloads * _AHEAD
+            self._workers = [tasks.create_task(self._work()) for _ in range(count)]
+            await asyncio.wait(self._workers)
+            for generation in self._agenda.in_the_making():
+                await self._results.put(Pending(generation))
+            await self._results.put(None)
+
+    async def _work(self) -> None:
+        while turn := await self._agenda.next():
+            try:
+                result = await self._bring(turn)
+            except (ThrottledAway, KeyRefused, ApiUnreachable) as why:
+                self._agenda.done()
+                self._end(why)
+            else:
+                if isinstance(result, Processing):
+                    if self._agenda.again(turn, result.eta):
+                        continue
+                    result = Pending(turn.generation)
+                else:
+                    self._agenda.done()
+                await self._results.put(result)
+
+    async def _bring(self, turn: Turn) -> _Result | Processing:
+        """Ask and download; ask once more for fresh links when those of the first answer fail."""
+        tried: tuple[Output, ...] = ()
+        faults: tuple[LinkFault, ...] = ()
+        for _ in ("the links there are", "fresh ones"):
+            match await self._ask(turn.generation):
+                case Ready(outputs) if outputs == tried and all(fault.gone for fault in faults):
+                    break
+                case Ready(outputs) as answer:
+                    brought = await self._download(turn.generation, answer)
+                    if isinstance(brought, _Finished):
+                        return brought
+                    tried, faults = outputs, brought.faults
+                case Processing() as processing:
+                    return processing
+                case NotFound(message) | GenerationFailed(message):
+                    return Lost(turn.generation, f"ModelsLab says: {message}", faults)
+                case Rejected(message):
+                    return Failed(turn.generation, f"ModelsLab says: {message}", faults)
+                case Trouble(message):
+                    return Failed(turn.generation, f"no usable answer: {message}", faults)
+        return Failed(turn.generation, "no link gave the video, nor did fresh ones", faults)
+
+    async def _ask(self, generation: Generation) -> Usable:
+        task = asyncio.current_task()
+        self._asking.add(task)
+        try:
+            return await self._api.ask(generation)
+        finally:
+            self._asking.discard(task)
+
+    async def _download(self, generation: Generation, answer: Ready) -> _Finished | Unavailable:
+        """Stage all outputs; those that come are kept for the next try if others do not."""
+        staging, places = Staging(self._bag.root, generation), slots(answer.outputs)
+        async with self._downloads:
+            kept_answer = await in_thread(staging.begin, answer.document, places)
+            results = [
+                await self._downloader.fetch(output, staging, slot)
+                for output, slot in zip(answer.outputs, places, strict=True)
+            ]
+        faults = tuple(fault for result in results for fault in result.faults)
+        whole = [result for result in results if isinstance(result, Downloaded)]
+        if len(whole) < len(results):
+            return Unavailable(faults)
+        files = (*(result.file for result in whole), kept_answer)
+        staged = StagedGeneration(generation, files)
+        return _Finished(staged, _archived(staged, tuple(r.served_by for r in whole), faults))
+
+    async def _settle_results(self) -> None:
+        """Settle what is finished in groups: whatever has gathered while the last was settled."""
+        going_on = True
+        while going_on:
+            group = [await self._results.get()]
+            while len(group) < _GROUP and not self._results.empty():
+                group.append(self._results.get_nowait())
+            going_on = None not in group
+            outcomes = await in_thread(self._settle_group, [r for r in group if r is not None])
+            for outcome in outcomes:
+                self._report.add(outcome)
+                self._watch.ended(outcome)
+
+    def _settle_group(self, group: Sequence[_Result]) -> list[Outcome]:
+        staged = [result.staged for result in group if isinstance(result, _Finished)]
+        outcomes = [
+            result.outcome if isinstance(result, _Finished) else self._catalogue.judge(result)
+            for result in group
+        ]
+        _settle(self._bag, self._catalogue, staged, outcomes)
+        for outcome in outcomes:
+            match outcome:
+                case Lost(generation):
+                    Staging(self._bag.root, generation).clear()
+                case Failed(generation):
+                    Staging(self._bag.root, generation).tidy()
+                case Archived() | Pending():
+                    pass
+                case _:
+                    assert_never(outcome)
+        return outcomes
+
+    def _end(self, why: ThrottledAway | ArchiverError) -> None:
+        """Ask no more; what is being downloaded goes on, for its links may die."""
+        self._agenda.close()
+        if isinstance(why, ArchiverError):
+            self._report.ending = self._report.ending or why
+        else:
+            self._report.left_because = str(why)
+        for task in self._asking - {asyncio.current_task()}:
+            if task:
+                task.cancel()
+
+    @contextmanager
+    def _heeding_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupt, number)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _interrupt(self, number: int) -> None:
+        """The first signal ends the night in order; the second at once: a crash loses nothing."""
+        if isinstance(self._report.ending, Interrupted):
+            os._exit(self._report.ending.exit_status)
+        self._end(Interrupted(number))
+        asyncio.get_running_loop().call_later(_GRACE, self._abandon)
+
+    def _abandon(self) -> None:
+        for worker in self._workers:
+            worker.cancel()
+
+
+def _flat(group: BaseExceptionGroup[DiskTrouble]) -> Iterator[DiskTrouble]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _flat(error)
+        else:
+            yield error

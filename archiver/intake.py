@@ -1,0 +1,84 @@
+"""Opens the manifests that a run is pointed at, and reads them as one list."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from archiver.errors import ManifestUnreadable
+from archiver.generation import Generation
+from archiver.manifest import BadLine, read
+from archiver.outcome import Report
+
+SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A manifest and how to open it."""
+
+    name: str
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+
+
+class Intake:
+    """The manifests of one run. What cannot be read goes into the report, by name."""
+
+    def __init__(self, paths: Sequence[str], default_endpoint: str, report: Report) -> None:
+        self._default_endpoint = default_endpoint
+        self._report = report
+        self._sources = [source for path in paths for source in self._sources_at(path)]
+
+    def check(self) -> None:
+        """Make sure that there is something to read.
+
+        Raises:
+            ManifestUnreadable: if no manifest at all can be read.
+        """
+        if not self._sources:
+            raise ManifestUnreadable("; ".join(self._report.unreadable))
+
+    def generations(self) -> Iterator[Generation]:
+        """Yield every generation listed, as often as it is listed."""
+        for source in self._sources:
+            try:
+                with source.open() as stream:
+                    yield from self._understood(stream, source.name)
+            except OSError as error:
+                self._cannot_read(source.name, error)
+
+    def _understood(self, stream: BinaryIO, name: str) -> Iterator[Generation]:
+        for item in read(stream, name, self._default_endpoint):
+            match item:
+                case Generation():
+                    yield item
+                case BadLine():
+                    self._report.add_bad_line(item)
+
+    def _sources_at(self, name: str) -> list[Source]:
+        if name == "-":
+            return [Source("<stdin>", lambda: nullcontext(sys.stdin.buffer))]
+        path = Path(name)
+        try:
+            files = _lists_in(path) if path.is_dir() else [path]
+            for file in files:
+                file.open("rb").close()
+        except OSError as error:
+            self._cannot_read(str(error.filename or name), error)
+            return []
+        if not files:
+            self._report.unreadable.append(f"{name}: no list in it ({', '.join(SUFFIXES)})")
+        return [Source(str(file), _opener(file)) for file in files]
+
+    def _cannot_read(self, name: str, error: OSError) -> None:
+        self._report.unreadable.append(f"{name}: cannot be read: {error.strerror or error}")
+
+
+def _lists_in(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def _opener(path: Path) -> Callable[[], AbstractContextManager[BinaryIO]]:
+    return lambda: path.open("rb")
