@@ -1,0 +1,218 @@
+"""What each answer of the API means, a row for each shape that is documented or was seen."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archiver.answer import (
+    Answer,
+    GenerationFailed,
+    Link,
+    NotFound,
+    Output,
+    Processing,
+    Ready,
+    Refused,
+    Rejected,
+    Reply,
+    Throttled,
+    Trouble,
+    read_answer,
+)
+
+NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+PRIMARY = "https://pub-1.r2.dev/generations/a.mp4"
+PROXY = "https://cdn2.stablediffusionapi.com/generations/a.mp4"
+TIP = "Get 20x faster generation with an enterprise plan. Subscribe at https://modelslab.com"
+
+
+def read(document: object, status: int = 200, retry_after: str | None = None) -> Answer:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return read_answer(Reply(status, body, retry_after), "263", NOW)
+
+
+def success(**changes: object) -> dict[str, object]:
+    return {"status": "success", "id": 263, "output": [PRIMARY], "proxy_links": None} | changes
+
+
+def links(answer: Answer) -> list[list[str]]:
+    assert isinstance(answer, Ready)
+    return [[f"{link.role} {link.url}" for link in output.links] for output in answer.outputs]
+
+
+def test_success_is_ready_with_its_links_and_its_document() -> None:
+    """A documented success gives one output and keeps the answer as it came."""
+    document = success(tip=TIP)
+    assert read(document) == Ready((Output((Link(PRIMARY, "primary"),)),), document)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"proxy_links": [PROXY]}, [[f"primary {PRIMARY}", f"proxy {PROXY}"]]),
+        ({"proxy_links": PROXY}, [[f"primary {PRIMARY}", f"proxy {PROXY}"]]),
+        ({"proxy_links": []}, [[f"primary {PRIMARY}"]]),
+        ({"proxy_links": ""}, [[f"primary {PRIMARY}"]]),
+        ({"proxy_links": [PRIMARY]}, [[f"primary {PRIMARY}"]]),
+        ({"proxy_links": [PROXY, PROXY, "https://c/x"]},
+         [[f"primary {PRIMARY}", f"proxy {PROXY}", "proxy https://c/x"]]),
+        ({"output": PRIMARY}, [[f"primary {PRIMARY}"]]),
+        ({"output": {"url": PRIMARY, "width": 5, "kind": "mp4"}}, [[f"primary {PRIMARY}"]]),
+        ({"output": [{"video": PRIMARY}]}, [[f"primary {PRIMARY}"]]),
+        ({"output": [PRIMARY, PRIMARY]}, [[f"primary {PRIMARY}"]]),
+        ({"output": ["https://a/1.mp4", "https://a/2.mp4"],
+          "proxy_links": ["https://b/x.mp4", "https://b/y.mp4"]},
+         [["primary https://a/1.mp4", "proxy https://b/x.mp4"],
+          ["primary https://a/2.mp4", "proxy https://b/y.mp4"]]),
+        ({"output": ["https://a/1.mp4", "https://a/2.mp4"], "proxy_links": ["https://b/2.mp4?s=1"]},
+         [["primary https://a/1.mp4"], ["primary https://a/2.mp4", "proxy https://b/2.mp4?s=1"]]),
+        ({"output": [], "proxy_links": [PROXY]}, [[f"proxy {PROXY}"]]),
+        ({"status": " Success "}, [[f"primary {PRIMARY}"]]),
+        ({"id": "263"}, [[f"primary {PRIMARY}"]]),
+        ({"id": None}, [[f"primary {PRIMARY}"]]),
+        ({"id": ""}, [[f"primary {PRIMARY}"]]),
+        ({"output": ["javascript:alert(1)"]}, [["primary javascript:alert(1)"]]),
+    ],
+)  # fmt: skip
+def test_links_are_the_primary_and_then_its_proxies(
+    changes: dict[str, object], expected: list[list[str]]
+) -> None:
+    """Links come in every shape that occurs, in the order to try them, none of them twice."""
+    assert links(read(success(**changes))) == expected
+
+
+@pytest.mark.parametrize(
+    ("document", "eta"),
+    [
+        ({"status": "processing", "message": "try again later.", "output": "", "tip": "…"}, None),
+        ({"status": "processing", "eta": 605, "id": 263, "output": [],
+          "future_links": [PRIMARY], "meta": {"fps": 25}}, 605),
+        ({"status": "processing", "output": [], "proxy_links": [PROXY]}, None),
+        ({"status": "processing", "output": [PRIMARY]}, None),
+        ({"status": "queued", "eta": 12.5}, 12.5),
+        ({"status": "queued", "eta": "soon"}, None),
+        ({"status": "success", "id": 263, "output": []}, None),
+        ({"status": "success", "id": 263, "output": ""}, None),
+        ({"status": "success", "id": 263, "output": [PRIMARY, ""]}, None),
+        ({"status": "success", "id": 263, "output": [{"width": 5}]}, None),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_success_with_links_is_not_ready(
+    document: dict[str, object], eta: float | None
+) -> None:
+    """Only a success that names every output is ready: filled link lists alone say nothing."""
+    assert read(document) == Processing(eta)
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "kind"),
+    [
+        (200, {"status": "failed", "id": "", "message": "Failed, Try Again", "output": ""},
+         GenerationFailed),
+        (200, {"status": "failed", "id": "", "message": "Request not found", "tip": TIP}, NotFound),
+        (404, {"status": "error", "message": "No request with this id"}, NotFound),
+        (404, {"message": "The route api/v6/deepfak/fetch/263 could not be found."}, Trouble),
+        (404, {"status": "error", "message": "Endpoint not found"}, Trouble),
+        (404, b"<html><h1>404 Not Found</h1>", Trouble),
+        (200, {"status": "error", "message": "Invalid Api Key", "tip": TIP}, Refused),
+        (401, {"status": "error", "message": "Invalid API key"}, Refused),
+        (403, {"status": "error", "message": "Your plan does not include this"}, Refused),
+        (403, b"<html>Attention Required! | Cloudflare", Trouble),
+        (402, {"status": "error", "message": "Insufficient credits. Top up."}, Refused),
+        (200, {"status": "error", "message": "Your monthly limit exceeded, upgrade"}, Refused),
+        (200, {"status": "error", "message": "Invalid API Request", "tip": TIP}, Rejected),
+        (200, {"status": "error", "message": {"id": ["The id is invalid."]}}, Rejected),
+        (200, {"status": "error", "messege": "Something new"}, Rejected),
+        (200, {"status": "paused", "message": "?"}, Rejected),
+        (200, {"status": "error", "message": "Server is busy, try again"}, Trouble),
+        (200, {"status": "failed", "message": "Internal server error"}, Trouble),
+        (500, {"status": "error", "message": "Oops"}, Trouble),
+        (502, b"<html><h1>502 Bad Gateway", Trouble),
+        (200, b"<!doctype html><p>hello", Trouble),
+        (200, b"", Trouble),
+        (200, b"not json", Trouble),
+        (200, b'{"status": "succ', Trouble),
+        (200, b"[" * 100_000, Trouble),
+        (200, b"[1]", Trouble),
+        (200, {"output": [PRIMARY]}, Trouble),
+        (200, success(id=999), Trouble),
+        (301, b"", Trouble),
+        (200, success(output=[f"https://a/{n}.mp4" for n in range(10_000)]), Rejected),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_from_a_loss_and_from_trouble(
+    status: int, document: object, kind: type
+) -> None:
+    """The message and the JSON decide; a gateway's page never loses or refuses anything."""
+    assert type(read(document, status)) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "header", "wait"),
+    [
+        (429, {"status": "error", "message": "Rate limit exceeded.", "retry_after": 30}, None, 30),
+        (200, {"status": "error", "message": "Rate limit exceeded",
+               "tips": "please wait for 30 seconds and retry"}, None, 30),
+        (200, {"status": "error", "message": "Too many requests, try again in 30 minutes"},
+         None, 1800),
+        (429, b"<html>slow down", "120", 120),
+        (429, b"", "Mon, 23 Nov 2026 02:10:00 GMT", 600),
+        (429, b"", "Mon, 23 Nov 2026 01:00:00 GMT", 0),
+        (429, b"", "whenever", None),
+        (429, {"status": "error", "message": "Rate limit exceeded", "retry_after": 10}, "45", 45),
+        (200, {"status": "failed", "message": "Rate limit exceeded"}, None, None),
+    ],
+)  # fmt: skip
+def test_throttling_says_for_how_long(
+    status: int, document: object, header: str | None, wait: float | None
+) -> None:
+    """The longest of the header, `retry_after` and the words counts, in seconds."""
+    answer = read(document, status, header)
+    assert isinstance(answer, Throttled)
+    assert answer.wait == wait
+
+
+def test_not_a_number_is_read_as_nothing() -> None:
+    """NaN, which JSON does not have, does no harm."""
+    answer = read(b'{"status": "success", "id": 263, "meta": NaN, "output": ["%s"]}'
+                  % PRIMARY.encode())  # fmt: skip
+    assert isinstance(answer, Ready)
+    assert answer.document["meta"] is None
+
+
+def test_messages_are_flattened_for_people() -> None:
+    """An object of lists becomes one line."""
+    answer = read({"status": "error", "message": {"id": ["is wrong", "is long"], "x": []}})
+    assert answer == Rejected("id: is wrong; is long")
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=12,
+)
+FIELDS = ("status", "id", "output", "proxy_links", "message", "tip", "eta", "retry_after")
+
+
+@given(
+    st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES | st.sampled_from(["success", "failed"])),
+    st.integers(100, 599),
+    st.none() | st.text(max_size=20),
+)
+def test_no_document_is_a_surprise(
+    document: dict[str, object], status: int, header: str | None
+) -> None:
+    """Whatever the fields hold, there is an answer, and only a success is ready."""
+    answer = read(document, status, header)
+    if isinstance(answer, Ready):
+        assert str(document["status"]).strip().lower() == "success"
+        assert all(output.links for output in answer.outputs)
+
+
+@given(st.binary(max_size=200), st.integers(100, 599))
+def test_no_body_is_a_surprise(body: bytes, status: int) -> None:
+    """Whatever bytes come, there is an answer, and none of them is ready."""
+    assert not isinstance(read(body, status), Ready)
