@@ -13,7 +13,7 @@ _SOONEST = 5.0
 _LATEST = 60.0
 """Between two questions about one generation lie this many seconds. The provider's samples ask
 every 5 to 10; identical questions in quick succession have been punished as spam."""
-_UNKNOWN = 10.0
+_UNKNOWN = 5.0
 _GROWTH = 1.5
 _TAKE = 1000
 

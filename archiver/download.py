@@ -28,7 +28,13 @@ _CRAWL = 1024
 _GONE = (403, 404, 410)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 30.0
-_FINAL = (aiohttp.InvalidURL, aiohttp.TooManyRedirects, aiohttp.ClientConnectorCertificateError)
+_FINAL = (
+    ValueError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.TooManyRedirects,
+    aiohttp.ClientConnectorCertificateError,
+)
 """Failures that trying again does not cure."""
 
 
@@ -124,9 +130,10 @@ class Downloader:
         try:
             # A link that is already encoded may be signed: it is sent to the letter.
             url = URL(link.url, encoded=link.url.isascii() and " " not in link.url)
+            followable = url.scheme in ("http", "https") and url.host
         except ValueError:
             raise _LinkFailed("not a link") from None
-        if url.scheme not in ("http", "https") or not url.host:
+        if not followable:
             raise _LinkFailed("not an http(s) link")
         return url
 
@@ -150,7 +157,7 @@ class Downloader:
             transfer.undo()
             if isinstance(error, NotWhole):
                 raise _LinkFailed(str(error)) from None
-            if isinstance(error, aiohttp.ClientError | TimeoutError):
+            if isinstance(error, aiohttp.ClientError | TimeoutError | ValueError):
                 reason = describe(error, self._settings.timeout) + transfer.so_far()
                 raise _LinkFailed(reason, transient=not isinstance(error, _FINAL)) from None
             raise

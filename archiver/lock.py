@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from archiver.errors import ArchiveLocked, disk_trouble
 
@@ -21,17 +21,22 @@ def locked(path: Path, wait: float = 0) -> Iterator[None]:
         DiskTrouble: if the file cannot be opened, or its file system has no locks.
     """
     lock = FileLock(path, fallback_to_soft=False, on_acquired=_sign)
-    try:
-        with disk_trouble(f"locking {path}"):
-            lock.acquire(timeout=wait)
-    except Timeout:
-        raise ArchiveLocked(
-            f"another run holds the archive ({_holder(path)}): wait for it to end"
-        ) from None
+    with disk_trouble(f"locking {path}"):
+        _acquire(lock, wait)
     try:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: BaseFileLock, wait: float) -> None:
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout:
+        holder = _holder(Path(lock.lock_file))
+        raise ArchiveLocked(
+            f"another run holds the archive ({holder}): wait for it to end"
+        ) from None
 
 
 def _sign(descriptor: int) -> None:

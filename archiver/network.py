@@ -51,8 +51,10 @@ def describe(error: Exception, silence: float) -> str:  # noqa: C901, PLR0911 (a
             return f"silent for {silence:g} s"
         case aiohttp.TooManyRedirects():
             return "too many redirects"
-        case aiohttp.InvalidURL():
-            return "redirected to something that is not an http(s) link"
+        case aiohttp.NonHttpUrlClientError() | aiohttp.InvalidURL():
+            return "it leads to something that is not an http(s) link"
+        case ValueError():
+            return "not an address that can be asked"
         case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
             return "the connection was closed early"
         case aiohttp.ClientOSError():

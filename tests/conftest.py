@@ -1,0 +1,101 @@
+"""One night against the emulator, as most tests need it."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from archiver.api import ApiSettings
+from archiver.backup import Settings, backup
+from archiver.download import DownloadSettings
+from archiver.emulator import Emulator
+from archiver.generation import Generation
+from archiver.outcome import Outcome, Report
+from archiver.progress import Told
+from archiver.secret import ApiKey
+
+KEY = "sk-Emulated/Key+42"
+
+
+class Collected(Told):
+    """A watch that keeps the outcomes."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def ended(self, outcome: Outcome) -> None:
+        """Keep it."""
+        self.outcomes.append(outcome)
+
+
+@dataclass
+class Nights:
+    """An archive, an emulator, and night after night of backing up from one to the other."""
+
+    archive: Path
+    emulator: Emulator
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    async def run(self, *lines: str, **changes: object) -> Report:
+        """Back up a manifest of these lines; the settings are quick unless changed."""
+        manifest = self.archive.with_name("ids.txt")
+        manifest.write_text("\n".join(lines) + "\n")
+        watch = Collected()
+        report = await backup(
+            self.archive, [str(manifest)], "deepfake", self.settings(**changes), watch
+        )
+        self.outcomes = watch.outcomes
+        return report
+
+    def settings(self, **changes: object) -> Settings:
+        """Return settings that try again at once and wait for nothing."""
+        key = ApiKey(KEY)
+        settings = Settings(
+            ApiSettings(self.emulator.api_url, key, timeout=1, retries=0),
+            DownloadSettings(key, timeout=1, retries=0),
+            api_rate=1000,
+            wait=0,
+        )
+        return replace(settings, **changes)  # type: ignore[arg-type]
+
+    def held(self) -> dict[str, bytes]:
+        """Return everything under `data/`, by its path in the archive."""
+        return {
+            path.relative_to(self.archive).as_posix(): path.read_bytes()
+            for path in sorted((self.archive / "data").rglob("*"))
+            if path.is_file()
+        }
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator({}, key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def nights(tmp_path: Path, emulator: Emulator) -> Nights:
+    return Nights(tmp_path / "archive", emulator)
+
+
+def generation(name: str) -> Generation:
+    """Return the generation of a short name: `deepfake/263`, or `263`."""
+    endpoint, _, id_ = name.rpartition("/")
+    return Generation.of(endpoint or "deepfake", id_)
+
+
+def assert_true_bag(archive: Path) -> None:
+    """Every checksum line names a file that matches it, and every payload file has its line."""
+    lines = (archive / "manifest-sha256.txt").read_text().splitlines()
+    named = dict(line.split("  ", 1)[::-1] for line in lines)
+    assert len(named) == len(lines), "a file is listed twice"
+    found = {
+        path.relative_to(archive).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (archive / "data").rglob("*")
+        if path.is_file()
+    }
+    assert found == named
+    size = sum((archive / path).stat().st_size for path in found)
+    assert f"Payload-Oxum: {size}.{len(found)}\n" in (archive / "bag-info.txt").read_text()

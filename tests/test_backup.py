@@ -1,0 +1,529 @@
+"""The night's work, end to end: a real client against a real server that is told what to do."""
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import KEY, Nights, assert_true_bag, generation
+
+from archiver.api import ApiSettings
+from archiver.backup import backup
+from archiver.catalogue import Catalogue
+from archiver.download import DownloadSettings
+from archiver.emulation.script import (
+    Answer,
+    ApiScript,
+    Fault,
+    LinkScript,
+    OutputScript,
+    RawAnswer,
+    Script,
+)
+from archiver.errors import ArchiveLocked, ConfigurationError, ManifestUnreadable
+from archiver.lock import locked
+from archiver.outcome import Archived, Failed, Lost, Outcome, Pending
+from archiver.progress import Told
+from archiver.secret import ApiKey
+
+VIDEOS = Path(__file__).parent / "videos"
+G263 = generation("263")
+DEAD = LinkScript(fault="dead")
+
+
+def one(primary: LinkScript, proxy: LinkScript | None = None, **changes: object) -> Script:
+    """Return a script of one output with these links."""
+    return replace(Script(outputs=(OutputScript(primary=primary, proxy=proxy),)), **changes)
+
+
+async def test_a_ready_generation_is_archived_with_its_answer(nights: Nights) -> None:
+    """The video and the answer it came with lie where the ID says, and the bag is true."""
+    nights.emulator.scripts[G263] = Script()
+    report = await nights.run("263")
+    held = nights.held()
+    assert (report.archived, report.exit_status) == (1, 0)
+    assert held["data/v6/deepfake/263.mp4"] == nights.emulator.payload(G263).whole()
+    answer = json.loads(held["data/v6/deepfake/263.json"])
+    assert (answer["status"], answer["id"]) == ("success", 263)
+    assert_true_bag(nights.archive)
+
+
+async def test_the_request_is_the_documented_one(nights: Nights) -> None:
+    """One POST with a JSON body that holds the key; the links are asked plainly for bytes."""
+    nights.emulator.scripts[G263] = Script()
+    await nights.run("263")
+    ask, get = nights.emulator.requests
+    assert (ask.method, ask.path) == ("POST", "/api/v6/deepfake/fetch/263")
+    assert (ask.json(), ask.headers["Content-Type"]) == ({"key": KEY}, "application/json")
+    assert (get.method, get.headers["Accept-Encoding"]) == ("GET", "identity")
+    assert KEY not in f"{get.path}{get.headers}{get.body!r}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "status"),
+    [
+        ("ready", Archived, 0),
+        ("processing", Pending, 0),
+        ("created", Pending, 0),
+        ("proxied", Pending, 0),
+        ("queued", Pending, 0),
+        ("nan", Pending, 0),
+        ("no-output", Pending, 0),
+        ("failed", Lost, 3),
+        ("unknown", Lost, 3),
+        ("unknown-404", Lost, 3),
+        ("malformed", Failed, 3),
+        ("malformed-lists", Failed, 3),
+        ("wrong-id", Failed, 69),
+        ("huge", Failed, 69),
+        ("error", Failed, 69),
+        ("html", Failed, 69),
+        ("html-200", Failed, 69),
+        ("empty", Failed, 69),
+        ("not-json", Failed, 69),
+        ("redirect", Failed, 69),
+        ("cut", Failed, 69),
+        ("reset", Failed, 69),
+        ("hang-up", Failed, 69),
+        ("silent", Failed, 69),
+        ("stall", Failed, 69),
+        ("refused", None, 77),
+        ("refused-old", None, 77),
+        ("plan", None, 77),
+        ("no-credit", None, 77),
+        ("no-credit-old", None, 77),
+    ],
+)
+async def test_each_answer_has_its_outcome(
+    nights: Nights, answer: Answer, expected: type[Outcome] | None, status: int | None
+) -> None:
+    """Each kind of answer ends in the outcome and the exit status that are published for it."""
+    nights.emulator.scripts[G263] = Script(answer=answer)
+    report = await nights.run("263")
+    assert report.exit_status == status
+    assert [type(outcome) for outcome in nights.outcomes] == ([expected] if expected else [])
+    assert bool(nights.held()) == (expected is Archived)
+    assert_true_bag(nights.archive)
+
+
+UNAVAILABLE: list[Fault] = [
+    "dead", "forbidden", "gone", "error", "busy", "throttled", "html", "disguised", "json-error",
+    "empty", "cut", "cut-silently", "cut-chunked", "reset", "stall", "crawl", "too-short",
+    "too-long", "refuse", "hang-up", "silent",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", UNAVAILABLE)
+async def test_a_proxy_serves_where_the_primary_fails(nights: Nights, fault: Fault) -> None:
+    """Whatever is wrong with the primary link, the proxy's bytes are archived, and it is told."""
+    nights.emulator.scripts[G263] = one(LinkScript(fault=fault), LinkScript())
+    report = await nights.run("263")
+    (outcome,) = nights.outcomes
+    assert isinstance(outcome, Archived)
+    assert [fault.role for fault in outcome.faults] == ["primary"]
+    assert outcome.served_by[0].startswith("proxy http://")
+    assert report.exit_status == 0
+    assert nights.held()["data/v6/deepfake/263.mp4"] == nights.emulator.payload(G263).whole()
+    assert_true_bag(nights.archive)
+
+
+@pytest.mark.parametrize("fault", UNAVAILABLE)
+async def test_nothing_is_archived_where_all_links_fail(nights: Nights, fault: Fault) -> None:
+    """The generation fails with each link's reason; nothing of it is under `data/`."""
+    nights.emulator.scripts[G263] = one(LinkScript(fault=fault), LinkScript(fault=fault))
+    report = await nights.run("263")
+    (outcome,) = nights.outcomes
+    assert isinstance(outcome, Failed)
+    roles = {fault.role for fault in outcome.faults}
+    assert roles == ({"primary"} if fault == "refuse" else {"primary", "proxy"})
+    assert all(fault.reason for fault in outcome.faults)
+    assert (report.exit_status, nights.held()) == (3, {})
+    assert list((nights.archive / ".archiver/incoming").iterdir()) == []
+    assert_true_bag(nights.archive)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        LinkScript(length="none"),
+        LinkScript(length="chunked"),
+        LinkScript(redirects=3),
+        LinkScript(seconds=0.3),
+        LinkScript(content_type="text/html"),
+        LinkScript(etag="none", last_modified=False, ranges=False),
+    ],
+)
+async def test_a_link_may_serve_in_any_manner(nights: Nights, link: LinkScript) -> None:
+    """No length, chunks, redirects, slowness and a wrong content type are no faults."""
+    nights.emulator.scripts[G263] = one(link)
+    await nights.run("263")
+    assert nights.held()["data/v6/deepfake/263.mp4"] == nights.emulator.payload(G263).whole()
+
+
+@pytest.mark.parametrize("proxies", ["list", "string", "identical", "null", "empty", "absent"])
+async def test_proxies_may_be_given_in_any_shape(nights: Nights, proxies: str) -> None:
+    """However the answer spells its proxy links, the primary is asked for once."""
+    nights.emulator.scripts[G263] = one(LinkScript(), LinkScript(), proxies=proxies)
+    report = await nights.run("263")
+    assert report.archived == 1
+    assert nights.emulator.downloads(G263) == 1
+
+
+@pytest.mark.parametrize("proxies", ["identical", "null", "empty", "absent"])
+async def test_the_same_link_is_not_tried_twice_for_one_answer(
+    nights: Nights, proxies: str
+) -> None:
+    """A proxy that is the primary again is no second chance."""
+    nights.emulator.scripts[G263] = one(DEAD, DEAD, proxies=proxies)
+    await nights.run("263")
+    assert nights.emulator.downloads(G263) == 1
+
+
+async def test_a_transient_failure_is_tried_again_on_the_same_link(nights: Nights) -> None:
+    """A link that fails once in passing serves the second time."""
+    nights.emulator.scripts[G263] = one(LinkScript(fault="error", times=1))
+    download = DownloadSettings(ApiKey(KEY), timeout=1, retries=1)
+    report = await nights.run("263", download=download)
+    assert report.archived == 1
+    assert nights.emulator.asked() == 1
+
+
+async def test_fresh_links_are_asked_for_once(nights: Nights) -> None:
+    """When the links of the first answer have expired, those of the second serve."""
+    nights.emulator.scripts[G263] = Script(fresh_links=True, expired=1)
+    report = await nights.run("263")
+    assert (report.archived, nights.emulator.asked()) == (1, 2)
+
+
+async def test_fresh_links_are_asked_for_only_once(nights: Nights) -> None:
+    """Links that are always expired cost two questions a night."""
+    nights.emulator.scripts[G263] = Script(fresh_links=True, expired=9)
+    report = await nights.run("263")
+    assert (report.failed, nights.emulator.asked()) == (1, 2)
+
+
+async def test_a_generation_with_several_outputs_is_numbered(nights: Nights) -> None:
+    """Each output has its number; the answer stands beside them once."""
+    nights.emulator.scripts[G263] = Script(outputs=(OutputScript(), OutputScript(size=9_000)))
+    await nights.run("263")
+    held = nights.held()
+    assert list(held) == [f"data/v6/deepfake/263{end}" for end in ("-1.mp4", "-2.mp4", ".json")]
+    assert held["data/v6/deepfake/263-2.mp4"] == nights.emulator.payload(G263, 2).whole()
+
+
+async def test_a_whole_generation_or_none_of_it(nights: Nights) -> None:
+    """One output that cannot be had keeps the others staged; the next night needs only that."""
+    bad = OutputScript(primary=LinkScript(fault="dead", times=1))
+    nights.emulator.scripts[G263] = Script(outputs=(OutputScript(), bad))
+    first = await nights.run("263")
+    assert (first.failed, nights.held()) == (1, {})
+    before = nights.emulator.downloads(G263)
+    second = await nights.run("263")
+    assert second.archived == 1
+    assert nights.emulator.downloads(G263) == before + 1
+    assert_true_bag(nights.archive)
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("quicktime.mov", "263.mov"),
+        ("sized.webm", "263.webm"),
+        ("matroska.mkv", "263.mkv"),
+        ("animated.gif", "263.gif"),
+        ("fragmented.mp4", "263.mp4"),
+        ("moov-last.mp4", "263.mp4"),
+    ],
+)
+async def test_the_extension_follows_the_bytes(nights: Nights, file: str, path: str) -> None:
+    """Whatever the link calls it, a payload is named for what it is."""
+    body = (VIDEOS / file).read_bytes()
+    nights.emulator.scripts[G263] = Script(outputs=(OutputScript(body=body, suffix="bin"),))
+    await nights.run("263")
+    assert nights.held()[f"data/v6/deepfake/{path}"] == body
+
+
+@pytest.mark.parametrize("file", ["fragmented-no-index.mp4", "live.webm"])
+@pytest.mark.parametrize(("length", "archived"), [("given", 1), ("chunked", 1), ("none", 0)])
+async def test_a_format_without_an_end_needs_a_length(
+    nights: Nights, file: str, length: str, archived: int
+) -> None:
+    """Where neither the container nor HTTP says where the payload ends, it is not believed."""
+    body = (VIDEOS / file).read_bytes()
+    link = LinkScript(length=length)  # type: ignore[arg-type]
+    nights.emulator.scripts[G263] = Script(outputs=(OutputScript(body=body, primary=link),))
+    assert (await nights.run("263")).archived == archived
+
+
+async def test_what_is_held_is_not_asked_for_again(nights: Nights) -> None:
+    """A second night over the same list makes no request and succeeds."""
+    nights.emulator.scripts[G263] = Script()
+    await nights.run("263", "faceswap/263")
+    nights.emulator.forget()
+    report = await nights.run("263", "deepfake/263", "263")
+    assert (report.already_held, report.exit_status) == (1, 0)
+    assert nights.emulator.requests == []
+
+
+async def test_what_is_lost_rings_once(nights: Nights) -> None:
+    """A lost generation fails the night that finds it, and is then neither asked for nor told."""
+    first = await nights.run("263")
+    nights.emulator.forget()
+    second = await nights.run("263")
+    assert (first.lost, first.exit_status) == (1, 3)
+    assert (second.known_lost, second.exit_status, nights.emulator.requests) == (1, 0, [])
+
+
+async def test_what_is_lost_is_asked_for_again_on_request(nights: Nights) -> None:
+    """`--retry-lost` finds what has come back."""
+    await nights.run("263")
+    nights.emulator.scripts[G263] = Script()
+    assert (await nights.run("263", retry_lost=True)).archived == 1
+
+
+async def test_the_familys_other_name_is_asked_before_a_generation_is_lost(nights: Nights) -> None:
+    """An old name that the provider has dropped loses nothing."""
+    await nights.run("263")
+    paths = [request.path for request in nights.emulator.requests]
+    assert paths == ["/api/v6/deepfake/fetch/263", "/api/v6/faceswap/fetch/263"]
+
+
+async def test_dead_links_are_lost_after_several_nights(nights: Nights) -> None:
+    """Three nights of nothing but dead links, and the generation is given up, and said so."""
+    nights.emulator.scripts[G263] = one(DEAD)
+    await nights.run("263")
+    await nights.run("263")
+    _age_troubles(nights.archive, "-2 days")
+    report = await nights.run("263")
+    assert (report.lost, report.failed, report.exit_status) == (1, 0, 3)
+    assert (await nights.run("263")).exit_status == 0
+
+
+async def test_a_lost_catalogue_is_rebuilt_without_a_download(nights: Nights) -> None:
+    """The checksum manifest alone says what is held."""
+    nights.emulator.scripts[G263] = Script()
+    await nights.run("263")
+    nights.emulator.forget()
+    (nights.archive / ".archiver/catalogue.sqlite").unlink()
+    report = await nights.run("263")
+    assert (report.already_held, nights.emulator.requests) == (1, [])
+    assert_true_bag(nights.archive)
+
+
+async def test_a_processing_generation_is_polled_while_others_are_archived(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is ready at the third question is archived in the same night, at its full length."""
+    monkeypatch.setattr("archiver.agenda._SOONEST", 0.05)
+    monkeypatch.setattr("archiver.agenda._UNKNOWN", 0.05)
+    nights.emulator.scripts |= {G263: Script(ready_after=2), generation("264"): Script()}
+    report = await nights.run("263", "264", wait=20)
+    assert (report.archived, nights.emulator.asked(G263)) == (2, 3)
+    assert nights.held()["data/v6/deepfake/263.mp4"] == nights.emulator.payload(G263).whole()
+
+
+async def test_one_generations_trouble_does_not_stop_another(nights: Nights) -> None:
+    """Among failures of every kind, those that can be had are archived."""
+    scripts = {
+        "1": Script(), "2": Script(answer="failed"), "3": one(DEAD),
+        "4": Script(answer="malformed"),
+        "5": Script(answer="processing"), "6": Script(answer="error"), "7": Script(),
+    }  # fmt: skip
+    nights.emulator.scripts |= {generation(id_): script for id_, script in scripts.items()}
+    report = await nights.run(*scripts)
+    assert (report.archived, report.lost, report.failed, report.pending) == (2, 1, 3, 1)
+    assert (report.left, report.exit_status) == (0, 3)
+
+
+async def test_a_refused_key_ends_the_night_and_asks_no_more(nights: Nights) -> None:
+    """The first refusal ends the asking; what was not tried is counted as left."""
+    nights.emulator.api = ApiScript(always="refused")
+    report = await nights.run(*map(str, range(200)))
+    assert (report.exit_status, report.left) == (77, 200)
+    assert nights.emulator.asked() < 40
+
+
+async def test_a_gone_api_ends_the_night_early(nights: Nights) -> None:
+    """A few generations without an answer, and the list is not hammered through."""
+    nights.emulator.api = ApiScript(always="html")
+    report = await nights.run(*map(str, range(200)))
+    assert report.exit_status == 69
+    assert nights.emulator.asked() < 60
+    assert report.left + report.failed == 200
+
+
+async def test_a_closed_port_is_an_unreachable_api(nights: Nights) -> None:
+    """No connection at all is 69 too, also for a single generation."""
+    api = ApiSettings("http://127.0.0.1:9/api", ApiKey(KEY), timeout=1, retries=0)
+    report = await nights.run("263", api=api)
+    assert report.exit_status == 69
+
+
+async def test_a_short_throttling_is_sat_out(nights: Nights) -> None:
+    """A pause that the run may wait delays the questions and loses nothing."""
+    nights.emulator.scripts[G263] = Script()
+    nights.emulator.api = ApiScript(throttle_first=1, retry_after=1)
+    report = await nights.run("263")
+    first, second = [r.at for r in nights.emulator.requests if r.host == "api"]
+    assert (report.archived, report.exit_status) == (1, 0)
+    assert second - first >= 1
+
+
+async def test_a_long_throttling_leaves_the_rest_for_the_next_night(nights: Nights) -> None:
+    """A pause longer than the run may wait leaves what was not tried, and says why."""
+    nights.emulator.api = ApiScript(always="throttled-words", retry_after=1800)
+    report = await nights.run(*map(str, range(50)))
+    assert (report.left, report.exit_status) == (50, 3)
+    assert any("left for the next night: 50" in line for line in report.lines())
+    assert nights.emulator.asked() < 20
+
+
+async def test_the_api_rate_holds(nights: Nights) -> None:
+    """Twenty questions at twenty a second take about a second."""
+    names = [str(number) for number in range(20)]
+    nights.emulator.scripts |= {generation(name): Script(answer="failed") for name in names}
+    await nights.run(*names, api_rate=20)
+    times = [request.at for request in nights.emulator.requests]
+    assert times[-1] - times[0] >= 0.7
+
+
+async def test_downloads_are_bounded(nights: Nights) -> None:
+    """No more videos are downloaded at once than allowed."""
+    names = [str(number) for number in range(12)]
+    slow = one(LinkScript(seconds=0.1))
+    nights.emulator.scripts |= {generation(name): slow for name in names}
+    await nights.run(*names, downloads=3)
+    assert nights.emulator.busiest["primary"] <= 3
+
+
+async def test_the_key_goes_nowhere_but_to_the_api(nights: Nights) -> None:
+    """A server that echoes the key everywhere gets it into no file and to no other host."""
+    nights.emulator.api = ApiScript(echo_key=True)
+    nights.emulator.scripts |= {G263: Script(), generation("264"): Script(answer="malformed")}
+    report = await nights.run("263", "264", "265")
+    written = [p.read_bytes() for p in nights.archive.rglob("*") if p.is_file()]
+    others = [r for r in nights.emulator.requests if r.host != "api"]
+    assert not any(KEY.encode() in data for data in written)
+    assert KEY not in repr(others)
+    assert KEY not in json.dumps(report.as_json())
+    assert report.archived == 1
+
+
+async def test_a_link_that_holds_the_key_is_not_followed(nights: Nights) -> None:
+    """An echoed key is not carried to a link host."""
+    link = LinkScript(url="http://{primary}/generations/a.mp4?key=sk-Emulated%2FKey%2B42")
+    nights.emulator.scripts[G263] = one(link)
+    report = await nights.run("263")
+    assert (report.failed, nights.emulator.downloads()) == (1, 0)
+    assert any("the link contains the API key" in line for line in report.lines())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)", "ftp://127.0.0.1/a.mp4", "file:///etc/passwd", "/generations/a.mp4",
+        "http://", "https:///a.mp4", "http://[::1/a.mp4", "http://a b/c.mp4", "http://127.0.0.1:99999/a",
+        "http://" + "a" * 300 + ".example/a.mp4", "http://\u2603.invalid/a.mp4", "not a link",
+    ],
+)  # fmt: skip
+async def test_a_strange_link_is_a_fault_like_any_other(nights: Nights, url: str) -> None:
+    """Whatever stands where a link should: the generation fails, unless a proxy serves."""
+    nights.emulator.scripts |= {
+        G263: one(LinkScript(url=url)),
+        generation("264"): one(LinkScript(url=url), LinkScript()),
+    }
+    report = await nights.run("263", "264")
+    assert (report.failed, report.archived, report.exit_status) == (1, 1, 3)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://{primary}/a.mp4", "javascript:1"])
+async def test_a_redirect_to_something_else_is_a_fault(nights: Nights, target: str) -> None:
+    """Links are followed over http and https alone."""
+    nights.emulator.scripts[G263] = one(LinkScript(redirects=1, redirect_to=target), LinkScript())
+    report = await nights.run("263")
+    assert report.archived == 1
+    (outcome,) = nights.outcomes
+    assert isinstance(outcome, Archived)
+    assert "http(s)" in outcome.faults[0].reason
+
+
+async def test_a_redirect_loop_is_a_fault(nights: Nights) -> None:
+    """A link that never arrives is given up."""
+    nights.emulator.scripts[G263] = one(LinkScript(redirects=1000))
+    report = await nights.run("263")
+    assert "too many redirects" in "".join(report.lines())
+
+
+async def test_bad_lines_are_reported_and_the_good_ones_archived(nights: Nights) -> None:
+    """A line that is not understood costs exit status 3, and nothing else."""
+    nights.emulator.scripts[G263] = Script()
+    report = await nights.run("263", "what is this?")
+    assert (report.archived, report.bad_lines, report.exit_status) == (1, 1, 3)
+    assert any("ids.txt:2: 'what is this?'" in line for line in report.lines())
+
+
+async def test_strict_fetches_nothing_if_a_line_is_bad(nights: Nights) -> None:
+    """With `--strict` a bad line ends the run before any request."""
+    with pytest.raises(ConfigurationError, match=r"ids\.txt:2"):
+        await nights.run("263", "what is this?", strict=True)
+    assert nights.emulator.requests == []
+
+
+async def test_no_manifest_at_all_makes_no_archive(nights: Nights) -> None:
+    """A list that is not there leaves everything untouched."""
+    nights.archive.with_name("ids.txt").mkdir()
+    with pytest.raises(ManifestUnreadable, match="no list in it"):
+        await asyncio.wait_for(_run_unwritten(nights), 10)
+    assert not nights.archive.exists()
+
+
+async def test_a_second_run_does_not_enter_a_locked_archive(nights: Nights) -> None:
+    """While one run holds the archive, another ends at once and touches nothing."""
+    nights.emulator.scripts[G263] = Script()
+    await nights.run("263")
+    with locked(nights.archive / ".archiver/lock"), pytest.raises(ArchiveLocked, match="process"):
+        await nights.run("264")
+
+
+async def test_an_occupied_place_is_cleared_but_nothing_is_deleted(nights: Nights) -> None:
+    """A file that nobody vouches for is moved aside, not overwritten."""
+    place = nights.archive / "data/v6/deepfake/263.mp4"
+    nights.emulator.scripts[G263] = Script()
+    await nights.run("264")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"mine")
+    await nights.run("263")
+    (aside,) = (nights.archive / ".archiver/quarantine").rglob("263.mp4")
+    assert aside.read_bytes() == b"mine"
+    assert_true_bag(nights.archive)
+
+
+async def test_awkward_answers_archive_what_they_mean(nights: Nights) -> None:
+    """Objects, bare strings and fresh spellings of a success all lead to the video."""
+    names = ["list", "string", "object", "objects"]
+    nights.emulator.scripts |= {
+        generation(name): Script(output_shape=name)  # type: ignore[arg-type]
+        for name in names
+    }
+    assert (await nights.run(*names)).archived == 4
+
+
+async def test_a_success_after_raw_trouble_is_archived(nights: Nights) -> None:
+    """Trouble that passes within the retries costs nothing but time."""
+    nights.emulator.scripts[G263] = Script(trouble=(RawAnswer(b"<html>", 502),))
+    api = ApiSettings(nights.emulator.api_url, ApiKey(KEY), timeout=2, retries=1)
+    report = await nights.run("263", api=api)
+    assert (report.archived, nights.emulator.asked()) == (1, 2)
+
+
+def _age_troubles(archive: Path, by: str) -> None:
+    catalogue = Catalogue.open(archive)
+    with catalogue._db as db:
+        db.execute("UPDATE generation SET gone_since = datetime(gone_since, ?) || '+00:00'", (by,))
+    catalogue.close()
+
+
+async def _run_unwritten(nights: Nights) -> None:
+    manifests = [str(nights.archive.with_name("ids.txt"))]
+    await backup(nights.archive, manifests, "deepfake", nights.settings(), Told())
