@@ -24,7 +24,7 @@ from archiver.answer import (
 from archiver.api import Api, ApiSettings, Pace, ThrottledAway, Usable
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue, Enlisted
-from archiver.download import Downloaded, Downloader, DownloadSettings, Meter, Unavailable
+from archiver.download import Downloaded, Downloader, Unavailable
 from archiver.errors import (
     ApiUnreachable,
     ArchiverError,
@@ -43,6 +43,7 @@ from archiver.staging import (
     slots,
     staged_generations,
 )
+from archiver.transfer import DownloadSettings, Meter
 from archiver.worker_thread import in_thread
 
 _LOG = logging.getLogger(__name__)

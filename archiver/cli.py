@@ -226,7 +226,7 @@ def _dry_run(options: dict[str, Any]) -> int:
 def _settings(options: dict[str, Any]) -> "Settings":
     from archiver.api import ApiSettings  # noqa: PLC0415
     from archiver.backup import Settings  # noqa: PLC0415
-    from archiver.download import DownloadSettings  # noqa: PLC0415
+    from archiver.transfer import DownloadSettings  # noqa: PLC0415
 
     key = _api_key(options["api_key_file"])
     return Settings(

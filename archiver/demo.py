@@ -5,12 +5,12 @@ from pathlib import Path
 
 from archiver.api import ApiSettings
 from archiver.backup import Settings, Watch, backup
-from archiver.download import DownloadSettings
 from archiver.emulation.script import LinkScript, OutputScript, Script
 from archiver.emulator import Emulator
 from archiver.generation import Generation
 from archiver.outcome import Report
 from archiver.secret import ApiKey
+from archiver.transfer import DownloadSettings
 
 _KEY = "demo-key"
 

@@ -4,26 +4,31 @@ Each generation has a directory of its own there. It holds the API's answer and,
 output, either a part that is being written or a payload proven whole, whose name says so::
 
     v6~deepfake~263/answer.json
-    v6~deepfake~263/1of2.part
+    v6~deepfake~263/1of2-<link>-.part
+    v6~deepfake~263/1of2-<link>-.part.json
     v6~deepfake~263/2of2-<link>-<sha256>.mp4
 
 `<link>` is a digest of the file name in the link: it tells whether a payload staged on an
-earlier night is the one that tonight's answer speaks of.
+earlier night is the one that tonight's answer speaks of. The `.part.json` says of which file on
+a server this is a part; without it the part is not worth keeping.
 """
 
 import hashlib
 import io
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archiver.answer import Output, Ready, Reply, read_answer
-from archiver.errors import disk_trouble
+from archiver.errors import DiskTrouble, disk_trouble
 from archiver.generation import Generation
+from archiver.quantity import format_size
 from archiver.video import NotWhole, Proof, Prover
 
 if TYPE_CHECKING:
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 INCOMING = Path(".archiver") / "incoming"
 _ANSWER = "answer.json"
 _READ_SIZE = 1 << 20
+_STALE = 14 * 86400.0
+"""A part that nobody has gone on with for so many seconds is not worth its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +92,47 @@ class StagedGeneration:
         return sum(file.bytes for file in self.files[:-1])
 
 
-class PayloadFile(io.FileIO):
-    """A file being staged: what is written to it is hashed and proven in the same pass."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Of which file on a server a part is, told by a validator (RFC 9110, 8.8).
+
+    `place` is where the validator was given, and where alone it holds: a digest of the URL for a
+    date, and everywhere ("") for a strong entity tag. `boot` is when the part was begun: what a
+    machine had not flushed before it lost its power may read as zeros, so a part is continued
+    only on the machine that is still up.
+    """
+
+    validator: str
+    place: str
+    length: int | None
+    boot: str
+
+
+def this_boot() -> str:
+    """Return what tells this boot of the machine from others; "" where nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+class Part(io.FileIO):
+    """A file being staged: what is written to it is hashed and proven in the same pass.
+
+    What an earlier try has left of it is taken up, where `origin` says what that was.
+    """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, "w")
         self.path = path
-        self.bytes = 0
-        self._digest = hashlib.sha256()
-        self._prover = Prover()
+        self.origin = self._read_origin()
+        super().__init__(path, "r+" if self.origin and path.exists() else "w+")
+        self._begin()
+        try:
+            while self.origin and (block := self.read(_READ_SIZE)):
+                self._take(memoryview(block))
+        except NotWhole:
+            self.restart()
+        self.resumed = self.bytes > 0
 
     def write(self, data: "Buffer", /) -> int:
         """Write all of `data`.
@@ -103,14 +142,24 @@ class PayloadFile(io.FileIO):
             DiskTrouble: if the disk does not take them.
         """
         view = memoryview(data).cast("B")
-        self._prover.feed(view)
-        self._digest.update(view)
-        rest = view
         with disk_trouble(f"writing {self.path}"):
+            rest = view
             while rest:
                 rest = rest[super().write(rest) :]
-        self.bytes += len(view)
+        self._take(view)
         return len(view)
+
+    def restart(self, origin: Origin | None = None) -> None:
+        """Throw away what there is, and begin anew with a file of this origin."""
+        with disk_trouble(f"writing {self.path}"):
+            self.seek(0)
+            self.truncate()
+            self._origin_path.unlink(missing_ok=True)
+            self.origin = origin
+            if origin:
+                self._origin_path.write_text(json.dumps(asdict(origin)))
+        self._begin()
+        self.resumed = False
 
     def finish(self) -> Proof:
         """Return the proof that what was written is one whole video.
@@ -124,6 +173,57 @@ class PayloadFile(io.FileIO):
     def sha256(self) -> str:
         """The checksum of what was written so far, in hexadecimal."""
         return self._digest.hexdigest()
+
+    def make_sure_of_room(self, count: int, reserve: int) -> None:
+        """Make sure that `count` bytes more fit on the disk and leave `reserve` free.
+
+        Raises:
+            DiskTrouble: if they do not.
+        """
+        with disk_trouble(f"looking for room for {self.path}"):
+            status = os.fstatvfs(self.fileno())
+        free = status.f_bavail * status.f_frsize
+        if free - max(count, 0) < reserve:
+            raise DiskTrouble(
+                f"the disk is full: {format_size(free)} are free where {format_size(count)} are "
+                f"to come and {format_size(reserve)} to stay free (--min-free)"
+            )
+
+    def keep_as(self, path: Path) -> None:
+        """Close it and give it another name."""
+        with disk_trouble(f"keeping {self.path}"):
+            self.close()
+            self.path.rename(path)
+            self._origin_path.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Close it; what has come of it stays if a later try can go on from there."""
+        with disk_trouble(f"closing {self.path}"):
+            self.close()
+            if not self.origin or not self.bytes:
+                self.path.unlink(missing_ok=True)
+                self._origin_path.unlink(missing_ok=True)
+
+    @property
+    def _origin_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".json")
+
+    def _read_origin(self) -> Origin | None:
+        try:
+            origin = Origin(**json.loads(self._origin_path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return origin if origin.boot and origin.boot == this_boot() else None
+
+    def _begin(self) -> None:
+        self.bytes = 0
+        self._digest = hashlib.sha256()
+        self._prover = Prover()
+
+    def _take(self, view: memoryview) -> None:
+        self._prover.feed(view)
+        self._digest.update(view)
+        self.bytes += len(view)
 
 
 class Staging:
@@ -150,28 +250,20 @@ class Staging:
     def find(self, slot: Slot) -> StagedFile | None:
         """Return the payload that an earlier try has staged for `slot`, proven again."""
         with disk_trouble(f"reading {self._directory}"):
-            candidates = sorted(self._directory.glob(f"{slot.stem}*"))
+            candidates = sorted(self._directory.glob(f"{slot.stem}[0-9a-f]*"))
         return next(filter(None, (self._proven(slot, path) for path in candidates)), None)
 
-    def create(self, slot: Slot) -> PayloadFile:
-        """Open the part for `slot`, empty."""
-        path = self._directory / f"{slot.number}of{slot.of}.part"
-        with disk_trouble(f"creating {path}"):
-            return PayloadFile(path)
+    def part(self, slot: Slot) -> Part:
+        """Open the part for `slot`, with what an earlier try has left of it."""
+        path = self._directory / f"{slot.stem}.part"
+        with disk_trouble(f"opening {path}"):
+            return Part(path)
 
-    def keep(self, slot: Slot, part: PayloadFile, proof: Proof) -> StagedFile:
+    def keep(self, slot: Slot, part: Part, proof: Proof) -> StagedFile:
         """Close a part that is proven whole and give it the name that says so."""
         path = self._directory / f"{slot.stem}{part.sha256}.{proof.extension}"
-        with disk_trouble(f"keeping {part.path}"):
-            part.close()
-            part.path.rename(path)
+        part.keep_as(path)
         return self._payload(slot, path, part.sha256, part.bytes)
-
-    def discard(self, part: PayloadFile) -> None:
-        """Close and delete a part that came to nothing."""
-        with disk_trouble(f"deleting {part.path}"):
-            part.close()
-            part.path.unlink(missing_ok=True)
 
     def complete(self) -> StagedGeneration | None:
         """Return the generation if all of it is here and proven whole, as after a crash."""
@@ -188,15 +280,19 @@ class Staging:
         return StagedGeneration(self.generation, (*payloads, self._answer(data)))
 
     def tidy(self) -> None:
-        """Delete the directory unless it holds a payload that the next try can use."""
+        """Delete the directory unless it holds a payload or a part that the next try can use."""
         with disk_trouble(f"tidying {self._directory}"):
-            if not any(self._directory.glob("*of*-*")):
+            if not any(self._directory.glob("*of*-*-[0-9a-f]*")) and not self._resumable():
                 shutil.rmtree(self._directory, ignore_errors=True)
 
     def clear(self) -> None:
         """Delete whatever is here of this generation."""
         with disk_trouble(f"deleting {self._directory}"):
             shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _resumable(self) -> bool:
+        parts = self._directory.glob("*.part.json")
+        return any(time.time() - part.stat().st_mtime < _STALE for part in parts)
 
     def _proven(self, slot: Slot, path: Path) -> StagedFile | None:
         digest, prover, size = hashlib.sha256(), Prover(), 0

@@ -9,12 +9,12 @@ import pytest
 
 from archiver.api import ApiSettings
 from archiver.backup import Settings, backup
-from archiver.download import DownloadSettings
 from archiver.emulator import Emulator
 from archiver.generation import Generation
 from archiver.outcome import Outcome, Report
 from archiver.progress import Told
 from archiver.secret import ApiKey
+from archiver.transfer import DownloadSettings
 
 KEY = "sk-Emulated/Key+42"
 

@@ -11,7 +11,6 @@ from conftest import KEY, Nights, assert_true_bag, generation
 from archiver.api import ApiSettings
 from archiver.backup import backup
 from archiver.catalogue import Catalogue
-from archiver.download import DownloadSettings
 from archiver.emulation.script import (
     Answer,
     ApiScript,
@@ -26,6 +25,7 @@ from archiver.lock import locked
 from archiver.outcome import Archived, Failed, Lost, Outcome, Pending
 from archiver.progress import Told
 from archiver.secret import ApiKey
+from archiver.transfer import DownloadSettings
 
 VIDEOS = Path(__file__).parent / "videos"
 G263 = generation("263")

@@ -43,6 +43,7 @@ class Reply:
             headers["Transfer-Encoding"] = "chunked"
         if self.ending != "keep-alive":
             headers["Connection"] = "close"
+        headers["Date"] = formatdate(usegmt=True)
         phrase = HTTPStatus(self.status or 200).phrase
         lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{k}: {v}" for k, v in headers.items())]
         return "\r\n".join((*lines, "", "")).encode()

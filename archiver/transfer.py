@@ -1,0 +1,331 @@
+"""One try at one link: a request, and its body into a part, from where an earlier try stopped."""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Protocol
+
+import aiohttp
+from aiofiles.threadpool import wrap
+from yarl import URL
+
+from archiver.network import describe
+from archiver.quantity import format_size
+from archiver.secret import ApiKey
+from archiver.staging import Origin, Part, Slot, StagedFile, Staging, this_boot
+from archiver.video import NotWhole, Proof
+from archiver.worker_thread import finished, in_thread
+
+_GATHER = 2 << 20
+"""So many bytes are gathered from the socket before one thread writes, hashes and proves them."""
+_CRAWL = 1024
+"""Slower than this many bytes a second, over the time a connection may be silent, is a crawl."""
+_WORTH_RESUMING = 256 << 10
+"""A file of fewer bytes is fetched anew: asking for its rest costs as much."""
+_SURELY_OLDER = timedelta(seconds=60)
+"""A Last-Modified this long before Date is a strong validator (RFC 9110, 8.8.2.2)."""
+_GONE = (403, 404, 410)
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_FINAL = (
+    ValueError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.TooManyRedirects,
+    aiohttp.ClientConnectorCertificateError,
+)
+"""Failures that trying again does not cure."""
+
+
+class Meter(Protocol):
+    """Is told how many bytes are expected and have come."""
+
+    def expected(self, count: int) -> None:
+        """So many bytes more are to come; fewer, if negative."""
+
+    def received(self, count: int) -> None:
+        """So many bytes have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadSettings:
+    """How to download: `timeout` in seconds, sizes in bytes.
+
+    The key is here only so as not to give it to a link host.
+    """
+
+    key: ApiKey
+    timeout: float = 30.0
+    retries: int = 2
+    max_size: int = 100 * 10**9
+    min_free: int = 10**9
+
+
+class LinkFailed(Exception):
+    """A link did not give the payload; the text says why, for people."""
+
+    def __init__(
+        self, reason: str, *, gone: bool = False, transient: bool = False, wait: float | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.gone = gone
+        self.transient = transient
+        self.wait = wait
+
+
+class _StartOver(Exception):
+    """What there is of the file is of no use; it is to be asked for from its beginning."""
+
+
+class Transfer:
+    """Fetches from a link into a part."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, settings: DownloadSettings, meter: Meter
+    ) -> None:
+        self._session = session
+        self._settings = settings
+        self._meter = meter
+
+    async def run(self, url: URL, staging: Staging, slot: Slot) -> StagedFile:
+        """Stage the payload at `url`, going on from where an earlier try has stopped.
+
+        Raises:
+            LinkFailed: if it cannot be had from there; what has come stays, if it can be used.
+            DiskTrouble: if it cannot be written.
+        """
+        part = await in_thread(staging.part, slot)
+        try:
+            proof = await self._whole(url, part)
+        except BaseException:
+            await in_thread(part.leave)
+            raise
+        return await in_thread(staging.keep, slot, part, proof)
+
+    async def _whole(self, url: URL, part: Part) -> Proof:
+        """Fetch the rest; where that makes no whole, fetch it all, once."""
+        if part.resumed:
+            try:
+                return await self._receive(url, part)
+            except (_StartOver, NotWhole):
+                await in_thread(part.restart)
+        try:
+            return await self._receive(url, part)
+        except NotWhole as error:
+            await in_thread(part.restart)
+            raise LinkFailed(str(error)) from None
+
+    async def _receive(self, url: URL, part: Part) -> Proof:
+        progress = _Progress(self._meter)
+        try:
+            async with self._session.get(url, headers=_range(part, url)) as response:
+                total = await self._agree(response, part, url)
+                progress.begin(total, part.bytes)
+                return await self._take_body(response, part, progress)
+        except BaseException as error:
+            progress.undo()
+            if isinstance(error, NotWhole | LinkFailed | _StartOver):
+                raise
+            if isinstance(error, aiohttp.ClientError | TimeoutError | ValueError):
+                reason = describe(error, self._settings.timeout) + progress.so_far()
+                raise LinkFailed(reason, transient=not isinstance(error, _FINAL)) from None
+            raise
+
+    async def _agree(self, response: aiohttp.ClientResponse, part: Part, url: URL) -> int | None:
+        """Make out from the head of a response whether it goes on with the part or begins anew.
+
+        Return the length of the whole file, where that is said.
+        """
+        if part.bytes and _goes_on(response, part):
+            total = _range_total(response)
+        else:
+            if part.bytes and response.status in (206, 416):
+                raise _StartOver
+            _check_status(response)
+            total = response.content_length
+            origin = _origin(response, url)
+            if part.bytes or part.origin or origin:
+                await in_thread(part.restart, origin)
+        if total is not None and total > self._settings.max_size:
+            raise LinkFailed(f"{format_size(total)}, more than --max-size allows")
+        part.make_sure_of_room((total or 0) - part.bytes, self._settings.min_free)
+        return total
+
+    async def _take_body(
+        self, response: aiohttp.ClientResponse, part: Part, progress: "_Progress"
+    ) -> Proof:
+        stream, writing = wrap(part), None
+        try:
+            async with aclosing(self._blocks(response.content, progress)) as blocks:
+                async for block in blocks:
+                    if writing:
+                        await finished(writing)
+                    writing = asyncio.ensure_future(stream.write(block))
+        finally:
+            if writing:
+                await finished(writing)
+        if progress.total is not None and part.bytes != progress.total:
+            raise NotWhole(f"{part.bytes:,} bytes came of {progress.total:,}")
+        return _proven(part, framed=progress.total is not None or _is_chunked(response))
+
+    async def _blocks(
+        self, content: aiohttp.StreamReader, progress: "_Progress"
+    ) -> AsyncGenerator[bytes, None]:
+        """Gather what the socket gives into blocks; what came before a break is given too."""
+        gathered: list[bytes] = []
+        size = 0
+        pace = _Crawl(self._settings.timeout)
+        try:
+            while chunk := await content.readany():
+                gathered.append(chunk)
+                size += len(chunk)
+                progress.received(len(chunk))
+                pace.check(len(chunk))
+                if progress.so_much > self._settings.max_size:
+                    raise LinkFailed("it goes on beyond what --max-size allows")
+                if size >= _GATHER:
+                    block, gathered, size = b"".join(gathered), [], 0
+                    yield block
+        finally:
+            if gathered:
+                yield b"".join(gathered)
+
+
+class _Crawl:
+    """Gives up a body that comes slower than a person would wait for."""
+
+    def __init__(self, window: float) -> None:
+        self._window = window
+        self._since = 0
+        self._started = time.monotonic()
+
+    def check(self, count: int) -> None:
+        self._since += count
+        if (spent := time.monotonic() - self._started) < self._window:
+            return
+        if self._since < _CRAWL * spent:
+            raise LinkFailed(f"crawling: {self._since:,} bytes in {spent:.0f} s", transient=True)
+        self._since, self._started = 0, time.monotonic()
+
+
+class _Progress:
+    """One try at a body, told to the meter, and taken back if it comes to nothing."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._before = 0
+        self._received = 0
+        self.total: int | None = None
+
+    def begin(self, total: int | None, before: int) -> None:
+        """A body of `total` bytes is to come, of which there are so many from `before`."""
+        self.total, self._before = total, before
+        self._meter.expected((total or before) - before)
+
+    def received(self, count: int) -> None:
+        self._received += count
+        self._meter.received(count)
+
+    def undo(self) -> None:
+        self._meter.expected(self._before - (self.total or self._before))
+        self._meter.received(-self._received)
+
+    @property
+    def so_much(self) -> int:
+        """How many bytes of the file there are now."""
+        return self._before + self._received
+
+    def so_far(self) -> str:
+        """How much had come, for the reason."""
+        if self.total is not None:
+            return f" after {self.so_much:,} of {self.total:,} bytes"
+        return f" after {self.so_much:,} bytes" if self.so_much else ""
+
+
+def _range(part: Part, url: URL) -> dict[str, str]:
+    """Ask for the rest of a part, if it is still of the same file (RFC 9110, 13.1.5)."""
+    if not part.origin or not part.bytes or part.origin.place not in ("", _place(url)):
+        return {}
+    return {"Range": f"bytes={part.bytes}-", "If-Range": part.origin.validator}
+
+
+def _goes_on(response: aiohttp.ClientResponse, part: Part) -> bool:
+    """Tell whether a response is just the rest of what is here: its range and its validator fit."""
+    if response.status != HTTPStatus.PARTIAL_CONTENT or not part.origin:
+        return False
+    total = _range_total(response)
+    expected = f"bytes {part.bytes}-{(total or 0) - 1}/{total}"
+    if response.headers.get("Content-Range", "").strip() != expected:
+        return False
+    if part.origin.length not in (None, total):
+        return False
+    tag = response.headers.get("ETag")
+    # Another host must say that it has the same file; the one that said so before need not.
+    return tag == part.origin.validator or (tag is None and bool(part.origin.place))
+
+
+def _range_total(response: aiohttp.ClientResponse) -> int | None:
+    content_range = response.headers.get("Content-Range", "").strip()
+    match = re.fullmatch(r"bytes [0-9]+-[0-9]+/([0-9]{1,18})", content_range)
+    return int(match[1]) if match else None
+
+
+def _origin(response: aiohttp.ClientResponse, url: URL) -> Origin | None:
+    """Return what a part of this response can be continued by, if by anything (RFC 9110, 8.8)."""
+    length = response.content_length
+    if length is not None and length < _WORTH_RESUMING:
+        return None
+    if response.headers.get("Accept-Ranges", "").strip().lower() == "none":
+        return None
+    tag = response.headers.get("ETag", "")
+    if re.fullmatch(r'"[\x21\x23-\x7e\x80-\xff]*"', tag):
+        return Origin(tag, "", length, this_boot())
+    modified = response.headers.get("Last-Modified", "")
+    if _is_strong_date(modified, response.headers.get("Date", "")):
+        return Origin(modified, _place(url), length, this_boot())
+    return None
+
+
+def _is_strong_date(modified: str, date: str) -> bool:
+    try:
+        return parsedate_to_datetime(date) - parsedate_to_datetime(modified) >= _SURELY_OLDER
+    except (ValueError, TypeError):
+        return False
+
+
+def _place(url: URL) -> str:
+    return hashlib.sha256(str(url.with_query(None)).encode()).hexdigest()[:16]
+
+
+def _check_status(response: aiohttp.ClientResponse) -> None:
+    status = response.status
+    if status == HTTPStatus.OK:
+        return
+    wait = response.headers.get("Retry-After", "")
+    raise LinkFailed(
+        f"{status} {response.reason or ''}".rstrip(),
+        gone=status in _GONE,
+        transient=status in _TRANSIENT,
+        wait=float(wait) if wait.isdecimal() and wait.isascii() else None,
+    )
+
+
+def _is_chunked(response: aiohttp.ClientResponse) -> bool:
+    return response.headers.get("Transfer-Encoding", "").lower() == "chunked"
+
+
+def _proven(part: Part, *, framed: bool) -> Proof:
+    """Return the proof; where the format has no end of its own, HTTP must have said where it is."""
+    proof = part.finish()
+    if proof.open_ended and not framed:
+        raise NotWhole(
+            f"nobody said how long it is, and a .{proof.extension} of this kind does not tell "
+            "where it ends"
+        )
+    return proof

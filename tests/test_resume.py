@@ -1,0 +1,202 @@
+"""A download that was cut goes on where it stopped, if it is surely the same file."""
+
+from dataclasses import replace
+
+import pytest
+from conftest import KEY, Nights, assert_true_bag, generation
+
+from archiver.emulation.script import LinkScript, OutputScript, Script
+from archiver.emulator import Seen
+from archiver.outcome import Failed
+from archiver.secret import ApiKey
+from archiver.staging import Staging
+from archiver.transfer import DownloadSettings
+
+G263 = generation("263")
+SIZE = 3_000_000
+CUT = LinkScript(fault="cut", seconds=0.3)
+CUT_ONCE = replace(CUT, times=1)
+CUT_TONIGHT = replace(CUT, times=2)
+"""Both the links there are and the fresh ones, which are the same, are cut."""
+ONE_RETRY = DownloadSettings(ApiKey(KEY), timeout=1, retries=1, min_free=0)
+
+
+def script(primary: LinkScript, proxy: LinkScript | None = None, **changes: object) -> Script:
+    output = OutputScript(size=SIZE, primary=primary, proxy=proxy)
+    return Script(outputs=(replace(output, **changes),))
+
+
+def gets(nights: Nights) -> list[Seen]:
+    return [seen for seen in nights.emulator.requests if seen.host != "api"]
+
+
+def ranges(nights: Nights) -> list[str | None]:
+    return [seen.headers.get("Range") for seen in gets(nights)]
+
+
+def assert_archived(nights: Nights) -> None:
+    assert nights.held()["data/v6/deepfake/263.mp4"] == nights.emulator.payload(G263).whole()
+    assert_true_bag(nights.archive)
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset", "stall"])
+async def test_a_cut_download_goes_on_in_the_same_run(nights: Nights, fault: str) -> None:
+    """The second request asks for the rest alone, on condition of the strong entity tag."""
+    nights.emulator.scripts[G263] = script(replace(CUT_ONCE, fault=fault))  # type: ignore[arg-type]
+    assert (await nights.run("263", download=ONE_RETRY)).archived == 1
+    first, second = gets(nights)
+    assert "Range" not in first.headers
+    assert 0 < int(second.headers["Range"].removeprefix("bytes=").rstrip("-")) < SIZE
+    assert second.headers["If-Range"].startswith('"')
+    assert_archived(nights)
+
+
+async def test_a_cut_download_goes_on_the_next_night(nights: Nights) -> None:
+    """What came is kept, and its bytes are hashed again from the disk."""
+    nights.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await nights.run("263")).failed == 1
+    assert nights.held() == {}
+    assert (await nights.run("263")).archived == 1
+    assert ranges(nights)[0] is None
+    assert ranges(nights)[-1] is not None
+    assert_archived(nights)
+
+
+async def test_a_proxy_goes_on_with_the_primarys_part(nights: Nights) -> None:
+    """Under the same strong entity tag another host may give the rest."""
+    nights.emulator.scripts[G263] = script(CUT, LinkScript())
+    assert (await nights.run("263")).archived == 1
+    primary, proxy = gets(nights)
+    assert (primary.host, proxy.host) == ("primary", "proxy")
+    assert proxy.headers["If-Range"].startswith('"')
+    assert_archived(nights)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        replace(CUT_ONCE, etag="none", last_modified=False),
+        replace(CUT_ONCE, etag="weak", last_modified=False),
+    ],
+)
+async def test_without_a_validator_nothing_is_resumed(nights: Nights, link: LinkScript) -> None:
+    """Without a strong validator the file is fetched anew, and no part is kept."""
+    nights.emulator.scripts[G263] = script(link)
+    assert (await nights.run("263", download=ONE_RETRY)).archived == 1
+    assert ranges(nights) == [None, None]
+    assert_archived(nights)
+
+
+async def test_a_date_long_past_is_a_validator_on_its_own_link(nights: Nights) -> None:
+    """Where there is no strong entity tag, a Last-Modified well before Date serves."""
+    nights.emulator.scripts[G263] = script(replace(CUT_ONCE, etag="none"))
+    assert (await nights.run("263", download=ONE_RETRY)).archived == 1
+    assert ranges(nights)[1] is not None
+    assert "GMT" in gets(nights)[1].headers["If-Range"]
+    assert_archived(nights)
+
+
+async def test_a_date_is_no_validator_on_another_host(nights: Nights) -> None:
+    """A proxy is not asked to go on with what only the primary has dated."""
+    nights.emulator.scripts[G263] = script(replace(CUT, etag="none"), LinkScript(etag="none"))
+    assert (await nights.run("263")).archived == 1
+    assert ranges(nights) == [None, None]
+    assert_archived(nights)
+
+
+async def test_a_server_without_ranges_starts_over(nights: Nights) -> None:
+    """200 where a rest was asked for is the whole file, from its beginning."""
+    nights.emulator.scripts[G263] = script(replace(CUT_ONCE, ranges=False))
+    assert (await nights.run("263", download=ONE_RETRY)).archived == 1
+    assert_archived(nights)
+
+
+async def test_a_file_that_has_changed_starts_over(nights: Nights) -> None:
+    """Another version has another tag: nothing of the old one is left in the new."""
+    nights.emulator.scripts[G263] = script(CUT_ONCE, versions=2)
+    assert (await nights.run("263", download=ONE_RETRY)).archived == 1
+    assert_archived(nights)
+
+
+async def test_a_range_that_does_not_fit_is_not_believed(nights: Nights) -> None:
+    """A 206 for other bytes than those asked for is thrown away, and the whole is asked for."""
+    nights.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await nights.run("263")).failed == 1
+    nights.emulator.scripts[G263] = script(LinkScript(fault="wrong-range", times=1))
+    nights.emulator.forget()
+    assert (await nights.run("263")).archived == 1
+    assert [value is None for value in ranges(nights)] == [False, True]
+    assert_archived(nights)
+
+
+async def test_a_spoilt_part_is_fetched_from_zero_once(nights: Nights) -> None:
+    """A resumed file that is no whole video is fetched anew once, not spliced and not looped."""
+    nights.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await nights.run("263")).failed == 1
+    (part,) = (nights.archive / ".archiver/incoming").rglob("*.part")
+    whole = nights.emulator.payload(G263).whole()
+    part.write_bytes(whole[:1000] + b"\0\0\0\x08free" * 10 + whole[1000 : part.stat().st_size - 80])
+    seen = len(gets(nights))
+    report = await nights.run("263")
+    assert report.archived == 1
+    assert len(gets(nights)[seen:]) <= 2
+    assert_archived(nights)
+
+
+async def test_a_part_from_before_a_reboot_is_not_believed(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut unwritten bytes may read as zeros, which no structure shows."""
+    nights.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await nights.run("263")).failed == 1
+    monkeypatch.setattr("archiver.staging.this_boot", lambda: "another boot")
+    seen = len(gets(nights))
+    assert (await nights.run("263")).archived == 1
+    assert ranges(nights)[seen:] == [None]
+    assert_archived(nights)
+
+
+async def test_a_part_is_thrown_away_with_its_generation(nights: Nights) -> None:
+    """Nothing is kept of what is lost for good."""
+    nights.emulator.scripts[G263] = script(CUT)
+    assert (await nights.run("263")).failed == 1
+    assert isinstance(nights.outcomes[0], Failed)
+    assert any((nights.archive / ".archiver/incoming").rglob("*.part"))
+    nights.emulator.scripts[G263] = Script(answer="failed")
+    assert (await nights.run("263")).lost == 1
+    assert not any((nights.archive / ".archiver/incoming").iterdir())
+
+
+async def test_a_stale_part_is_cleaned_up(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody has gone on with for long is thrown away."""
+    nights.emulator.scripts[G263] = script(CUT)
+    await nights.run("263")
+    monkeypatch.setattr("archiver.staging._STALE", -1.0)
+    Staging(nights.archive, G263).tidy()
+    assert not any((nights.archive / ".archiver/incoming").iterdir())
+
+
+async def test_a_small_file_is_not_worth_resuming(nights: Nights) -> None:
+    """Below a quarter of a megabyte a new request costs as much as the bytes."""
+    nights.emulator.scripts[G263] = script(CUT_ONCE, size=100_000)
+    assert (await nights.run("263", download=ONE_RETRY)).archived == 1
+    assert ranges(nights) == [None, None]
+
+
+async def test_a_payload_beyond_the_largest_size_is_refused(nights: Nights) -> None:
+    """`--max-size` bounds what a link may send, whether it says how much it is or not."""
+    small = replace(ONE_RETRY, max_size=SIZE - 1)
+    for length in ("given", "none", "chunked"):
+        nights.emulator.scripts[G263] = script(LinkScript(length=length))  # type: ignore[arg-type]
+        report = await nights.run("263", download=small)
+        assert "--max-size" in "".join(report.lines())
+        assert nights.held() == {}
+
+
+async def test_a_full_disk_is_noticed_before_a_download(nights: Nights) -> None:
+    """Where the reserve would be touched, the night ends with 74 before any bytes are taken."""
+    nights.emulator.scripts[G263] = script(LinkScript())
+    report = await nights.run("263", download=replace(ONE_RETRY, min_free=10**18))
+    assert (report.exit_status, report.left) == (74, 1)
+    assert "--min-free" in "".join(report.lines())
+    assert (await nights.run("263")).archived == 1
