@@ -57,13 +57,15 @@ _GRACE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to back up. `wait` is in seconds, `api_rate` in questions a second."""
+    """How to back up. Times are in seconds, `api_rate` is in questions a second."""
 
     api: ApiSettings
     download: DownloadSettings
     downloads: int = 8
     api_rate: float = 5.0
     wait: float = 900.0
+    max_time: float | None = None
+    lock_wait: float = 0.0
     retry_lost: bool = False
     strict: bool = False
 
@@ -103,7 +105,10 @@ async def backup(
     report, started = Report(), time.monotonic()
     intake = Intake(manifests, default_endpoint, report)
     intake.check()
-    with Bag.hold(archive) as bag, closing(Catalogue.open(archive)) as catalogue:
+    with (
+        Bag.hold(archive, settings.lock_wait) as bag,
+        closing(Catalogue.open(archive)) as catalogue,
+    ):
         mend(bag, catalogue)
         enlisted = catalogue.enlist(intake.generations(), retry_lost=settings.retry_lost)
         report.enlist(enlisted.already_held, enlisted.known_lost, enlisted.to_ask)
@@ -198,12 +203,15 @@ class _Night:
 
     async def run(self) -> None:
         """Work until nothing is left to do, or the night is ended early."""
-        async with open_session(self._settings.api.timeout) as session:
-            pace = Pace(self._settings.api_rate, self._settings.wait)
-            self._api = Api(session, self._settings.api, pace)
-            self._downloader = Downloader(session, self._settings.download, self._watch)
+        api, download = self._settings.api, self._settings.download
+        async with (
+            open_session(api.timeout, inside=True) as questions,
+            open_session(download.timeout, inside=download.allow_private) as links,
+        ):
+            self._api = Api(questions, api, Pace(self._settings.api_rate, self._settings.wait))
+            self._downloader = Downloader(links, download, self._watch)
             try:
-                with self._heeding_signals():
+                with self._heeding_signals(), self._heeding_the_time():
                     await self._run_tasks()
             except* DiskTrouble as troubles:
                 self._report.ending = next(iter(_flat(troubles)))
@@ -225,7 +233,10 @@ class _Night:
         while turn := await self._agenda.next():
             try:
                 result = await self._bring(turn)
-            except (ThrottledAway, KeyRefused, ApiUnreachable) as why:
+            except ThrottledAway as why:
+                self._agenda.done()
+                self._end(str(why))
+            except (KeyRefused, ApiUnreachable) as why:
                 self._agenda.done()
                 self._end(why)
             else:
@@ -317,13 +328,13 @@ class _Night:
                     assert_never(outcome)
         return outcomes
 
-    def _end(self, why: ThrottledAway | ArchiverError) -> None:
+    def _end(self, why: ArchiverError | str) -> None:
         """Ask no more; what is being downloaded goes on, for its links may die."""
         self._agenda.close()
         if isinstance(why, ArchiverError):
             self._report.ending = self._report.ending or why
         else:
-            self._report.left_because = str(why)
+            self._report.left_because = why
         for task in self._asking - {asyncio.current_task()}:
             if task:
                 task.cancel()
@@ -339,11 +350,28 @@ class _Night:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
+    @contextmanager
+    def _heeding_the_time(self) -> Iterator[None]:
+        if self._settings.max_time is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._settings.max_time, self._end_in_order, None)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     def _interrupt(self, number: int) -> None:
         """The first signal ends the night in order; the second at once: a crash loses nothing."""
         if isinstance(self._report.ending, Interrupted):
             os._exit(self._report.ending.exit_status)
-        self._end(Interrupted(number))
+        self._end_in_order(Interrupted(number))
+
+    def _end_in_order(self, why: Interrupted | None) -> None:
+        """Ask no more, and let what is being downloaded go on for a little while."""
+        self._report.time_is_up = why is None
+        self._end(why or "the time for this night is up (--max-time)")
         asyncio.get_running_loop().call_later(_GRACE, self._abandon)
 
     def _abandon(self) -> None:

@@ -14,7 +14,7 @@ import click
 
 from archiver.errors import ArchiverError, ConfigurationError
 from archiver.generation import canonical_endpoint
-from archiver.quantity import parse_duration, parse_rate
+from archiver.quantity import parse_duration, parse_rate, parse_size
 from archiver.secret import ApiKey
 
 if TYPE_CHECKING:
@@ -132,6 +132,26 @@ def cli() -> None:
     "--retries", metavar="N", type=click.IntRange(0, 20), default=6,
     help="Ask the API again so often when it gives no usable answer, at growing intervals.",
 )  # fmt: skip
+@option(
+    "--max-time", metavar="DURATION", type=Parsed("duration", parse_duration),
+    help="End the night in order after so long; the rest is left for the next.",
+)  # fmt: skip
+@option(
+    "--max-size", metavar="SIZE", type=Parsed("size", parse_size), default="100G",
+    help="Take no video larger than this.",
+)  # fmt: skip
+@option(
+    "--min-free", metavar="SIZE", type=Parsed("size", parse_size), default="1G",
+    help="Leave so much of the disk free.",
+)  # fmt: skip
+@option(
+    "--lock-wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="0",
+    help="How long to wait for another run that holds the archive.",
+)  # fmt: skip
+@option(
+    "--allow-private-links", is_flag=True,
+    help="Follow links to addresses that are not public: loopback, private, link-local.",
+)  # fmt: skip
 @option("--retry-lost", is_flag=True, help="Ask again for what is known to be lost.")
 @option("--strict", is_flag=True, help="Fetch nothing if a manifest line is not understood.")
 @option("--dry-run", is_flag=True, help="Say what would be asked for; touch nothing.")
@@ -151,7 +171,7 @@ def backup(ctx: click.Context, /, **options: Any) -> None:
       realtime/263           of another endpoint
       https://modelslab.com/api/v6/video/fetch/147
 
-    DURATION is in seconds, or 90s, 15m, 2h.
+    DURATION is in seconds, or 90s, 15m, 2h; SIZE in bytes, or 500K, 20M, 1G.
     """
     ctx.exit(_dry_run(options) if options["dry_run"] else _backup(options))
 
@@ -231,10 +251,18 @@ def _settings(options: dict[str, Any]) -> "Settings":
     key = _api_key(options["api_key_file"])
     return Settings(
         ApiSettings(options["api_url"], key, options["timeout"], options["retries"]),
-        DownloadSettings(key, options["timeout"]),
+        DownloadSettings(
+            key,
+            options["timeout"],
+            max_size=options["max_size"],
+            min_free=options["min_free"],
+            allow_private=options["allow_private_links"],
+        ),
         downloads=options["downloads"],
         api_rate=options["api_rate"],
         wait=options["wait"],
+        max_time=options["max_time"],
+        lock_wait=options["lock_wait"],
         retry_lost=options["retry_lost"],
         strict=options["strict"],
     )

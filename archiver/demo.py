@@ -42,7 +42,8 @@ async def demonstrate(archive: Path, watch: Watch) -> Report:
     scripts = {_generation(name): script for name, script in _SCRIPTS.items()}
     key = ApiKey(_KEY)
     async with Emulator(scripts, key=_KEY) as emulator:
-        settings = Settings(ApiSettings(emulator.api_url, key), DownloadSettings(key), api_rate=10)
+        download = DownloadSettings(key, min_free=0, allow_private=True)
+        settings = Settings(ApiSettings(emulator.api_url, key), download, api_rate=10)
         with as_file(files("archiver") / "demo.txt") as manifest:
             return await backup(archive, [str(manifest)], "deepfake", settings, watch)
 

@@ -139,6 +139,8 @@ class Report:
     ending: ArchiverError | None = None
     """What ended the night early, if anything did."""
     left_because: str = ""
+    time_is_up: bool = False
+    """The night was to end when it did: what is left is not wrong."""
     _bad_lines: list[BadLine] = field(default_factory=list)
     _lost: list[Lost] = field(default_factory=list)
     _failed: list[Failed] = field(default_factory=list)
@@ -184,7 +186,8 @@ class Report:
         """The process's exit status: the worst that happened wins."""
         if self.ending is not None:
             return self.ending.exit_status
-        wrong = self.lost or self.failed or self.left or self.bad_lines or self.unreadable
+        left = self.left if not self.time_is_up else 0
+        wrong = self.lost or self.failed or left or self.bad_lines or self.unreadable
         return 3 if wrong else 0
 
     def as_json(self) -> dict[str, object]:

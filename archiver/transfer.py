@@ -65,6 +65,7 @@ class DownloadSettings:
     retries: int = 2
     max_size: int = 100 * 10**9
     min_free: int = 10**9
+    allow_private: bool = False
 
 
 class LinkFailed(Exception):
@@ -134,7 +135,7 @@ class Transfer:
                 raise
             if isinstance(error, aiohttp.ClientError | TimeoutError | ValueError):
                 reason = describe(error, self._settings.timeout) + progress.so_far()
-                raise LinkFailed(reason, transient=not isinstance(error, _FINAL)) from None
+                raise LinkFailed(reason, transient=not _is_final(error)) from None
             raise
 
     async def _agree(self, response: aiohttp.ClientResponse, part: Part, url: URL) -> int | None:
@@ -314,6 +315,13 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
         transient=status in _TRANSIENT,
         wait=float(wait) if wait.isdecimal() and wait.isascii() else None,
     )
+
+
+def _is_final(error: Exception) -> bool:
+    if isinstance(error, _FINAL):
+        return True
+    refused = isinstance(error, aiohttp.ClientConnectorError) and error.os_error
+    return isinstance(refused, PermissionError)
 
 
 def _is_chunked(response: aiohttp.ClientResponse) -> bool:

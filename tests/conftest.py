@@ -19,6 +19,12 @@ from archiver.transfer import DownloadSettings
 KEY = "sk-Emulated/Key+42"
 
 
+def quick_downloads(**changes: object) -> DownloadSettings:
+    """Return settings that try each link once, wait for nothing, and reach the emulator."""
+    settings = DownloadSettings(ApiKey(KEY), timeout=1, retries=0, min_free=0, allow_private=True)
+    return replace(settings, **changes)  # type: ignore[arg-type]
+
+
 class Collected(Told):
     """A watch that keeps the outcomes."""
 
@@ -54,7 +60,7 @@ class Nights:
         key = ApiKey(KEY)
         settings = Settings(
             ApiSettings(self.emulator.api_url, key, timeout=1, retries=0),
-            DownloadSettings(key, timeout=1, retries=0),
+            quick_downloads(),
             api_rate=1000,
             wait=0,
         )

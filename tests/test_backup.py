@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import KEY, Nights, assert_true_bag, generation
+from conftest import KEY, Nights, assert_true_bag, generation, quick_downloads
 
 from archiver.api import ApiSettings
 from archiver.backup import backup
@@ -25,7 +25,6 @@ from archiver.lock import locked
 from archiver.outcome import Archived, Failed, Lost, Outcome, Pending
 from archiver.progress import Told
 from archiver.secret import ApiKey
-from archiver.transfer import DownloadSettings
 
 VIDEOS = Path(__file__).parent / "videos"
 G263 = generation("263")
@@ -183,7 +182,7 @@ async def test_the_same_link_is_not_tried_twice_for_one_answer(
 async def test_a_transient_failure_is_tried_again_on_the_same_link(nights: Nights) -> None:
     """A link that fails once in passing serves the second time."""
     nights.emulator.scripts[G263] = one(LinkScript(fault="error", times=1))
-    download = DownloadSettings(ApiKey(KEY), timeout=1, retries=1)
+    download = quick_downloads(retries=1)
     report = await nights.run("263", download=download)
     assert report.archived == 1
     assert nights.emulator.asked() == 1

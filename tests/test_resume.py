@@ -3,14 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from conftest import KEY, Nights, assert_true_bag, generation
+from conftest import Nights, assert_true_bag, generation, quick_downloads
 
 from archiver.emulation.script import LinkScript, OutputScript, Script
 from archiver.emulator import Seen
 from archiver.outcome import Failed
-from archiver.secret import ApiKey
 from archiver.staging import Staging
-from archiver.transfer import DownloadSettings
 
 G263 = generation("263")
 SIZE = 3_000_000
@@ -18,7 +16,7 @@ CUT = LinkScript(fault="cut", seconds=0.3)
 CUT_ONCE = replace(CUT, times=1)
 CUT_TONIGHT = replace(CUT, times=2)
 """Both the links there are and the fresh ones, which are the same, are cut."""
-ONE_RETRY = DownloadSettings(ApiKey(KEY), timeout=1, retries=1, min_free=0)
+ONE_RETRY = quick_downloads(retries=1)
 
 
 def script(primary: LinkScript, proxy: LinkScript | None = None, **changes: object) -> Script:
