@@ -92,12 +92,13 @@ class Agenda:
         return [turn.generation for _, _, turn in self._polls]
 
     def _pick(self) -> Turn | None:
-        """Never tried before what is due again, for links die; old troubles last."""
+        """Never tried before what is due, for links die, but not for ever; old troubles last."""
         if not self._listed:
             self._listed.extend(Turn(*row) for row in self._take(_TAKE))
-        if self._listed and self._listed[0].first:
+        overdue = time.monotonic() - self._polls[0][0] if self._polls else -1.0
+        if self._listed and self._listed[0].first and overdue < _LATEST:
             return self._listed.popleft()
-        if self._polls and self._polls[0][0] <= time.monotonic():
+        if overdue >= 0:
             return heapq.heappop(self._polls)[2]
         return self._listed.popleft() if self._listed else None
 

@@ -16,6 +16,8 @@ from http import HTTPStatus
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from archiver.quantity import printable
+
 BODY_LIMIT = 1 << 20
 """No answer is longer than this many bytes; one that is, is not read."""
 OUTPUTS_LIMIT = 100
@@ -64,9 +66,10 @@ class Processing:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFailed:
-    """ModelsLab could not make it, and never will."""
+    """ModelsLab could not make it; `certain` if it said so in the words that are documented."""
 
     message: str
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,13 @@ class NotFound:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The key is not accepted, or its account may not do this or has no credit."""
+    """The key is not accepted, or its account may not do this or has no credit.
+
+    Only if it is `certain` is it about the key as such, and not about one generation or endpoint.
+    """
 
     message: str
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,8 @@ class Trouble:
 
     message: str
     wait: float | None = None
+    silent: bool = False
+    """There was no reply at all."""
 
 
 Answer: TypeAlias = (
@@ -111,33 +120,52 @@ Answer: TypeAlias = (
 )
 
 _WAITING = {"processing", "queued", "pending", "in_queue", "waiting", "starting"}
-_THROTTLED = re.compile(r"rate limit|too many requests|try again (?:in|after) \d|wait for \d|spam")
-_REFUSED = re.compile(
-    r"insufficient|\bcredits?\b|limit exceeded|balance"
-    r"|invalid (?:api[ _-]?)?key|api[ _-]?key (?:is )?(?:invalid|wrong|missing|expired|disabled)"
-    r"|unauthori[sz]ed|unauthenticated|subscri(?:be|ption)|your (?:current )?plan"
+_THROTTLED = re.compile(
+    r"rate limit|too many|queue is full|try again (?:in|after) \d|wait for \d|spam filter"
 )
-_NOT_FOUND = re.compile(r"not found|could not be found|does(?: not|n't) exist|no such")
-_NOT_ABOUT_THE_ID = re.compile(r"route|endpoint|\burl\b|page|model\b|method")
-_OVERLOADED = re.compile(r"server|time(?:d )?out|unavailable|overload|maintenance|busy")
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)(?:ec|in|our|r|ay|\b)")
+_REFUSED = re.compile(
+    r"invalid api[ _-]?key|api[ _-]?key (?:is )?(?:invalid|missing|required|expired|disabled)"
+    r"|insufficient (?:api )?(?:credit|balance|fund)|(?:monthly|credit) limit exceeded"
+)
+_DENIED = re.compile(
+    r"\bkey\b|token|\busers?\b|account|customer|access|permission|authori[sz]|authenticat"
+    r"|forbidden|subscri|\bplan\b|payment|quota|(?:api|daily|usage) limit"
+)
+_OVERLOADED = re.compile(
+    r"server|internal|time(?:d )?out|unavailable|overload|maintenance|busy|later|database|sqlstate"
+    r"|exception|worker|connection"
+)
+_NOT_FOUND = re.compile(
+    r"(?:request|generation|task|job|\bid\b)[^.]{0,40}"
+    r"(?:not found|could not be found|does(?: not|n't) exist)"
+    r"|no (?:such )?(?:request|generation|task|job)\b|^not found\W*$"
+)
+_FAILED = re.compile(r"(?:generation )?failed(?:, try again)?\W*", re.IGNORECASE)
+_SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h|d)(?:ec|in|our|r|ay|\b)")
+_LONGEST = 366 * 86400.0
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def read_answer(reply: Reply, id_: str, now: datetime) -> Answer:
+def parse(body: bytes) -> object:
+    """Return the JSON of an answer, and None if it has none; numbers that JSON lacks are None."""
+    try:
+        return json.loads(body, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_answer(reply: Reply, document: object, id_: str, now: datetime) -> Answer:
     """Say what a reply to a question about the generation `id_` means.
 
-    `now` is what a `Retry-After` date is counted from.
+    `document` is what `parse` made of its body, `now` what a `Retry-After` date is counted from.
     """
-    try:
-        document = json.loads(reply.body, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
+    if document is None:
         return _without_json(reply, now)
     if not isinstance(document, dict):
-        return _trouble(reply, "a JSON answer that is not an object", now)
-    answered_id = document.get("id")
-    if answered_id not in (None, "") and str(answered_id) != id_:
-        return Trouble(f"the answer is about generation {str(answered_id)[:128]!r}, not {id_!r}")
+        return _nonsense(reply, "a JSON answer that is not an object", now)
+    if not _is_about(document.get("id"), id_):
+        other = printable(str(document["id"])[:128])
+        return Rejected(f"the answer is about generation {other}, not {id_}")
     match str(document.get("status", "")).strip().lower():
         case "success":
             return _ready(document)
@@ -145,6 +173,14 @@ def read_answer(reply: Reply, id_: str, now: datetime) -> Answer:
             return Processing(_seconds(document.get("eta")))
         case status:
             return _refusal(reply, document, status, now)
+
+
+def _is_about(answered: object, id_: str) -> bool:
+    """Tell whether the ID in an answer speaks of `id_`, or of nothing at all."""
+    if isinstance(answered, bool) or not isinstance(answered, int | str) or not answered:
+        return True
+    said = str(answered).strip()[:129]
+    return said == id_ or said.lstrip("0") == id_.lstrip("0")
 
 
 def _ready(document: dict[str, object]) -> Answer:
@@ -159,23 +195,29 @@ def _ready(document: dict[str, object]) -> Answer:
 
 
 def _paired(primaries: list[str], proxies: list[str]) -> Iterator[Output]:
-    """Give each primary its proxies: by place, else by the last part of their paths.
-
-    For a single output every proxy is a candidate; where there are only proxies, they serve.
-    """
+    """Give each primary its proxies; where there are only proxies, they serve."""
     for place, primary in enumerate(primaries):
-        candidates = [p for p in proxies if _file_name(p) == _file_name(primary)]
-        if len(primaries) == 1:
-            candidates = proxies
-        elif len(primaries) == len(proxies):
-            candidates = [proxies[place]]
-        others = (Link(url, "proxy") for url in candidates if url != primary)
-        yield Output((Link(primary, "primary"), *others))
+        others = (url for url in _proxies_of(place, primaries, proxies) if url != primary)
+        yield Output((Link(primary, "primary"), *(Link(url, "proxy") for url in others)))
     if not primaries:
         by_name: dict[str, list[Link]] = {}
         for url in proxies:
             by_name.setdefault(_file_name(url), []).append(Link(url, "proxy"))
         yield from (Output(tuple(links)) for links in by_name.values())
+
+
+def _proxies_of(place: int, primaries: list[str], proxies: list[str]) -> list[str]:
+    """Pair by the last part of the path where that is distinct, else by place.
+
+    For a single output every proxy is a candidate.
+    """
+    if len(primaries) == 1:
+        return proxies
+    name, names = _file_name(primaries[place]), [_file_name(url) for url in primaries]
+    same = [url for url in proxies if _file_name(url) == name]
+    if same and names.count(name) == 1:
+        return same
+    return [proxies[place]] if len(primaries) == len(proxies) and not same else []
 
 
 def _file_name(url: str) -> str:
@@ -187,8 +229,13 @@ def _file_name(url: str) -> str:
 
 def _entries(value: object) -> list[list[str]]:
     """Return the URLs of each output: a list, one URL, or objects that hold URLs all occur."""
-    items = value if isinstance(value, list) else [value] if value else []
-    return [_urls(item) for item in items]
+    if not isinstance(value, list):
+        return [_urls(value)] if value else []
+    return [
+        entry
+        for item in value
+        for entry in (_entries(item) if isinstance(item, list) else [_urls(item)])
+    ]
 
 
 def _urls(value: object, depth: int = 3) -> list[str]:
@@ -204,45 +251,54 @@ def _urls(value: object, depth: int = 3) -> list[str]:
             return []
 
 
-def _refusal(reply: Reply, document: dict[str, object], status: str, now: datetime) -> Answer:
-    """Classify by the message alone: tips advertise plans, whatever went wrong."""
+def _refusal(  # noqa: PLR0911 (a line for each thing a refusal can mean)
+    reply: Reply, document: dict[str, object], status: str, now: datetime
+) -> Answer:
+    """Classify by the message alone: tips advertise plans, whatever went wrong.
+
+    What cannot be undone, a loss, takes the words that are documented for it.
+    """
     message = _message(document) or f"status {status or 'missing'!r}, HTTP {reply.status}"
-    said = message.lower()
+    said, wait = message.lower(), _asked_wait(reply, document, message, now)
     if reply.status == 429 or _THROTTLED.search(said):
-        return Throttled(message, _asked_wait(reply, document, said, now))
-    if reply.status in (401, 402, 403) or _REFUSED.search(said):
-        return Refused(message)
-    if reply.status >= 500 or _OVERLOADED.search(said):
-        return Trouble(message, _header_seconds(reply.retry_after, now))
+        return Throttled(message, wait)
+    if reply.status in (401, 402) or _REFUSED.search(said):
+        return Refused(message, certain=True)
     if status not in ("error", "failed"):
         return _unknown_status(status, message, reply)
-    if reply.status == 404 or _NOT_FOUND.search(said):
-        return NotFound(message) if not _NOT_ABOUT_THE_ID.search(said) else Trouble(message)
-    return GenerationFailed(message) if status == "failed" else Rejected(message)
+    if _FAILED.fullmatch(message) and status == "failed":
+        return GenerationFailed(message, certain=True)
+    if reply.status == 403 or _DENIED.search(said):
+        return Refused(message, certain=False)
+    if reply.status >= 500 or _OVERLOADED.search(said):
+        return Trouble(message, wait)
+    if _NOT_FOUND.search(said):
+        return NotFound(message)
+    return GenerationFailed(message, certain=False) if status == "failed" else Rejected(message)
 
 
 def _unknown_status(status: str, message: str, reply: Reply) -> Answer:
     if status:
-        return Rejected(f"unknown status {status[:40]!r}: {message}")
-    return Trouble(f"an answer without a status (HTTP {reply.status}): {message}")
+        return Rejected(f"unknown status {printable(status[:40])!r}: {message}")
+    return _nonsense(reply, f"an answer without a status: {message}", None)
 
 
 def _without_json(reply: Reply, now: datetime) -> Answer:
-    start = reply.body[:256].lstrip().lower()
+    start = reply.body[:256].lstrip()
     if not start:
-        return _trouble(reply, "an empty answer", now)
+        return _nonsense(reply, "an empty answer", now)
     if start.startswith(b"<"):
-        return _trouble(reply, "an HTML page instead of an answer", now)
-    return _trouble(reply, "an answer that is not JSON", now)
+        return _nonsense(reply, "an HTML page instead of an answer", now)
+    return _nonsense(reply, "an answer that is not JSON", now)
 
 
-def _trouble(reply: Reply, what: str, now: datetime) -> Answer:
-    """Without JSON only the status speaks: a gateway's 401 or 404 says nothing about the key."""
+def _nonsense(reply: Reply, what: str, now: datetime | None) -> Answer:
+    """Without words only the status speaks: a gateway's 401 or 404 says nothing about the key."""
     try:
         phrase = f"{reply.status} {HTTPStatus(reply.status).phrase}"
     except ValueError:
         phrase = str(reply.status)
-    wait = _header_seconds(reply.retry_after, now)
+    wait = _header_seconds(reply.retry_after, now) if now else None
     if reply.status == 429:
         return Throttled(f"{what} (HTTP {phrase})", wait)
     return Trouble(f"{what} (HTTP {phrase})", wait)
@@ -259,7 +315,7 @@ def _text(value: object, depth: int = 3) -> str:
     """Flatten a message for people: it may be an object of lists."""
     match value:
         case str():
-            return " ".join(value.split())[:500]
+            return printable(" ".join(value[:2000].split())[:500])
         case list() if depth:
             return "; ".join(filter(None, (_text(item, depth - 1) for item in value[:20])))
         case dict() if depth:
@@ -270,12 +326,17 @@ def _text(value: object, depth: int = 3) -> str:
 
 
 def _asked_wait(
-    reply: Reply, document: Mapping[str, object], said: str, now: datetime
+    reply: Reply, document: Mapping[str, object], message: str, now: datetime
 ) -> float | None:
-    waits = [_header_seconds(reply.retry_after, now), _seconds(document.get("retry_after"))]
-    if span := _SPAN.search(f"{said} {_text(document.get('tip') or document.get('tips'))}".lower()):
-        waits.append(float(span[1]) * _SECONDS[span[2]])
-    return max((wait for wait in waits if wait is not None), default=None)
+    """Return for how long not to ask: by the header, else the field, else the words."""
+    if (seconds := _header_seconds(reply.retry_after, now)) is not None:
+        return seconds
+    if (seconds := _seconds(document.get("retry_after"))) is not None:
+        return seconds
+    for words in (message, _text(document.get("tip") or document.get("tips"))):
+        if span := _SPAN.search(words.lower()):
+            return _seconds(float(span[1]) * _SECONDS[span[2]])
+    return None
 
 
 def _header_seconds(value: str | None, now: datetime) -> float | None:
@@ -286,10 +347,10 @@ def _header_seconds(value: str | None, now: datetime) -> float | None:
         return seconds
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return max(0.0, (date - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - now).total_seconds())
 
 
 def _seconds(value: object) -> float | None:
@@ -299,4 +360,4 @@ def _seconds(value: object) -> float | None:
         seconds = float(value)
     except (ValueError, OverflowError):
         return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    return min(seconds, _LONGEST) if math.isfinite(seconds) and seconds >= 0 else None

@@ -1,8 +1,10 @@
 """Asks ModelsLab about one generation at a time, at a pace that it bears."""
 
 import asyncio
+import logging
 import time
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias, assert_never
 
@@ -22,6 +24,7 @@ from archiver.answer import (
     Reply,
     Throttled,
     Trouble,
+    parse,
     read_answer,
 )
 from archiver.errors import ApiUnreachable, KeyRefused
@@ -30,17 +33,27 @@ from archiver.network import describe
 from archiver.quantity import format_duration
 from archiver.secret import ApiKey
 
+_LOG = logging.getLogger(__name__)
 _UNSAID_PAUSE = 30.0
 """How long to pause when throttled without being told for how long, in seconds."""
 _SHORT_PAUSE = 60.0
 """A pause up to this long is always sat out, in seconds."""
 _BURST = 0.1
 """The rate is held over this many seconds."""
-_TROUBLES_IN_A_ROW = 5
-"""So many generations in a row without an answer, each asked again and again: it is gone."""
+_WHOLE_ANSWER = 2
+"""A whole answer may take this many times as long as a connection may be silent."""
+_IN_A_ROW = 5
+"""So many generations in a row, each asked again and again, are no accident."""
 
 
-Usable: TypeAlias = Ready | Processing | GenerationFailed | NotFound | Rejected | Trouble
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """The endpoint has been given up for tonight; `message` is what it gave instead of answers."""
+
+    message: str
+
+
+Usable: TypeAlias = Ready | Processing | GenerationFailed | NotFound | Rejected | Trouble | NotAsked
 """What `Api.ask` returns; throttling and a refused key it deals with itself."""
 
 
@@ -95,6 +108,11 @@ class Pace:
             raise ThrottledAway(f"throttled: ModelsLab asks to wait {wait} ({self._why})")
 
 
+_Unthrottled: TypeAlias = (
+    Ready | Processing | GenerationFailed | NotFound | Rejected | Trouble | Refused
+)
+
+
 class _NoAnswer(Exception):
     """Carries trouble to the retrying."""
 
@@ -120,8 +138,10 @@ class Api:
         self._session = session
         self._settings = settings
         self._pace = pace
-        self._troubles_in_a_row = 0
         self._answers = 0
+        self._denials: list[str] = []
+        self._silences: list[str] = []
+        self._troubles: defaultdict[str, list[str]] = defaultdict(list)
 
     async def ask(self, generation: Generation) -> Usable:
         """Ask about a generation, under its family's other name too before it is not found.
@@ -131,49 +151,69 @@ class Api:
         Raises:
             ThrottledAway: if ModelsLab asks to wait longer than the run may.
             KeyRefused: if the key is not accepted or has no credit.
-            ApiUnreachable: if several generations in a row got no answer.
+            ApiUnreachable: if several generations in a row got no reply at all.
         """
-        answer = await self._ask_path(generation.fetch_path, generation)
-        if isinstance(answer, NotFound) and (other := generation.other_fetch_path):
-            again = await self._ask_path(other, generation)
-            answer = answer if isinstance(again, Trouble | Rejected) else again
-        return answer
+        troubles = self._troubles[generation.endpoint]
+        if len(troubles) >= _IN_A_ROW:
+            return NotAsked(f"{generation.endpoint} gives no usable answer: {troubles[-1]}")
+        answer = await self._ask_patiently(generation)
+        match answer:
+            case Refused(message, certain):
+                self._note_denial(message, certain=certain)
+                return Rejected(message)
+            case Trouble(message):
+                self._note_trouble(answer, troubles)
+                return answer
+            case Ready() | Processing() | GenerationFailed() | NotFound() | Rejected():
+                self._note_answer(troubles)
+                return answer
+            case _:
+                assert_never(answer)
 
-    @property
-    def never_answered(self) -> bool:
-        """Whether there was trouble and not one answer."""
-        return self._troubles_in_a_row > 0 and not self._answers
+    def check(self) -> None:
+        """Look back on a night: one without a single answer has a reason.
 
-    async def _ask_path(self, path: str, generation: Generation) -> Usable:
-        while True:
-            answer = await self._ask_patiently(path, generation)
-            match answer:
-                case Throttled(message, wait):
-                    self._pace.pause(wait, message)
-                case Refused(message):
-                    raise KeyRefused(
-                        f"ModelsLab refuses the API key: {message}. Check the key and its credit"
-                    )
-                case Trouble(message):
-                    self._note_trouble(message)
-                    return answer
-                case Ready() | Processing() | GenerationFailed() | NotFound() | Rejected():
-                    self._note_answer()
-                    return answer
-                case _:
-                    assert_never(answer)
+        Raises:
+            ApiUnreachable: if all there was is trouble.
+            KeyRefused: if all there was is refusal.
+        """
+        if self._answers:
+            return
+        if self._denials:
+            raise _refused(self._denials[-1])
+        for messages in (self._silences, *self._troubles.values()):
+            if messages:
+                raise self._unreachable(messages[-1])
 
-    def _note_trouble(self, message: str) -> None:
-        self._troubles_in_a_row += 1
-        if self._troubles_in_a_row >= _TROUBLES_IN_A_ROW:
-            raise ApiUnreachable(f"{self._settings.url} gives no usable answer: {message}")
+    def _note_denial(self, message: str, *, certain: bool) -> None:
+        """A refusal may be about one generation or endpoint; several in a row are about the key."""
+        self._denials.append(message)
+        if certain or len(self._denials) >= _IN_A_ROW:
+            raise _refused(message)
 
-    def _note_answer(self) -> None:
+    def _note_trouble(self, trouble: Trouble, troubles: list[str]) -> None:
+        """Without any reply the API is gone; with useless ones it may be this endpoint alone."""
+        if trouble.silent:
+            self._silences.append(trouble.message)
+            if len(self._silences) >= _IN_A_ROW:
+                raise self._unreachable(trouble.message)
+        else:
+            self._silences.clear()
+            troubles.append(trouble.message)
+
+    def _note_answer(self, troubles: list[str]) -> None:
         self._pace.answered()
         self._answers += 1
-        self._troubles_in_a_row = 0
+        for row in (self._denials, self._silences, troubles):
+            row.clear()
 
-    async def _ask_patiently(self, path: str, generation: Generation) -> Answer:
+    def _unreachable(self, message: str) -> ApiUnreachable:
+        return ApiUnreachable(
+            f"{self._settings.url} gives no usable answer: {message}. Check --api-url and the "
+            "network"
+        )
+
+    async def _ask_patiently(self, generation: Generation) -> _Unthrottled:
         try:
             async for attempt in stamina.retry_context(
                 on=_backoff,
@@ -183,25 +223,53 @@ class Api:
                 wait_max=30.0,
             ):
                 with attempt:
-                    await self._pace.turn()
-                    return _answered(await self._ask_once(path, generation.id))
+                    return _answered(await self._ask_either(generation))
         except _NoAnswer as failure:
             return failure.trouble
         raise AssertionError("the last attempt returns or raises")
 
+    async def _ask_either(self, generation: Generation) -> _Unthrottled:
+        answer = await self._ask_unthrottled(generation.fetch_path, generation.id)
+        if isinstance(answer, NotFound) and (other := generation.other_fetch_path):
+            again = await self._ask_unthrottled(other, generation.id)
+            if isinstance(again, Ready | Processing | GenerationFailed):
+                return again
+        return answer
+
+    async def _ask_unthrottled(self, path: str, id_: str) -> _Unthrottled:
+        while True:
+            await self._pace.turn()
+            answer = await self._ask_once(path, id_)
+            if not isinstance(answer, Throttled):
+                return answer
+            self._pace.pause(answer.wait, answer.message)
+
     async def _ask_once(self, path: str, id_: str) -> Answer:
-        key, url = self._settings.key, f"{self._settings.url.rstrip('/')}/{path}"
+        settings, url = self._settings, f"{self._settings.url.rstrip('/')}/{path}"
         try:
-            async with self._session.post(
-                url, json={"key": key.reveal()}, allow_redirects=False
-            ) as response:
+            async with (
+                asyncio.timeout(settings.timeout * _WHOLE_ANSWER),
+                self._session.post(
+                    url, json={"key": settings.key.reveal()}, allow_redirects=False
+                ) as response,
+            ):
                 body = await _read(response)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return Trouble(describe(error, self._settings.timeout))
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            return Trouble(describe(error, settings.timeout), silent=True)
         if body is None:
             return Trouble(f"an answer of more than {BODY_LIMIT:,} bytes")
         reply = Reply(response.status, body, response.headers.get("Retry-After"))
-        return _redacted(read_answer(reply, id_, datetime.now(UTC)), key)
+        try:
+            document = settings.key.redact_json(parse(body))
+        except ValueError as error:
+            return Rejected(f"an answer that is {error}")
+        answer = read_answer(reply, document, id_, datetime.now(UTC))
+        _LOG.debug("asked %s: HTTP %d, %s", path, reply.status, type(answer).__name__)
+        return answer
+
+
+def _refused(message: str) -> KeyRefused:
+    return KeyRefused(f"ModelsLab refuses the API key: {message}. Check the key and its credit")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
@@ -215,22 +283,10 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
     return bytes(body)
 
 
-def _answered(answer: Answer) -> Answer:
+def _answered(answer: _Unthrottled) -> _Unthrottled:
     if isinstance(answer, Trouble):
         raise _NoAnswer(answer)
     return answer
-
-
-def _redacted(answer: Answer, key: ApiKey) -> Answer:
-    """Take the key out of whatever the server echoed, before anybody reads it."""
-    match answer:
-        case Ready():
-            document = key.redact_json(answer.document)
-            return replace(answer, document=document) if isinstance(document, dict) else answer
-        case Processing():
-            return answer
-        case _:
-            return replace(answer, message=key.redact(answer.message))
 
 
 def _backoff(error: Exception) -> bool | float:

@@ -21,9 +21,9 @@ from archiver.answer import (
     Rejected,
     Trouble,
 )
-from archiver.api import Api, ApiSettings, Pace, ThrottledAway, Usable
+from archiver.api import Api, ApiSettings, NotAsked, Pace, ThrottledAway, Usable
 from archiver.bag import Bag
-from archiver.catalogue import Catalogue, Enlisted
+from archiver.catalogue import Catalogue
 from archiver.download import Downloaded, Downloader, Unavailable
 from archiver.errors import (
     ApiUnreachable,
@@ -36,8 +36,9 @@ from archiver.errors import (
 from archiver.generation import Generation
 from archiver.intake import Intake
 from archiver.network import open_session
-from archiver.outcome import Archived, Failed, LinkFault, Lost, Outcome, Pending, Report
+from archiver.outcome import Archived, Enlisted, Failed, LinkFault, Lost, Outcome, Pending, Report
 from archiver.staging import (
+    StagedFile,
     StagedGeneration,
     Staging,
     slots,
@@ -110,36 +111,46 @@ async def backup(
         closing(Catalogue.open(archive)) as catalogue,
     ):
         mend(bag, catalogue)
-        enlisted = catalogue.enlist(intake.generations(), retry_lost=settings.retry_lost)
-        report.enlist(enlisted.already_held, enlisted.known_lost, enlisted.to_ask)
-        if settings.strict and report.not_understood:
-            raise ConfigurationError("\n".join(report.not_understood))
-        watch.enlisted(enlisted)
-        if enlisted.to_ask:
-            await _Night(bag, catalogue, settings, report, watch).run()
-        report.seconds = time.monotonic() - started
-        with suppress(DiskTrouble) if report.ending else nullcontext():
-            bag.describe(*catalogue.totals())
+        try:
+            enlisted = catalogue.enlist(intake.generations(), retry_lost=settings.retry_lost)
+            intake.check()
+            report.enlist(enlisted)
+            _be_strict(report, settings)
+            watch.enlisted(enlisted)
+            if enlisted.to_ask:
+                await _Night(bag, catalogue, settings, report, watch).run()
+            catalogue.have_told()
+        finally:
+            with suppress(DiskTrouble) if report.ending else nullcontext():
+                bag.describe(*catalogue.totals())
+    report.seconds = time.monotonic() - started
     return report
 
 
 def plan(
-    archive: Path, manifests: Sequence[str], default_endpoint: str, *, retry_lost: bool
+    archive: Path, manifests: Sequence[str], default_endpoint: str, settings: Settings
 ) -> tuple[Report, Iterator[Generation]]:
     """Say what `backup` would ask for, and touch nothing.
 
     Raises:
         ManifestUnreadable: if no manifest can be read.
-        NotAnArchive: if the archive is something else.
+        ConfigurationError: if the archive is something else, or a line is bad and `strict` set.
     """
     report = Report()
     intake = Intake(manifests, default_endpoint, report)
     intake.check()
     Bag(archive).check()
     catalogue = Catalogue.look(archive)
-    enlisted = catalogue.enlist(intake.generations(), retry_lost=retry_lost)
-    report.enlist(enlisted.already_held, enlisted.known_lost, 0)
+    enlisted = catalogue.enlist(intake.generations(), retry_lost=settings.retry_lost)
+    intake.check()
+    _be_strict(report, settings)
+    report.plan(enlisted)
     return report, catalogue.taken()
+
+
+def _be_strict(report: Report, settings: Settings) -> None:
+    if settings.strict and report.not_understood:
+        raise ConfigurationError("\n".join(report.not_understood))
 
 
 def mend(bag: Bag, catalogue: Catalogue) -> None:
@@ -154,6 +165,8 @@ def mend(bag: Bag, catalogue: Catalogue) -> None:
         _LOG.info("mended: %d files that the last run was placing", mended)
     catalogue.absorb(bag)
     bag.close_mended()
+    if unlisted := catalogue.unlisted():
+        _relist(bag, catalogue, unlisted)
     whole = []
     for staging in staged_generations(bag.root):
         if catalogue.holds(staging.generation):
@@ -165,6 +178,21 @@ def mend(bag: Bag, catalogue: Catalogue) -> None:
             staging.tidy()
     if whole:
         _settle(bag, catalogue, whole, [_archived(staged, ("an earlier run",)) for staged in whole])
+
+
+def _relist(bag: Bag, catalogue: Catalogue, files: Sequence[StagedFile]) -> None:
+    """Write back the checksum lines that somebody has cut, of files that still match them."""
+    relisted, missing = bag.relist(files)
+    catalogue.forget(missing)
+    catalogue.absorb(bag)
+    _LOG.warning(
+        "the checksum manifest had lost %d lines: %d are written back, %d were of files that are "
+        "gone, and %d of files that have changed",
+        len(files),
+        len(relisted),
+        len(missing),
+        len(files) - len(relisted) - len(missing),
+    )
 
 
 def _settle(
@@ -184,6 +212,25 @@ def _archived(
     return Archived(staged.generation, staged.payload_bytes, served_by, faults)
 
 
+def _outcome_of(
+    answer: NotFound | GenerationFailed | Rejected | Trouble,
+    generation: Generation,
+    faults: tuple[LinkFault, ...],
+) -> Outcome:
+    said = f"ModelsLab says: {answer.message}"
+    match answer:
+        case NotFound() | GenerationFailed(certain=True):
+            return Lost(generation, said, faults)
+        case GenerationFailed():
+            return Failed(generation, said, faults, hopeless=True)
+        case Rejected():
+            return Failed(generation, said, faults)
+        case Trouble(message):
+            return Failed(generation, f"no usable answer: {message}", faults)
+        case _:
+            assert_never(answer)
+
+
 class _Night:
     """The work under way: workers ask and download, one task settles in groups."""
 
@@ -199,6 +246,7 @@ class _Night:
         self._results: asyncio.Queue[_Result | None] = asyncio.Queue(_GROUP)
         self._downloads = asyncio.Semaphore(settings.downloads)
         self._workers: list[asyncio.Task[None]] = []
+        self._interrupted = False
         self._asking: set[asyncio.Task[object] | None] = set()
 
     async def run(self) -> None:
@@ -215,9 +263,10 @@ class _Night:
                     await self._run_tasks()
             except* DiskTrouble as troubles:
                 self._report.ending = next(iter(_flat(troubles)))
-        if self._api.never_answered and not self._report.ending:
-            url = self._settings.api.url
-            self._report.ending = ApiUnreachable(f"{url} gave no usable answer to any question")
+        try:
+            self._api.check()
+        except (ApiUnreachable, KeyRefused) as why:
+            self._report.ending = self._report.ending or why
 
     async def _run_tasks(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -240,15 +289,21 @@ class _Night:
                 self._agenda.done()
                 self._end(why)
             else:
-                if isinstance(result, Processing):
-                    if self._agenda.again(turn, result.eta):
-                        continue
-                    result = Pending(turn.generation)
-                else:
-                    self._agenda.done()
+                await self._take(turn, result)
+
+    async def _take(self, turn: Turn, result: _Result | Processing | NotAsked) -> None:
+        match result:
+            case Processing(eta):
+                if not self._agenda.again(turn, eta):
+                    await self._results.put(Pending(turn.generation))
+            case NotAsked(why):
+                self._agenda.done()
+                self._report.left_because = why
+            case _:
+                self._agenda.done()
                 await self._results.put(result)
 
-    async def _bring(self, turn: Turn) -> _Result | Processing:
+    async def _bring(self, turn: Turn) -> _Result | Processing | NotAsked:
         """Ask and download; ask once more for fresh links when those of the first answer fail."""
         tried: tuple[Output, ...] = ()
         faults: tuple[LinkFault, ...] = ()
@@ -261,14 +316,10 @@ class _Night:
                     if isinstance(brought, _Finished):
                         return brought
                     tried, faults = outputs, brought.faults
-                case Processing() as processing:
-                    return processing
-                case NotFound(message) | GenerationFailed(message):
-                    return Lost(turn.generation, f"ModelsLab says: {message}", faults)
-                case Rejected(message):
-                    return Failed(turn.generation, f"ModelsLab says: {message}", faults)
-                case Trouble(message):
-                    return Failed(turn.generation, f"no usable answer: {message}", faults)
+                case Processing() | NotAsked() as put_off:
+                    return put_off
+                case answer:
+                    return _outcome_of(answer, turn.generation, faults)
         return Failed(turn.generation, "no link gave the video, nor did fresh ones", faults)
 
     async def _ask(self, generation: Generation) -> Usable:
@@ -306,7 +357,6 @@ class _Night:
             going_on = None not in group
             outcomes = await in_thread(self._settle_group, [r for r in group if r is not None])
             for outcome in outcomes:
-                self._report.add(outcome)
                 self._watch.ended(outcome)
 
     def _settle_group(self, group: Sequence[_Result]) -> list[Outcome]:
@@ -317,9 +367,10 @@ class _Night:
         ]
         _settle(self._bag, self._catalogue, staged, outcomes)
         for outcome in outcomes:
+            self._report.add(outcome)
             match outcome:
                 case Lost(generation):
-                    Staging(self._bag.root, generation).clear()
+                    Staging(self._bag.root, generation).give_up()
                 case Failed(generation):
                     Staging(self._bag.root, generation).tidy()
                 case Archived() | Pending():
@@ -364,13 +415,19 @@ class _Night:
 
     def _interrupt(self, number: int) -> None:
         """The first signal ends the night in order; the second at once: a crash loses nothing."""
-        if isinstance(self._report.ending, Interrupted):
-            os._exit(self._report.ending.exit_status)
+        if self._interrupted:
+            os._exit(128 + number)
+        self._interrupted = True
         self._end_in_order(Interrupted(number))
 
     def _end_in_order(self, why: Interrupted | None) -> None:
         """Ask no more, and let what is being downloaded go on for a little while."""
         self._report.time_is_up = why is None
+        _LOG.warning(
+            "ending: downloads have %.0f s to finish%s",
+            _GRACE,
+            "; a second signal stops them at once" if why else "",
+        )
         self._end(why or "the time for this night is up (--max-time)")
         asyncio.get_running_loop().call_later(_GRACE, self._abandon)
 

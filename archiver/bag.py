@@ -15,6 +15,7 @@ journal names and nothing else.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ from pathlib import Path
 from archiver.errors import NotAnArchive, disk_trouble
 from archiver.generation import generation_at
 from archiver.lock import locked
-from archiver.staging import INCOMING, StagedFile, StagedGeneration
+from archiver.staging import INCOMING, QUARANTINE, StagedFile, StagedGeneration
 
 CHECKSUMS = "manifest-sha256.txt"
 HOUSEKEEPING = Path(".archiver")
@@ -154,6 +155,17 @@ class Bag:
         files, _ = self._read_journal()
         self._empty_journal(files)
 
+    def relist(self, files: Sequence[StagedFile]) -> tuple[list[StagedFile], list[StagedFile]]:
+        """Write checksum lines for files that lie in their places and still match.
+
+        Return those, and those of the files that are not there at all.
+        """
+        with disk_trouble(f"reading what {self.checksums} no longer lists"):
+            missing = [file for file in files if not (self.root / file.path).exists()]
+            right = [file for file in files if self._is_right(file)]
+            self._append(right)
+            return right, missing
+
     def lines(self, start: int = 0) -> Iterator[Checksum]:
         """Yield the checksum manifest's lines from byte `start` on.
 
@@ -191,7 +203,7 @@ class Bag:
         path = self.root / "bag-info.txt"
         oxum = f"Payload-Oxum: {payload_bytes}.{files}"
         with disk_trouble(f"writing {path}"):
-            old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            old = _tags(path)
             if oxum in old:
                 return
             ours = ("Payload-Oxum:", "Bagging-Date:", "Bag-Software-Agent:")
@@ -205,7 +217,7 @@ class Bag:
         self._move_aside(file for file in files if not self._is_right(file))
 
     def _move_aside(self, files: Iterable[StagedFile]) -> None:
-        aside = self.root / HOUSEKEEPING / "quarantine" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        aside = self.root / QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         for file in files:
             if (path := self.root / file.path).exists():
                 (aside / file.path).parent.mkdir(parents=True, exist_ok=True)
@@ -227,10 +239,15 @@ class Bag:
 
     def _append(self, files: Iterable[StagedFile]) -> None:
         lines = "".join(str(Checksum(file.sha256, file.path)) for file in files)
-        with self.checksums.open("ab") as manifest:
-            manifest.write(lines.encode())
-            manifest.flush()
-            os.fsync(manifest.fileno())
+        size = self.checksums.stat().st_size
+        try:
+            with self.checksums.open("ab") as manifest:
+                manifest.write(lines.encode())
+                manifest.flush()
+                os.fsync(manifest.fileno())
+        except OSError:
+            os.truncate(self.checksums, size)  # half a line would be read as a whole one
+            raise
 
     def _write_journal(self, files: Sequence[StagedFile]) -> None:
         """Overwrite the journal; one that is torn was not followed by any renaming yet."""
@@ -252,8 +269,7 @@ class Bag:
         with disk_trouble(f"closing {self._journal}"):
             os.truncate(self._journal, 0)
             for directory in {(self.root / file.staged).parent for file in files}:
-                if directory.exists():
-                    directory.rmdir()
+                shutil.rmtree(directory, ignore_errors=True)
 
     def _cut_torn_line(self) -> None:
         """A line without its end is no line: what it named is not vouched for."""
@@ -263,6 +279,12 @@ class Bag:
             tail = manifest.read()
         if tail and not tail.endswith(b"\n"):
             os.truncate(self.checksums, size - len(tail) + tail.rfind(b"\n") + 1)
+
+
+def _tags(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
 
 
 def _sha256(path: Path) -> str:
@@ -282,7 +304,7 @@ def _sync(path: Path) -> None:
 def _replace(path: Path, text: str) -> None:
     """Write a small file so that at every instant the old or the new one is there, whole."""
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

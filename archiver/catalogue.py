@@ -8,9 +8,8 @@ its beginning where the catalogue is new.
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Self, assert_never
 from archiver.bag import Bag, Checksum, Mark
 from archiver.errors import ConfigurationError, DiskTrouble
 from archiver.generation import Generation, generation_at
-from archiver.outcome import Archived, Failed, Lost, Outcome, Pending
+from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending
 from archiver.staging import StagedFile
 
 PATH = Path(".archiver") / "catalogue.sqlite"
@@ -29,6 +28,11 @@ _RANK = {None: 0, "pending": 1}
 _GONE_NIGHTS = 3
 _GONE_FOR = timedelta(hours=40)
 """Links that were dead on three nights, the first and last this far apart, stay dead."""
+_FORBIDDEN_FOR = timedelta(days=13)
+"""Where a host said no more than that it is not for us, it may have blocked us for a while."""
+_STUCK_AFTER = timedelta(days=3)
+_LOST_AFTER = timedelta(days=14)
+"""What is still being made after so long is told, and then given up: nothing takes that long."""
 
 _SCHEMA = """
 CREATE TABLE generation (
@@ -38,10 +42,13 @@ CREATE TABLE generation (
     reason TEXT,
     since TEXT NOT NULL,             -- when it came into this state, UTC
     asked TEXT NOT NULL,             -- when this was last found, UTC
+    first_asked TEXT NOT NULL,       -- when it was first asked about, UTC
+    told INTEGER NOT NULL,           -- whether a run has lived to report it
     gone_nights INTEGER NOT NULL DEFAULT 0,
     gone_since TEXT,                 -- the first of the nights on which all its links were dead
     served_by TEXT                   -- the links that gave the payloads
 );
+CREATE INDEX untold ON generation (told) WHERE NOT told;
 CREATE TABLE file (
     path TEXT PRIMARY KEY,           -- data/v6/deepfake/263.mp4
     sha256 TEXT NOT NULL,
@@ -54,13 +61,16 @@ CREATE TABLE absorbed (              -- one row: how much of the checksum manife
 INSERT INTO absorbed VALUES (0, x'');
 """
 _UPSERT = """
-INSERT INTO generation (name, state, reason, since, asked, gone_nights, gone_since, served_by)
-VALUES (:name, :state, :reason, :now, :now, :gone, iif(:gone, :now, NULL), :served_by)
+INSERT INTO generation (name, state, reason, since, asked, first_asked, told, gone_nights,
+    gone_since, served_by)
+VALUES (:name, :state, :reason, :now, :now, :now, :state <> 'lost', :gone,
+    iif(:gone, :now, NULL), :served_by)
 ON CONFLICT (name) DO UPDATE SET
     state = excluded.state,
     reason = excluded.reason,
     since = iif(state = excluded.state, since, excluded.since),
     asked = excluded.asked,
+    told = excluded.told,
     gone_nights = iif(:gone, gone_nights + 1, 0),
     gone_since = iif(:gone, coalesce(gone_since, :now), NULL),
     served_by = excluded.served_by
@@ -72,16 +82,9 @@ CREATE TEMP TABLE waiting (
     rank INTEGER NOT NULL            -- 0 never tried, 1 was still processing, 2 old trouble
 );
 CREATE INDEX temp.by_rank ON waiting (rank, place);
+CREATE TEMP TABLE listed (path TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) WITHOUT ROWID;
 """
-
-
-@dataclass(slots=True)
-class Enlisted:
-    """What a night's list amounts to; each generation is counted once."""
-
-    already_held: int = 0
-    known_lost: int = 0
-    to_ask: int = 0
 
 
 class _Damaged(DiskTrouble):
@@ -137,20 +140,50 @@ class Catalogue:
         self._db.close()
 
     def absorb(self, bag: Bag) -> int:
-        """Learn from the checksum manifest what is not known here yet; return how many lines."""
+        """Learn from the checksum manifest what is not known here yet; return how many lines.
+
+        Where it is not the manifest that was known here, all of it is read. What is known here
+        and not listed there stays known: see `unlisted`.
+        """
         with _trouble(PATH), self._lock, self._db:
             known = Mark(*self._db.execute("SELECT bytes, tail FROM absorbed").fetchone())
-            if not bag.has(known):
-                self._db.execute("DELETE FROM file")
-                self._db.execute("DELETE FROM generation WHERE state = 'held'")
-                known = Mark(0, b"")
-            count, lines = 0, bag.lines(known.size)
+            whole = not bag.has(known)
+            count, lines = 0, bag.lines(0 if whole else known.size)
             while batch := list(islice(lines, _BATCH)):
-                self._hold((line.path, line.sha256, bag.size_of(line.path)) for line in batch)
-                self._upsert({"name": name, "state": "held"} for name in _names(batch))
+                if whole:
+                    paths = ((line.path,) for line in batch)
+                    self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", paths)
+                self._learn(batch, bag.size_of)
                 count += len(batch)
+            if whole:
+                self._db.execute(
+                    "INSERT INTO unlisted SELECT path, sha256, bytes FROM file"
+                    " WHERE path NOT IN (SELECT path FROM listed)"
+                )
             self._absorbed(bag.mark())
             return count
+
+    def unlisted(self) -> list[StagedFile]:
+        """Return the files that were held when the checksum manifest still listed them."""
+        with _trouble(PATH), self._lock:
+            rows = self._db.execute("SELECT path, path, sha256, bytes FROM unlisted").fetchall()
+        return [StagedFile(*row) for row in rows]
+
+    def forget(self, files: Iterable[StagedFile]) -> None:
+        """Forget files that are neither listed nor there: somebody has taken them away."""
+        paths = [file.path for file in files]
+        with _trouble(PATH), self._lock, self._db:
+            self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
+            for generation in {generation_at(path) for path in paths} - {None}:
+                if generation and not self._has_files(generation):
+                    query = "DELETE FROM generation WHERE name = ? AND state = 'held'"
+                    self._db.execute(query, (generation.name,))
+
+    def _has_files(self, generation: Generation) -> bool:
+        start = f"data/{generation.name}"
+        query = "SELECT path FROM file WHERE path >= ? AND path < ?"
+        near = self._db.execute(query, (start, start + "/"))
+        return any(generation_at(path) == generation for (path,) in near)
 
     def enlist(self, generations: Iterable[Generation], *, retry_lost: bool) -> Enlisted:
         """Take tonight's list: keep what is to be asked, count what is held or lost for good.
@@ -163,14 +196,15 @@ class Catalogue:
             seen, names = bytearray(last + 1), (generation.name for generation in generations)
             while batch := list(islice(names, _BATCH)):
                 to_ask = []
-                for name, number, state in self._states(batch):
-                    done = state == "held" or (state == "lost" and not retry_lost)
-                    if not done:
+                for name, number, state, told, reason in self._states(batch):
+                    if state != "held" and (state != "lost" or retry_lost):
                         to_ask.append((name, _RANK.get(state, 2)))
                     elif not seen[number]:
                         seen[number] = 1
                         enlisted.already_held += state == "held"
-                        enlisted.known_lost += state == "lost"
+                        enlisted.known_lost += state == "lost" and told
+                        if not told:
+                            enlisted.untold.append(Lost(Generation.from_name(name), reason))
                 self._db.executemany(
                     "INSERT OR IGNORE INTO waiting (name, rank) VALUES (?, ?)", to_ask
                 )
@@ -207,20 +241,24 @@ class Catalogue:
             self._absorbed(mark)
 
     def judge(self, outcome: Outcome) -> Outcome:
-        """Say that a generation is lost if its links have been dead for several nights."""
-        if not isinstance(outcome, Failed) or not outcome.gone:
-            return outcome
+        """Say whether what has lasted for many nights is a loss by now, or worth telling."""
         with _trouble(PATH), self._lock:
             row = self._db.execute(
-                "SELECT gone_nights, gone_since FROM generation WHERE name = ?",
+                "SELECT gone_nights, gone_since, first_asked FROM generation WHERE name = ?",
                 (outcome.generation.name,),
             ).fetchone()
-        if not row or not row[1] or row[0] + 1 < _GONE_NIGHTS:
-            return outcome
-        if datetime.now(UTC) - datetime.fromisoformat(row[1]) < _GONE_FOR:
-            return outcome
-        reason = f"its links have been dead for {row[0] + 1} nights, and ModelsLab has no others"
-        return Lost(outcome.generation, reason, outcome.faults)
+        match outcome:
+            case Failed() if row and outcome.gone:
+                return _judge_gone(outcome, *row[:2])
+            case Pending() if row:
+                return _judge_pending(outcome, row[2])
+            case _:
+                return outcome
+
+    def have_told(self) -> None:
+        """Note that all losses found so far have been told."""
+        with _trouble(PATH), self._lock, self._db:
+            self._db.execute("UPDATE generation SET told = 1 WHERE state = 'lost' AND NOT told")
 
     def holds(self, generation: Generation) -> bool:
         """Tell whether a generation is held."""
@@ -234,11 +272,20 @@ class Catalogue:
             files, size = self._db.execute("SELECT count(*), total(bytes) FROM file").fetchone()
         return files, int(size)
 
-    def _states(self, names: list[str]) -> Iterator[tuple[str, int, str | None]]:
+    def _states(self, names: list[str]) -> Iterator[tuple[str, int, str | None, int, str]]:
         return self._db.execute(
-            "SELECT value, number, state FROM json_each(?) LEFT JOIN generation ON name = value",
+            "SELECT value, number, state, told, reason"
+            " FROM json_each(?) LEFT JOIN generation ON name = value",
             (json.dumps(names),),
         )
+
+    def _learn(self, lines: Sequence[Checksum], size_of: Callable[[str], int]) -> None:
+        """A file that is known here keeps its checksum: `verify` compares the two."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO file VALUES (?, ?, ?)",
+            ((line.path, line.sha256, size_of(line.path)) for line in lines),
+        )
+        self._upsert({"name": name, "state": "held"} for name in _names(lines))
 
     def _hold(self, files: Iterable[tuple[str, str, int]]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", files)
@@ -250,6 +297,26 @@ class Catalogue:
 
     def _absorbed(self, mark: Mark) -> None:
         self._db.execute("UPDATE absorbed SET bytes = ?, tail = ?", (mark.size, mark.tail))
+
+
+def _judge_gone(outcome: Failed, nights: int, since: str | None) -> Outcome:
+    long_enough = _FORBIDDEN_FOR if outcome.forbidden else _GONE_FOR
+    if not since or nights + 1 < _GONE_NIGHTS or _age(since) < long_enough:
+        return outcome
+    reason = f"{outcome.reason}, for {nights + 1} nights by now"
+    return Lost(outcome.generation, reason, outcome.faults)
+
+
+def _judge_pending(outcome: Pending, first_asked: str) -> Outcome:
+    age = _age(first_asked)
+    reason = f"ModelsLab is still making it after {age.days} days"
+    if age >= _LOST_AFTER:
+        return Lost(outcome.generation, reason)
+    return Failed(outcome.generation, reason) if age >= _STUCK_AFTER else outcome
+
+
+def _age(since: str) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(since)
 
 
 def _names(lines: Sequence[Checksum]) -> Iterator[str]:

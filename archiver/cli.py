@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -25,16 +26,16 @@ Command = TypeVar("Command", bound="Callable[..., Any] | click.Command")
 
 EXIT_STATUS = """\b
 Exit status (the worst that happened wins):
-    0  every generation asked for is held, or is still being made by ModelsLab
+    0  every generation asked for is held, or is still being made
     1  a bug: the traceback is shown
     2  the command line or the configuration is wrong
-    3  some generations could not be archived, or a manifest line was not understood
+    3  some generations could not be archived, or a line was not understood
     4  fixity: a held file is missing or does not match
    69  the API cannot be reached at all: the night was ended early
    74  the disk: full, read-only, failing
    75  another run holds the archive
    77  the API key was refused or has no credit
-  130  interrupted (SIGINT), 143 terminated (SIGTERM): the rest goes on next time
+  130  interrupted, 143 terminated: the rest goes on next time
 """
 
 
@@ -57,9 +58,18 @@ class Parsed(click.ParamType[Any]):
 
 def _api_url(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query
+    if not usable or parts.port == 0:
         raise ValueError(f"{text!r} is not an http(s) URL such as https://modelslab.com/api")
+    if parts.username or parts.password:
+        raise ValueError("the URL has a user or a password in it, which would be shown in messages")
     return text.rstrip("/")
+
+
+def _some_time(text: str) -> float:
+    if (seconds := parse_duration(text)) == 0:
+        raise ValueError("it must be more than 0")
+    return seconds
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
@@ -125,7 +135,7 @@ def cli() -> None:
     "Also how long to sit out throttling.",
 )  # fmt: skip
 @option(
-    "--timeout", metavar="DURATION", type=Parsed("duration", parse_duration), default="30s",
+    "--timeout", metavar="DURATION", type=Parsed("duration", _some_time), default="30s",
     help="How long a connection may stay silent.",
 )  # fmt: skip
 @option(
@@ -176,14 +186,15 @@ def backup(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(_dry_run(options) if options["dry_run"] else _backup(options))
 
 
-@cli.command()
+@cli.command(short_help="Back up a dozen generations from an emulated ModelsLab.")
 @option(
     "-a", "--archive", metavar="DIR", type=click.Path(path_type=Path),
     help="The archive to make; a new temporary directory if not given.",
 )  # fmt: skip
 @quiet_option
 @verbose_option
-def demo(archive: Path | None, quiet: bool, verbose: int) -> None:
+@click.pass_context
+def demo(ctx: click.Context, /, archive: Path | None, quiet: bool, verbose: int) -> None:
     """Back up a dozen generations from an emulated ModelsLab; needs no key and no network."""
     from archiver.demo import demonstrate  # noqa: PLC0415 (keeps the start of --help quick)
     from archiver.progress import log_to_stderr, watching  # noqa: PLC0415
@@ -195,8 +206,11 @@ def demo(archive: Path | None, quiet: bool, verbose: int) -> None:
         report = asyncio.run(demonstrate(place, watch))
     click.echo("\n".join(report.lines()))
     click.echo(
-        f"\nCheck it without this program:\n  (cd {place} && sha256sum -c manifest-sha256.txt)"
+        "\nCheck it without this program:\n"
+        f"  (cd {shlex.quote(str(place))} && sha256sum -c manifest-sha256.txt)"
     )
+    as_it_should = report.ending is None and not report.failed  # one is to be lost
+    ctx.exit(0 if as_it_should else report.exit_status)
 
 
 def _backup(options: dict[str, Any]) -> int:
@@ -205,8 +219,8 @@ def _backup(options: dict[str, Any]) -> int:
     from archiver.progress import log_to_stderr, watching  # noqa: PLC0415
 
     log_to_stderr(options["verbose"])
-    settings = _settings(options)
     try:
+        settings = _settings(options)
         with watching(bars=not options["quiet"] and sys.stderr.isatty()) as watch:
             report = asyncio.run(
                 run(options["archive"], options["manifests"], options["endpoint"], settings, watch)
@@ -231,15 +245,18 @@ def _tell(report: "Report", options: dict[str, Any]) -> None:
 def _dry_run(options: dict[str, Any]) -> int:
     from archiver.backup import plan  # noqa: PLC0415
 
+    settings = _settings(options | {"key": ApiKey("none-is-needed")})
     report, generations = plan(
-        options["archive"],
-        options["manifests"],
-        options["endpoint"],
-        retry_lost=options["retry_lost"],
+        options["archive"], options["manifests"], options["endpoint"], settings
     )
-    for generation in generations:
-        click.echo(f"would ask for {generation}")
-    click.echo("\n".join(report.lines()), err=True)
+    if options["as_json"]:
+        names = [generation.name for generation in generations]
+        click.echo(json.dumps(report.as_json() | {"generations": names}, indent=2))
+    else:
+        for generation in generations:
+            click.echo(f"would ask for {generation}")
+    if report.exit_status or not options["quiet"]:
+        click.echo("\n".join(report.lines()), err=True)
     return report.exit_status
 
 
@@ -248,7 +265,7 @@ def _settings(options: dict[str, Any]) -> "Settings":
     from archiver.backup import Settings  # noqa: PLC0415
     from archiver.transfer import DownloadSettings  # noqa: PLC0415
 
-    key = _api_key(options["api_key_file"])
+    key = options.get("key") or _api_key(options["api_key_file"])
     return Settings(
         ApiSettings(options["api_url"], key, options["timeout"], options["retries"]),
         DownloadSettings(
@@ -282,6 +299,8 @@ def _api_key(file: Path | None) -> ApiKey:
         return ApiKey(file.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeError) as error:
         raise ConfigurationError(f"the API key file {file} cannot be read: {error}") from error
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (it stands in {file})") from None
 
 
 def main() -> None:

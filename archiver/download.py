@@ -1,5 +1,6 @@
 """Brings the payload of one output from its links into a staged file, proven whole."""
 
+import logging
 from dataclasses import dataclass
 
 import aiohttp
@@ -8,10 +9,13 @@ from yarl import URL
 
 from archiver.answer import Link, Output
 from archiver.outcome import LinkFault
+from archiver.quantity import printable
+from archiver.secret import REDACTED
 from archiver.staging import Slot, StagedFile, Staging
 from archiver.transfer import DownloadSettings, LinkFailed, Meter, Transfer
 from archiver.worker_thread import in_thread
 
+_LOG = logging.getLogger(__name__)
 _LONGEST_WAIT = 30.0
 
 
@@ -54,7 +58,8 @@ class Downloader:
             try:
                 staged = await self._from_link(link, staging, slot)
             except LinkFailed as failure:
-                faults.append(LinkFault(link.role, _shown(link), str(failure), failure.gone))
+                faults.append(_fault(link, failure))
+                _LOG.debug("%s: %s", staging.generation, faults[-1])
             else:
                 return Downloaded(staged, f"{link.role} {_shown(link)}", tuple(faults))
         return Unavailable(tuple(faults))
@@ -72,7 +77,7 @@ class Downloader:
         raise AssertionError("the last attempt returns or raises")
 
     def _url(self, link: Link) -> URL:
-        if self._settings.key.redact(link.url) != link.url:
+        if REDACTED in link.url:
             raise LinkFailed("not followed: the link contains the API key")
         try:
             # A link that is already encoded may be signed: it is sent to the letter.
@@ -85,13 +90,22 @@ class Downloader:
         return url
 
 
+def _fault(link: Link, failure: LinkFailed) -> LinkFault:
+    return LinkFault(
+        link.role,
+        _shown(link),
+        printable(str(failure)),
+        gone=failure.status in (404, 410),
+        forbidden=failure.status == 403,
+    )
+
+
 def _shown(link: Link) -> str:
     """The link for people: without its query, user and password."""
     shown = link.url.partition("?")[0].partition("#")[0]
     scheme, slashes, rest = shown.partition("://")
     host, slash, path = rest.partition("/")
-    shown = f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown)[:300]
+    return printable(f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"[:300])
 
 
 def _backoff(error: Exception) -> bool | float:

@@ -10,6 +10,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _ENDPOINT = re.compile(
     r"(?:(?P<version>v[0-9]{1,2})/)?(?P<enterprise>enterprise/)?(?P<family>[a-z0-9][a-z0-9_-]{0,39})"
 )
+_NO_FAMILY = re.compile(r"v[0-9]+|enterprise|fetch")
 _NUMBERED = re.compile(r"(?P<id>.+)-(?P<number>[1-9][0-9]*)")
 _RENAMED = {"faceswap": "deepfake"}
 """The provider renamed `deepfake` in its documentation in 2026-02; they are one service."""
@@ -91,8 +92,8 @@ def canonical_endpoint(spelling: str) -> str:
     Raises:
         ValueError: if it is no endpoint.
     """
-    match = _ENDPOINT.fullmatch(spelling.strip().strip("/").lower())
-    if not match or (match["version"] and match["family"] == "enterprise"):
+    match = _ENDPOINT.fullmatch(spelling.strip().strip("/").lower()) if spelling.isascii() else None
+    if not match or _NO_FAMILY.fullmatch(match["family"]):
         raise ValueError(
             "expected an endpoint such as deepfake, v7/video-fusion or v1/enterprise/video"
         )

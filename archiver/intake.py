@@ -29,15 +29,16 @@ class Intake:
     def __init__(self, paths: Sequence[str], default_endpoint: str, report: Report) -> None:
         self._default_endpoint = default_endpoint
         self._report = report
+        self._failed = 0
         self._sources = [source for path in paths for source in self._sources_at(path)]
 
     def check(self) -> None:
-        """Make sure that there is something to read.
+        """Make sure that there is something to read, or, afterwards, that something was read.
 
         Raises:
             ManifestUnreadable: if no manifest at all can be read.
         """
-        if not self._sources:
+        if self._failed == len(self._sources):
             raise ManifestUnreadable("; ".join(self._report.unreadable))
 
     def generations(self) -> Iterator[Generation]:
@@ -47,6 +48,7 @@ class Intake:
                 with source.open() as stream:
                     yield from self._understood(stream, source.name)
             except OSError as error:
+                self._failed += 1
                 self._cannot_read(source.name, error)
 
     def _understood(self, stream: BinaryIO, name: str) -> Iterator[Generation]:

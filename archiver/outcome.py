@@ -26,7 +26,9 @@ class LinkFault:
     """The link without its query, which may be a signature."""
     reason: str
     gone: bool = False
-    """The host said that there is nothing (any more) or that it is not for us: 403, 404, 410."""
+    """The host said that there is nothing any more: 404, 410."""
+    forbidden: bool = False
+    """The host said that it is not for us, 403: the link has expired, or we are blocked."""
 
     def __str__(self) -> str:
         return f"{self.role} {self.where}: {self.reason}"
@@ -49,7 +51,9 @@ class Pending:
     """ModelsLab is still making it."""
 
     generation: Generation
-    eta: float | None = None
+
+    def __str__(self) -> str:
+        return f"still being made {self.generation}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class Failed:
     generation: Generation
     reason: str
     faults: tuple[LinkFault, ...] = ()
+    hopeless: bool = False
+    """ModelsLab said, in words that are not documented, that it could not make it."""
 
     def __str__(self) -> str:
         return f"failed {self.generation}: {self.why}"
@@ -91,8 +97,14 @@ class Failed:
 
     @property
     def gone(self) -> bool:
-        """Whether every link said that there is nothing: such nights are counted."""
-        return bool(self.faults) and all(fault.gone for fault in self.faults)
+        """Whether all say that there is nothing to be had: such nights are counted."""
+        dead = bool(self.faults) and all(fault.gone or fault.forbidden for fault in self.faults)
+        return self.hopeless or dead
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether a link might serve somebody else: a block that is lifted is no loss."""
+        return any(fault.forbidden for fault in self.faults)
 
     def as_json(self) -> dict[str, object]:
         """Return what happened, for `--json`."""
@@ -121,6 +133,17 @@ untouched are counted in the report: a million of them are not a million values.
 
 
 @dataclass(slots=True)
+class Enlisted:
+    """What a night's list amounts to; each generation is counted once."""
+
+    already_held: int = 0
+    known_lost: int = 0
+    to_ask: int = 0
+    untold: list[Lost] = field(default_factory=list)
+    """What an earlier run has found to be lost, and did not live to tell."""
+
+
+@dataclass(slots=True)
 class Report:
     """The night so far: it counts outcomes and owns the exit status."""
 
@@ -132,6 +155,8 @@ class Report:
     known_lost: int = 0
     failed: int = 0
     to_ask: int = 0
+    would_ask: int | None = None
+    """In a dry run: how many generations would be asked about."""
     bad_lines: int = 0
     seconds: float = 0.0
     unreadable: list[str] = field(default_factory=list)
@@ -145,9 +170,17 @@ class Report:
     _lost: list[Lost] = field(default_factory=list)
     _failed: list[Failed] = field(default_factory=list)
 
-    def enlist(self, already_held: int, known_lost: int, to_ask: int) -> None:
+    def enlist(self, enlisted: Enlisted) -> None:
         """Note what the night's list amounts to."""
-        self.already_held, self.known_lost, self.to_ask = already_held, known_lost, to_ask
+        self.already_held, self.known_lost = enlisted.already_held, enlisted.known_lost
+        self.to_ask = enlisted.to_ask + len(enlisted.untold)
+        for lost in enlisted.untold:
+            self.add(lost)
+
+    def plan(self, enlisted: Enlisted) -> None:
+        """Note what a night would have to do, that is not to be."""
+        self.already_held, self.known_lost = enlisted.already_held, enlisted.known_lost
+        self.would_ask = enlisted.to_ask
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
@@ -195,6 +228,7 @@ class Report:
         told: list[Failed | Lost] = [*self._failed, *self._lost]
         return {
             "outcomes": {name: count for name, _, count in self._counts()},
+            "would_ask": self.would_ask,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "exit_status": self.exit_status,
@@ -230,6 +264,11 @@ class Report:
         ]
 
     def _headline(self) -> str:
+        if self.would_ask is not None:
+            return (
+                f"would ask for {self.would_ask:,} generations; "
+                f"{self.already_held:,} already held, {self.known_lost:,} known to be lost"
+            )
         parts = [f"{count:,} {label}" for _, label, count in self._counts() if count]
         said = ", ".join(parts) or "nothing to do"
         return f"{said}; {format_size(self.bytes)} in {format_duration(self.seconds)}"

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import stamina
 from tqdm import tqdm
 
 from archiver.backup import Watch
-from archiver.catalogue import Enlisted
-from archiver.outcome import Archived, Outcome
+from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending
 from archiver.quantity import format_size
 
 _LOG = logging.getLogger(__name__)
@@ -34,8 +34,10 @@ class Told(Watch):
                 why = "".join(f"; {fault}" for fault in faults)
                 links = ", ".join(served_by)
                 _LOG.info("archived %s: %s from %s%s", generation, format_size(size), links, why)
-            case _:
+            case Pending():
                 _LOG.info("%s", outcome)
+            case Failed() | Lost():  # the report tells them too
+                _LOG.debug("%s", outcome)
 
     def expected(self, count: int) -> None:
         """Show nothing."""
@@ -99,6 +101,7 @@ def log_to_stderr(verbosity: int) -> None:
     logger = logging.getLogger("archiver")
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbosity, 2)])
     logger.addHandler(_AboveBars())
+    stamina.instrumentation.set_on_retry_hooks(())  # what is tried again is told in the end
 
 
 class _AboveBars(logging.Handler):

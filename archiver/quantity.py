@@ -1,10 +1,10 @@
-"""Durations, sizes and rates, as people write and read them."""
+"""Durations, sizes, rates and foreign text, as people write and read them."""
 
 import re
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_NUMBER = r"(?P<number>[0-9]+(?:\.[0-9]+)?)"
+_NUMBER = r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,12})?)"
 
 
 def parse_duration(text: str) -> float:
@@ -66,3 +66,8 @@ def format_duration(seconds: float) -> str:
     ]
     first = next(i for i, (count, _) in enumerate(parts) if count)
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+
+
+def printable(text: str) -> str:
+    """Return text from elsewhere as it can be shown and stored: no control characters in it."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

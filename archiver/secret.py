@@ -7,6 +7,8 @@ from urllib.parse import quote, quote_plus
 from archiver.errors import ConfigurationError
 
 REDACTED = "[API key]"
+DEEPEST = 50
+"""No JSON that means anything to us is nested more deeply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +33,28 @@ class ApiKey:
 
     def redact(self, text: str) -> str:
         """Return `text` with the key replaced wherever it stands, URL-encoded or plain."""
-        for spelling in {self._value, quote(self._value, safe=""), quote_plus(self._value)}:
-            text = text.replace(spelling, REDACTED)
-        return text
+        spellings = {self._value, quote(self._value, safe=""), quote_plus(self._value)}
+        pattern = "|".join(re.escape(spelling) for spelling in spellings)
+        return re.sub(pattern, REDACTED, text, flags=re.IGNORECASE)
 
-    def redact_json(self, value: object) -> object:
-        """Return a JSON value without the key, in whatever string, number or name it stood."""
+    def redact_json(self, value: object, depth: int = DEEPEST) -> object:
+        """Return a JSON value without the key, in whatever string, number or name it stood.
+
+        Raises:
+            ValueError: if the value is nested more deeply than anything has a reason to be.
+        """
+        if depth == 0:
+            raise ValueError("nested too deeply")
         match value:
             case str():
                 return self.redact(value)
             case list():
-                return [self.redact_json(item) for item in value]
+                return [self.redact_json(item, depth - 1) for item in value]
             case dict():
-                return {self.redact(str(k)): self.redact_json(v) for k, v in value.items()}
+                return {
+                    self.redact(str(name)): self.redact_json(item, depth - 1)
+                    for name, item in value.items()
+                }
             case int() | float() if str(value) == self._value:
                 return REDACTED
             case _:

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archiver.answer import Output, Ready, Reply, read_answer
+from archiver.answer import Output, Ready, Reply, parse, read_answer
 from archiver.errors import DiskTrouble, disk_trouble
 from archiver.generation import Generation
 from archiver.quantity import format_size
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 INCOMING = Path(".archiver") / "incoming"
+QUARANTINE = Path(".archiver") / "quarantine"
 _ANSWER = "answer.json"
+_WHOLE = "*of*-*-[0-9a-f]*"
 _READ_SIZE = 1 << 20
 _STALE = 14 * 86400.0
 """A part that nobody has gone on with for so many seconds is not worth its place."""
@@ -57,10 +59,12 @@ class Slot:
 
 def slots(outputs: Sequence[Output]) -> list[Slot]:
     """Return the slots that the outputs of an answer fill, in their order."""
-    return [
-        Slot(number, len(outputs), hashlib.sha256(_file_name(output).encode()).hexdigest()[:16])
-        for number, output in enumerate(outputs, 1)
-    ]
+    return [Slot(number, len(outputs), _link(o)) for number, o in enumerate(outputs, 1)]
+
+
+def _link(output: Output) -> str:
+    name = _file_name(output).encode(errors="replace")
+    return hashlib.sha256(name).hexdigest()[:16]
 
 
 def _file_name(output: Output) -> str:
@@ -235,15 +239,19 @@ class Staging:
         self._directory = archive / INCOMING / generation.name.replace("/", "~")
 
     def begin(self, document: object, expected: Sequence[Slot]) -> StagedFile:
-        """Keep the API's answer, and of what earlier tries have staged only what it speaks of."""
+        """Keep the API's answer, and throw away the parts of what it no longer speaks of.
+
+        A payload that is proven whole is not thrown away: its links may have been its last.
+        """
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         data = text.encode(errors="backslashreplace")
         path = self._directory / _ANSWER
         with disk_trouble(f"writing {path}"):
             self._directory.mkdir(parents=True, exist_ok=True)
-            for other in self._directory.iterdir():
-                if not other.name.startswith(tuple(slot.stem for slot in expected)):
-                    other.unlink()
+            stems = tuple(slot.stem for slot in expected)
+            for part in self._directory.glob("*.part*"):
+                if not part.name.startswith(stems):
+                    part.unlink()
             path.write_bytes(data)
         return self._answer(data)
 
@@ -271,7 +279,8 @@ class Staging:
             data = (self._directory / _ANSWER).read_bytes()
         except OSError:
             return None
-        answer = read_answer(Reply(200, data), self.generation.id, datetime.now(UTC))
+        reply, now = Reply(200, data), datetime.now(UTC)
+        answer = read_answer(reply, parse(data), self.generation.id, now)
         if not isinstance(answer, Ready):
             return None
         payloads = [staged for slot in slots(answer.outputs) if (staged := self.find(slot))]
@@ -282,13 +291,22 @@ class Staging:
     def tidy(self) -> None:
         """Delete the directory unless it holds a payload or a part that the next try can use."""
         with disk_trouble(f"tidying {self._directory}"):
-            if not any(self._directory.glob("*of*-*-[0-9a-f]*")) and not self._resumable():
+            if not any(self._directory.glob(_WHOLE)) and not self._resumable():
                 shutil.rmtree(self._directory, ignore_errors=True)
 
     def clear(self) -> None:
-        """Delete whatever is here of this generation."""
+        """Delete whatever is here of this generation, which is settled."""
         with disk_trouble(f"deleting {self._directory}"):
             shutil.rmtree(self._directory, ignore_errors=True)
+
+    def give_up(self) -> None:
+        """Delete what is here of a generation that is lost; whole payloads are kept aside."""
+        with disk_trouble(f"clearing {self._directory}"):
+            aside = self._archive / QUARANTINE / self._directory.name
+            for payload in self._directory.glob(_WHOLE):
+                aside.mkdir(parents=True, exist_ok=True)
+                payload.rename(aside / payload.name)
+        self.clear()
 
     def _resumable(self) -> bool:
         parts = self._directory.glob("*.part.json")

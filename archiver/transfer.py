@@ -27,11 +27,12 @@ _GATHER = 2 << 20
 """So many bytes are gathered from the socket before one thread writes, hashes and proves them."""
 _CRAWL = 1024
 """Slower than this many bytes a second, over the time a connection may be silent, is a crawl."""
+_WHOLE_HEAD = 2
+"""The head, redirects included, may take this many times as long as a connection may be silent."""
 _WORTH_RESUMING = 256 << 10
 """A file of fewer bytes is fetched anew: asking for its rest costs as much."""
 _SURELY_OLDER = timedelta(seconds=60)
 """A Last-Modified this long before Date is a strong validator (RFC 9110, 8.8.2.2)."""
-_GONE = (403, 404, 410)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _FINAL = (
     ValueError,
@@ -72,10 +73,10 @@ class LinkFailed(Exception):
     """A link did not give the payload; the text says why, for people."""
 
     def __init__(
-        self, reason: str, *, gone: bool = False, transient: bool = False, wait: float | None = None
+        self, reason: str, *, status: int = 0, transient: bool = False, wait: float | None = None
     ) -> None:
         super().__init__(reason)
-        self.gone = gone
+        self.status = status
         self.transient = transient
         self.wait = wait
 
@@ -125,7 +126,7 @@ class Transfer:
     async def _receive(self, url: URL, part: Part) -> Proof:
         progress = _Progress(self._meter)
         try:
-            async with self._session.get(url, headers=_range(part, url)) as response:
+            async with await self._head(url, _range(part, url)) as response:
                 total = await self._agree(response, part, url)
                 progress.begin(total, part.bytes)
                 return await self._take_body(response, part, progress)
@@ -137,6 +138,11 @@ class Transfer:
                 reason = describe(error, self._settings.timeout) + progress.so_far()
                 raise LinkFailed(reason, transient=not _is_final(error)) from None
             raise
+
+    async def _head(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
+        """Wait for the head of a response; one that drips in without end is given up."""
+        async with asyncio.timeout(self._settings.timeout * _WHOLE_HEAD):
+            return await self._session.get(url, headers=headers)
 
     async def _agree(self, response: aiohttp.ClientResponse, part: Part, url: URL) -> int | None:
         """Make out from the head of a response whether it goes on with the part or begins anew.
@@ -183,7 +189,7 @@ class Transfer:
         size = 0
         pace = _Crawl(self._settings.timeout)
         try:
-            while chunk := await content.readany():
+            while chunk := await self._some(content):
                 gathered.append(chunk)
                 size += len(chunk)
                 progress.received(len(chunk))
@@ -196,6 +202,11 @@ class Transfer:
         finally:
             if gathered:
                 yield b"".join(gathered)
+
+    async def _some(self, content: aiohttp.StreamReader) -> bytes:
+        """Return what there is of the body; other bytes are no sign that it goes on."""
+        async with asyncio.timeout(self._settings.timeout):
+            return await content.readany()
 
 
 class _Crawl:
@@ -311,7 +322,7 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
     wait = response.headers.get("Retry-After", "")
     raise LinkFailed(
         f"{status} {response.reason or ''}".rstrip(),
-        gone=status in _GONE,
+        status=status,
         transient=status in _TRANSIENT,
         wait=float(wait) if wait.isdecimal() and wait.isascii() else None,
     )

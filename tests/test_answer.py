@@ -20,6 +20,7 @@ from archiver.answer import (
     Reply,
     Throttled,
     Trouble,
+    parse,
     read_answer,
 )
 
@@ -31,7 +32,7 @@ TIP = "Get 20x faster generation with an enterprise plan. Subscribe at https://m
 
 def read(document: object, status: int = 200, retry_after: str | None = None) -> Answer:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return read_answer(Reply(status, body, retry_after), "263", NOW)
+    return read_answer(Reply(status, body, retry_after), parse(body), "263", NOW)
 
 
 def success(**changes: object) -> dict[str, object]:
@@ -74,6 +75,17 @@ def test_success_is_ready_with_its_links_and_its_document() -> None:
         ({"id": "263"}, [[f"primary {PRIMARY}"]]),
         ({"id": None}, [[f"primary {PRIMARY}"]]),
         ({"id": ""}, [[f"primary {PRIMARY}"]]),
+        ({"id": "0263"}, [[f"primary {PRIMARY}"]]),
+        ({"id": 0}, [[f"primary {PRIMARY}"]]),
+        ({"id": []}, [[f"primary {PRIMARY}"]]),
+        ({"output": [[PRIMARY, "https://a/2.mp4"]]},
+         [[f"primary {PRIMARY}"], ["primary https://a/2.mp4"]]),
+        ({"output": ["https://a/1.mp4", "https://a/2.mp4"],
+          "proxy_links": ["https://b/2.mp4", "https://b/1.mp4"]},
+         [["primary https://a/1.mp4", "proxy https://b/1.mp4"],
+          ["primary https://a/2.mp4", "proxy https://b/2.mp4"]]),
+        ({"output": ["https://a/v.mp4?1", "https://a/v.mp4?2"], "proxy_links": ["https://b/v.mp4"]},
+         [["primary https://a/v.mp4?1"], ["primary https://a/v.mp4?2"]]),
         ({"output": ["javascript:alert(1)"]}, [["primary javascript:alert(1)"]]),
     ],
 )  # fmt: skip
@@ -114,8 +126,22 @@ def test_what_is_not_a_success_with_links_is_not_ready(
          GenerationFailed),
         (200, {"status": "failed", "id": "", "message": "Request not found", "tip": TIP}, NotFound),
         (404, {"status": "error", "message": "No request with this id"}, NotFound),
+        (404, {"status": "error", "message": "Not found"}, NotFound),
+        (200, {"status": "failed", "message": "Generation does not exist"}, NotFound),
+        (200, {"status": "error", "message": "Api key not found"}, Refused),
+        (200, {"status": "failed", "message": "User not found"}, Refused),
+        (200, {"status": "error", "message": "Account suspended"}, Refused),
+        (200, {"status": "failed", "message": "Daily quota exceeded"}, Refused),
+        (200, {"status": "failed", "message": "Output not found, try again later"}, Trouble),
+        (200, {"status": "error", "message": "SQLSTATE[42S02]: table or view not found"}, Trouble),
+        (200, {"status": "error", "message": "Model not found"}, Rejected),
+        (200, {"status": "failed", "message": "Failed, Try Again. Your credits are refunded"},
+         GenerationFailed),
+        (200, {"status": "failed", "message": "Video duration limit exceeded"}, GenerationFailed),
+        (200, {"status": "failed", "message": "Queue is full"}, Throttled),
+        (400, {"status": "error", "message": "bad \ud800 text \x1b[2J"}, Rejected),
         (404, {"message": "The route api/v6/deepfak/fetch/263 could not be found."}, Trouble),
-        (404, {"status": "error", "message": "Endpoint not found"}, Trouble),
+        (404, {"status": "error", "message": "Endpoint not found"}, Rejected),
         (404, b"<html><h1>404 Not Found</h1>", Trouble),
         (200, {"status": "error", "message": "Invalid Api Key", "tip": TIP}, Refused),
         (401, {"status": "error", "message": "Invalid API key"}, Refused),
@@ -138,7 +164,7 @@ def test_what_is_not_a_success_with_links_is_not_ready(
         (200, b"[" * 100_000, Trouble),
         (200, b"[1]", Trouble),
         (200, {"output": [PRIMARY]}, Trouble),
-        (200, success(id=999), Trouble),
+        (200, success(id=999), Rejected),
         (301, b"", Trouble),
         (200, success(output=[f"https://a/{n}.mp4" for n in range(10_000)]), Rejected),
     ],
@@ -163,13 +189,17 @@ def test_a_refusal_is_told_from_a_loss_and_from_trouble(
         (429, b"", "Mon, 23 Nov 2026 01:00:00 GMT", 0),
         (429, b"", "whenever", None),
         (429, {"status": "error", "message": "Rate limit exceeded", "retry_after": 10}, "45", 45),
+        (429, {"status": "error", "message": "Rate limit exceeded", "retry_after": 30,
+               "tips": "free for 7 days"}, None, 30),
+        (429, b"", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        (429, {"message": "wait for " + "9" * 400 + " seconds"}, None, None),
         (200, {"status": "failed", "message": "Rate limit exceeded"}, None, None),
     ],
 )  # fmt: skip
 def test_throttling_says_for_how_long(
     status: int, document: object, header: str | None, wait: float | None
 ) -> None:
-    """The longest of the header, `retry_after` and the words counts, in seconds."""
+    """The header counts, else `retry_after`, else the words; in seconds."""
     answer = read(document, status, header)
     assert isinstance(answer, Throttled)
     assert answer.wait == wait
@@ -216,3 +246,40 @@ def test_no_document_is_a_surprise(
 def test_no_body_is_a_surprise(body: bytes, status: int) -> None:
     """Whatever bytes come, there is an answer, and none of them is ready."""
     assert not isinstance(read(body, status), Ready)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "certain"),
+    [
+        (200, "Invalid Api Key", True),
+        (401, "who are you?", True),
+        (402, "Insufficient credits. Top up.", True),
+        (200, "Your monthly limit exceeded, upgrade", True),
+        (403, "Your plan does not include this", False),
+        (200, "Access denied", False),
+    ],
+)
+def test_only_plain_words_are_about_the_key_as_such(
+    status: int, message: str, certain: bool
+) -> None:
+    """What may be about one endpoint, or one generation, does not refuse the key."""
+    answer = read({"status": "error", "message": message}, status)
+    assert answer == Refused(message, certain)
+
+
+@pytest.mark.parametrize(
+    ("message", "certain"),
+    [("Failed, Try Again", True), ("Generation failed", True), ("face not visible", False)],
+)
+def test_only_documented_words_are_a_certain_failure(message: str, certain: bool) -> None:
+    """A failure in words that nobody has documented is not a loss at first sight."""
+    answer = read({"status": "failed", "message": message})
+    assert answer == GenerationFailed(message, certain)
+
+
+def test_messages_can_be_shown() -> None:
+    """Control characters and half characters do not reach a terminal or a mail."""
+    answer = read(b'{"status": "error", "message": "a\\u001b[2Jb\\ud800c"}')
+    assert isinstance(answer, Rejected)
+    assert answer.message.isprintable()
+    assert answer.message.encode()

@@ -1,0 +1,575 @@
+"""The catalogue: an index of the checksum manifest, and a memory of what was asked in vain."""
+
+import hashlib
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archiver import catalogue as catalogue_module
+from archiver.bag import CHECKSUMS, Bag, Mark
+from archiver.catalogue import PATH, Catalogue, Enlisted
+from archiver.errors import ConfigurationError, DiskTrouble
+from archiver.generation import Generation
+from archiver.outcome import Archived, Failed, LinkFault, Lost, Outcome, Pending
+from archiver.staging import StagedFile
+
+GONE = (LinkFault("primary", "https://a.example/x.mp4", "404 Not Found", gone=True),)
+CUT = (LinkFault("primary", "https://a.example/x.mp4", "cut after 5 of 9 bytes"),)
+START = Mark(0, b"")
+
+
+def generation(id_: int | str) -> Generation:
+    return Generation("v6/deepfake", str(id_))
+
+
+def generations(*ids: int | str) -> list[Generation]:
+    return [generation(id_) for id_ in ids]
+
+
+class Evening:
+    """A clock that is put forward by nights."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 23, 2, tzinfo=UTC)
+
+    def now(self, zone: object) -> datetime:
+        """What time it is."""
+        assert zone is UTC
+        return self.time
+
+    def fromisoformat(self, text: str) -> datetime:
+        """Read a time as ever."""
+        return datetime.fromisoformat(text)
+
+
+@pytest.fixture
+def evening(monkeypatch: pytest.MonkeyPatch) -> Evening:
+    evening = Evening()
+    monkeypatch.setattr(catalogue_module, "datetime", evening)
+    return evening
+
+
+@pytest.fixture
+def bag(tmp_path: Path) -> Iterator[Bag]:
+    with Bag.hold(tmp_path / "archive") as bag:
+        yield bag
+
+
+@pytest.fixture
+def catalogue(bag: Bag) -> Iterator[Catalogue]:
+    with closing(Catalogue.open(bag.root)) as catalogue:
+        yield catalogue
+
+
+def place(bag: Bag, *paths: str) -> None:
+    """Put files into the bag as a settled group leaves them: each with its line."""
+    for path in paths:
+        (bag.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (bag.root / path).write_bytes(path.encode())
+        checksum = hashlib.sha256(path.encode()).hexdigest()
+        with bag.checksums.open("a") as manifest:
+            manifest.write(f"{checksum}  {path}\n")
+
+
+def place_generations(bag: Bag, *ids: int | str) -> None:
+    for one in generations(*ids):
+        place(bag, one.payload_path(1, 1, "mp4"), one.answer_path)
+
+
+def held(catalogue: Catalogue, *ids: int | str) -> list[int | str]:
+    return [id_ for id_ in ids if catalogue.holds(generation(id_))]
+
+
+def rows(root: Path) -> dict[str, tuple[object, ...]]:
+    """What a catalogue at rest remembers of each generation."""
+    query = "SELECT name, state, reason, gone_nights, served_by FROM generation"
+    with closing(sqlite3.connect(root / PATH)) as db:
+        return {name: tuple(rest) for name, *rest in db.execute(query)}
+
+
+def tell(catalogue: Catalogue, *outcomes: Outcome) -> None:
+    catalogue.record(outcomes, (), START)
+
+
+# --- Learning from the checksum manifest
+
+
+def test_a_new_catalogue_knows_nothing(bag: Bag, catalogue: Catalogue) -> None:
+    """Nor does it make anything up from an empty bag."""
+    assert catalogue.absorb(bag) == 0
+    assert catalogue.totals() == (0, 0)
+    assert held(catalogue, 1) == []
+
+
+def test_the_whole_manifest_is_learnt_at_first(bag: Bag, catalogue: Catalogue) -> None:
+    """Each line is a file, and each generation that it names is held."""
+    place_generations(bag, 1, 2, "3-1")
+    place(bag, "data/v6/deepfake/4-1.mp4", "data/v6/deepfake/4-2.mp4", "data/notes.txt")
+    assert catalogue.absorb(bag) == 9
+    assert held(catalogue, 1, 2, 3, "3-1", 4, "4-1", 5) == [1, 2, "3-1", 4]
+    size = sum(path.stat().st_size for path in (bag.root / "data").rglob("*.*"))
+    assert catalogue.totals() == (9, size)
+
+
+def test_only_the_tail_is_learnt_later(bag: Bag, catalogue: Catalogue) -> None:
+    """What was appended since last time is all that is read."""
+    place_generations(bag, 1)
+    assert catalogue.absorb(bag) == 2
+    assert catalogue.absorb(bag) == 0
+    place_generations(bag, 2, 3)
+    assert catalogue.absorb(bag) == 4
+    assert held(catalogue, 1, 2, 3) == [1, 2, 3]
+
+
+def test_what_was_recorded_is_not_learnt_again(bag: Bag, catalogue: Catalogue) -> None:
+    """A commit tells the catalogue how far it has come."""
+    place_generations(bag, 1)
+    catalogue.record([Archived(generation(1), 5, ("a",))], [], bag.mark())
+    assert catalogue.absorb(bag) == 0
+
+
+@pytest.mark.parametrize(
+    ("edit", "still_held"),
+    [
+        (lambda lines: [], []),
+        (lambda lines: lines[:-2], [1, 2]),
+        (lambda lines: lines[2:], [2, 3]),
+        (lambda lines: lines[:2] + lines[4:], [1, 3]),
+        (lambda lines: lines[::-1], [1, 2, 3]),
+        (lambda lines: lines * 2, [1, 2, 3]),
+    ],
+)
+def test_an_edited_manifest_is_believed(
+    bag: Bag,
+    catalogue: Catalogue,
+    edit: Callable[[list[str]], list[str]],
+    still_held: list[int],
+) -> None:
+    """What a person has taken out of it is held no more, and will be fetched again."""
+    place_generations(bag, 1, 2, 3)
+    catalogue.absorb(bag)
+    tell(catalogue, Lost(generation(9), "not found"))
+    catalogue.absorb(bag)
+    lines = edit(bag.checksums.read_text().splitlines(keepends=True))
+    bag.checksums.write_text("".join(lines))
+    catalogue.absorb(bag)
+    assert held(catalogue, 1, 2, 3) == still_held
+    assert catalogue.totals()[0] == 2 * len(still_held)
+    assert catalogue.enlist(generations(9), retry_lost=False).known_lost == 1
+
+
+def test_large_manifests_are_learnt_in_batches(
+    bag: Bag, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generation whose files are in two batches is held once."""
+    monkeypatch.setattr(catalogue_module, "_BATCH", 3)
+    place_generations(bag, *range(10))
+    assert catalogue.absorb(bag) == 20
+    assert held(catalogue, *range(10)) == list(range(10))
+    assert catalogue.totals()[0] == 20
+
+
+def test_a_missing_file_has_no_bytes(bag: Bag, catalogue: Catalogue) -> None:
+    """What was deleted by hand is held all the same: it is fixity's work to tell."""
+    place_generations(bag, 1)
+    (bag.root / generation(1).payload_path(1, 1, "mp4")).unlink()
+    catalogue.absorb(bag)
+    assert held(catalogue, 1) == [1]
+    assert catalogue.totals() == (2, len(generation(1).answer_path))
+
+
+@pytest.mark.parametrize("spared", [(), ("-wal", "-shm")])
+def test_losing_the_catalogue_loses_only_history(bag: Bag, spared: tuple[str, ...]) -> None:
+    """Rebuilt from the checksum manifest, it holds the same; what was lost is asked again."""
+    place_generations(bag, 1, 2)
+    with closing(Catalogue.open(bag.root)) as catalogue:
+        catalogue.absorb(bag)
+        tell(catalogue, Lost(generation(3), "not found"))
+        catalogue.absorb(bag)
+        before = catalogue.totals()
+        kept = {s: (bag.root / f"{PATH}{s}").read_bytes() for s in spared}
+    (bag.root / PATH).unlink()
+    for suffix, data in kept.items():
+        (bag.root / f"{PATH}{suffix}").write_bytes(data)
+    with closing(Catalogue.open(bag.root)) as catalogue:
+        assert catalogue.absorb(bag) == 4
+        assert catalogue.totals() == before
+        assert held(catalogue, 1, 2) == [1, 2]
+        assert catalogue.enlist(generations(1, 2, 3), retry_lost=False) == Enlisted(2, 0, 1)
+
+
+# --- Tonight's list
+
+
+def test_the_list_is_sorted_out(bag: Bag, catalogue: Catalogue) -> None:
+    """Held and lost are counted; what is new, pending or failed is to be asked."""
+    place_generations(bag, 1, 2)
+    catalogue.absorb(bag)
+    lost, pending, failed = generations(3, 4, 5)
+    tell(catalogue, Lost(lost, "x"), Pending(pending), Failed(failed, "x"))
+    tonight = generations(1, 2, 3, 4, 5, 6, 7)
+    assert catalogue.enlist(tonight, retry_lost=False) == Enlisted(2, 1, 4)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 100])
+def test_each_generation_is_counted_once(
+    bag: Bag, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """However often it is listed, in one batch or across many."""
+    monkeypatch.setattr(catalogue_module, "_BATCH", batch)
+    place_generations(bag, 1)
+    catalogue.absorb(bag)
+    tell(catalogue, Lost(generation(2), "x"), Failed(generation(4), "x"))
+    tonight = generations(1, 1, 2, 3, 2, 4, 1, 3, 3, 4, 2, 1)
+    assert catalogue.enlist(tonight, retry_lost=False) == Enlisted(1, 1, 2)
+    assert [one.id for one, _ in catalogue.take(100)] == ["3", "4"]
+    assert catalogue.take(100) == []
+
+
+def test_the_lost_are_asked_again_on_request(catalogue: Catalogue) -> None:
+    """`--retry-lost` asks, and nothing else does."""
+    tell(catalogue, Lost(generation(1), "x"))
+    assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(0, 1, 0)
+    assert catalogue.take(10) == []
+    assert catalogue.enlist(generations(1), retry_lost=True) == Enlisted(0, 0, 1)
+    assert catalogue.take(10) == [(generation(1), False)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_the_new_come_first_and_old_troubles_last(catalogue: Catalogue, limit: int) -> None:
+    """Never tried, then still in the making, then failed or lost: each in the list's order."""
+    failed, pending, lost = generations("f", "p", "l")
+    tell(catalogue, Failed(failed, "x"), Pending(pending), Lost(lost, "x"))
+    catalogue.enlist(generations("f", "n1", "l", "p", "n2", "n3"), retry_lost=True)
+    taken = []
+    while turn := catalogue.take(limit):
+        assert len(turn) <= limit
+        taken += turn
+    assert [(one.id, new) for one, new in taken] == [
+        ("n1", True), ("n2", True), ("n3", True), ("p", False), ("f", False), ("l", False),
+    ]  # fmt: skip
+
+
+def test_the_plan_takes_all_and_closes(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run reads the list to its end, one by one."""
+    monkeypatch.setattr(catalogue_module, "_BATCH", 2)
+    catalogue.enlist(generations(*range(5)), retry_lost=False)
+    assert list(catalogue.taken()) == generations(*range(5))
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        catalogue._db.execute("SELECT 1")
+
+
+@given(
+    st.lists(st.integers(0, 12), max_size=40),
+    st.sets(st.integers(0, 12)),
+    st.sets(st.integers(0, 12)),
+    st.integers(1, 7),
+)
+def test_any_list_is_shared_out(
+    tonight: list[int], in_bag: set[int], lost: set[int], n: int
+) -> None:
+    """Every generation on it is held, known to be lost or asked about: one of them, and once."""
+    lost -= in_bag
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        closing(Catalogue(catalogue_module._begin(sqlite3.connect(":memory:")))) as catalogue,
+    ):
+        patch.setattr(catalogue_module, "_BATCH", n)
+        tell(catalogue, *(Archived(one, 1, ()) for one in generations(*in_bag)))
+        tell(catalogue, *(Lost(one, "x") for one in generations(*lost)))
+        enlisted = catalogue.enlist(generations(*tonight), retry_lost=False)
+        to_ask = [id_ for id_ in dict.fromkeys(tonight) if id_ not in in_bag | lost]
+        assert [one for one, _ in catalogue.take(100)] == generations(*to_ask)
+    assert enlisted == Enlisted(len(set(tonight) & in_bag), len(set(tonight) & lost), len(to_ask))
+
+
+# --- What became of them
+
+
+def test_outcomes_are_remembered(bag: Bag, evening: Evening) -> None:
+    """With the reason, every link's word, and the links that served."""
+    with closing(Catalogue.open(bag.root)) as catalogue:
+        tell(
+            catalogue,
+            Archived(generation(1), 5, ("https://a.example/1.mp4", "https://b.example/2.mp4")),
+            Pending(generation(2), 30),
+            Lost(generation(3), "ModelsLab says: Request not found"),
+            Failed(generation(4), "no link gave the video", CUT),
+        )
+    assert rows(bag.root) == {
+        "v6/deepfake/1": ("held", None, 0, "https://a.example/1.mp4\nhttps://b.example/2.mp4"),
+        "v6/deepfake/2": ("pending", None, 0, None),
+        "v6/deepfake/3": ("lost", "ModelsLab says: Request not found", 0, None),
+        "v6/deepfake/4": (
+            "failed",
+            "no link gave the video; primary https://a.example/x.mp4: cut after 5 of 9 bytes",
+            0,
+            None,
+        ),
+    }
+
+
+def test_a_state_is_dated_by_its_first_night(bag: Bag, evening: Evening) -> None:
+    """`since` is when it came into the state, `asked` when it was last found there."""
+    seen = []
+    for outcome in (
+        Failed(generation(1), "x"), Failed(generation(1), "y"), Archived(generation(1), 1, ("a",)),
+    ):  # fmt: skip
+        with closing(Catalogue.open(bag.root)) as catalogue:
+            tell(catalogue, outcome)
+        with closing(sqlite3.connect(bag.root / PATH)) as db:
+            seen += db.execute("SELECT since, asked, reason FROM generation").fetchall()
+        evening.time += timedelta(days=1)
+    first, second, third = (f"2026-11-{day}T02:00:00+00:00" for day in (23, 24, 25))
+    assert seen == [(first, first, "x"), (first, second, "y"), (third, third, None)]
+
+
+def test_files_and_outcomes_are_committed_together(bag: Bag, catalogue: Catalogue) -> None:
+    """If one of them cannot be written, nothing is."""
+    place_generations(bag, 1)
+    file = StagedFile("s", "data/v6/deepfake/1.mp4", "00", 5)
+    bad = Archived(generation(2), 5, ("a", None))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        catalogue.record([Archived(generation(1), 5, ("a",)), bad], [file], bag.mark())
+    assert held(catalogue, 1, 2) == []
+    assert catalogue.totals() == (0, 0)
+    assert catalogue.absorb(bag) == 2
+
+
+def test_a_file_placed_anew_is_counted_once(catalogue: Catalogue) -> None:
+    """The totals are the bag's Payload-Oxum."""
+    for size in (5, 7):
+        file = StagedFile("s", "data/v6/deepfake/1.mp4", "00", size)
+        catalogue.record([Archived(generation(1), size, ("a",))], [file], START)
+    assert catalogue.totals() == (1, 7)
+
+
+# --- When dead links are lost
+
+
+def night(catalogue: Catalogue, outcome: Outcome) -> Outcome:
+    """One night's end for a generation: judged, and recorded as judged."""
+    judged = catalogue.judge(outcome)
+    tell(catalogue, judged)
+    return judged
+
+
+DEAD = Failed(generation(1), "no link gave the video, nor did fresh ones", GONE)
+
+
+def test_links_dead_for_three_nights_are_lost(catalogue: Catalogue, evening: Evening) -> None:
+    """On the third night, and not before; it says for how long, and keeps what the links said."""
+    for _ in range(2):
+        assert night(catalogue, DEAD) == DEAD
+        evening.time += timedelta(days=1)
+    judged = night(catalogue, DEAD)
+    assert judged == Lost(
+        generation(1), "its links have been dead for 3 nights, and ModelsLab has no others", GONE
+    )
+    assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(0, 1, 0)
+
+
+@pytest.mark.parametrize(("hours", "lost"), [(0, False), (1, False), (19.9, False), (20, True)])
+def test_runs_in_one_night_are_not_nights(
+    catalogue: Catalogue, evening: Evening, hours: float, lost: bool
+) -> None:
+    """The first and the last time lie forty hours apart, however often it is tried between."""
+    for _ in range(2):
+        night(catalogue, DEAD)
+        evening.time += timedelta(hours=hours)
+    assert isinstance(catalogue.judge(DEAD), Lost) is lost
+
+
+@pytest.mark.parametrize(
+    "respite",
+    [
+        Failed(generation(1), "no link gave the video", CUT),
+        Failed(generation(1), "no usable answer: 502 Bad Gateway"),
+        Pending(generation(1)),
+    ],
+)
+def test_a_better_night_begins_the_count_again(
+    catalogue: Catalogue, evening: Evening, respite: Outcome
+) -> None:
+    """Only nights in a row count: a link that was merely slow was not dead."""
+    for outcome in (DEAD, DEAD, respite, DEAD, DEAD):
+        assert night(catalogue, outcome) == outcome
+        evening.time += timedelta(days=2)
+    assert isinstance(night(catalogue, DEAD), Lost)
+
+
+def test_a_better_night_begins_the_time_again(catalogue: Catalogue, evening: Evening) -> None:
+    """Forty hours are counted from the first of the nights in a row, not from an older one."""
+    for outcome in (DEAD, Pending(generation(1))):
+        night(catalogue, outcome)
+        evening.time += timedelta(days=2)
+    for _ in range(3):
+        assert night(catalogue, DEAD) == DEAD
+        evening.time += timedelta(hours=1)
+
+
+def test_two_nights_are_too_few(catalogue: Catalogue, evening: Evening) -> None:
+    """However far apart they are."""
+    assert night(catalogue, DEAD) == DEAD
+    evening.time += timedelta(days=30)
+    assert night(catalogue, DEAD) == DEAD
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Failed(generation(1), "no usable answer"),
+        Failed(generation(1), "no link gave the video", GONE + CUT),
+        Pending(generation(1)),
+        Archived(generation(1), 1, ("a",)),
+        Lost(generation(1), "not found"),
+    ],
+)
+def test_nothing_else_is_judged(catalogue: Catalogue, evening: Evening, outcome: Outcome) -> None:
+    """What is not a failure of dead links alone is what it is, after any number of nights."""
+    for _ in range(5):
+        tell(catalogue, DEAD)
+        evening.time += timedelta(days=1)
+    assert catalogue.judge(outcome) == outcome
+
+
+# --- The file
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"garbage" * 1000, b"<html>", b"SQLite format 3\0" + b"x" * 99]
+)
+def test_a_damaged_catalogue_is_kept_aside_and_begun_anew(bag: Bag, garbage: bytes) -> None:
+    """It is an index: the bag still holds what it holds, and nobody is kept from working."""
+    place_generations(bag, 1)
+    for suffix in ("", "-wal", "-shm"):
+        (bag.root / f"{PATH}{suffix}").write_bytes(garbage)
+    with closing(Catalogue.open(bag.root)) as catalogue:
+        assert catalogue.absorb(bag) == 2
+        assert held(catalogue, 1) == [1]
+    kept = [path for path in (bag.root / ".archiver").iterdir() if ".damaged-" in path.name]
+    assert garbage in [path.read_bytes() for path in kept]
+    assert all(path.name.startswith("catalogue.sqlite") for path in kept)
+    with closing(Catalogue.open(bag.root)) as catalogue:
+        assert held(catalogue, 1) == [1]
+
+
+@pytest.mark.parametrize("open_", [Catalogue.open, Catalogue.look])
+def test_a_newer_catalogue_is_refused(bag: Bag, open_: Callable[[Path], Catalogue]) -> None:
+    """An old archiver does not write, nor read, what it does not know."""
+    Catalogue.open(bag.root).close()
+    with closing(sqlite3.connect(bag.root / PATH)) as db:
+        db.execute("PRAGMA user_version = 99")
+    before = (bag.root / PATH).read_bytes()
+    with pytest.raises(ConfigurationError, match="newer archiver"):
+        open_(bag.root).close()
+    assert (bag.root / PATH).read_bytes()[100:] == before[100:]
+
+
+@pytest.mark.parametrize("open_", [Catalogue.open, Catalogue.look])
+def test_a_catalogue_cut_short_at_birth_is_begun(
+    bag: Bag, open_: Callable[[Path], Catalogue]
+) -> None:
+    """A crash before the first commit leaves an empty file: that is a new one."""
+    (bag.root / PATH).touch()
+    place_generations(bag, 1)
+    with closing(open_(bag.root)) as catalogue:
+        assert catalogue.enlist(generations(2), retry_lost=False) == Enlisted(0, 0, 1)
+
+
+def test_at_rest_it_is_one_file(bag: Bag) -> None:
+    """Whoever copies an archive copies one file, and not two halves."""
+    with closing(Catalogue.open(bag.root)) as catalogue:
+        tell(catalogue, Pending(generation(1)))
+    assert [path.name for path in (bag.root / ".archiver").glob("catalogue*")] == [PATH.name]
+
+
+def test_a_disk_that_does_not_let_it_is_disk_trouble(tmp_path: Path) -> None:
+    """No directory, no catalogue: that is told, and nothing is made up."""
+    with pytest.raises(DiskTrouble, match="unable to open"):
+        Catalogue.open(tmp_path / "missing")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from archiver.bag import Mark
+from archiver.catalogue import Catalogue
+from archiver.generation import Generation
+from archiver.outcome import Lost
+
+catalogue = Catalogue.open(Path(sys.argv[1]))
+catalogue.record([Lost(Generation("v6/deepfake", "1"), "x")], [], Mark(0, b""))
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("open_", [Catalogue.look, Catalogue.open])
+def test_what_was_committed_outlives_a_kill(bag: Bag, open_: Callable[[Path], Catalogue]) -> None:
+    """SIGKILL right after the commit takes nothing back, for who looks as for who works."""
+    killed = subprocess.run([sys.executable, "-c", KILLED, bag.root], timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with closing(open_(bag.root)) as catalogue:
+        assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(0, 1, 0)
+
+
+# --- Looking
+
+
+def traces(root: Path) -> dict[str, tuple[int, int, int]]:
+    """Everything that a change would show in."""
+    stats = {path: path.stat() for path in [root, *root.rglob("*")]}
+    return {str(p): (s.st_mtime_ns, s.st_size, s.st_ino) for p, s in stats.items()}
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_looking_touches_nothing(bag: Bag, known: bool) -> None:
+    """A dry run sees what a run would, with or without a catalogue, and leaves no trace."""
+    place_generations(bag, 1, 2)
+    if known:
+        with closing(Catalogue.open(bag.root)) as catalogue:
+            catalogue.absorb(bag)
+    before = traces(bag.root)
+    with closing(Catalogue.look(bag.root)) as catalogue:
+        assert catalogue.enlist(generations(1, 2, 3), retry_lost=False) == Enlisted(2, 0, 1)
+        assert catalogue.take(10) == [(generation(3), True)]
+        assert held(catalogue, 1, 2, 3) == [1, 2]
+    assert traces(bag.root) == before
+
+
+def test_looking_at_nothing_makes_nothing(tmp_path: Path) -> None:
+    """Where there is no archive yet, everything is to be asked, and there is none still."""
+    with closing(Catalogue.look(tmp_path / "archive")) as catalogue:
+        assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(0, 0, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_does_not_disturb_who_works(bag: Bag, catalogue: Catalogue) -> None:
+    """Beside a run it sees what is committed, and both go on."""
+    tell(catalogue, Lost(generation(1), "x"))
+    with closing(Catalogue.look(bag.root)) as looking:
+        assert looking.enlist(generations(1, 2), retry_lost=False) == Enlisted(0, 1, 1)
+        tell(catalogue, Lost(generation(2), "x"))
+    with closing(Catalogue.look(bag.root)) as looking:
+        assert looking.enlist(generations(1, 2), retry_lost=False) == Enlisted(0, 2, 0)
+
+
+def test_looking_writes_nothing(bag: Bag) -> None:
+    """Even if it is told to."""
+    Catalogue.open(bag.root).close()
+    before = (bag.root / PATH).read_bytes()
+    with closing(Catalogue.look(bag.root)) as catalogue, suppress(DiskTrouble):
+        tell(catalogue, Lost(generation(1), "x"))
+    assert (bag.root / PATH).read_bytes() == before
+    assert (bag.root / CHECKSUMS).read_bytes() == b""
