@@ -15,6 +15,7 @@ _LATEST = 60.0
 every 5 to 10; identical questions in quick succession have been punished as spam."""
 _UNKNOWN = 5.0
 _GROWTH = 1.5
+_GROWTHS = 10
 _TAKE = 1000
 
 
@@ -71,8 +72,8 @@ class Agenda:
         self.done()
         if self._closed or now >= give_up_at:
             return False
-        guess = _UNKNOWN * _GROWTH**turn.asked if eta is None else eta
-        due = min(now + min(max(guess, _SOONEST), _LATEST), give_up_at)
+        guess = _UNKNOWN * _GROWTH ** min(turn.asked, _GROWTHS) if eta is None else eta
+        due = min(now + min(max(guess, _SOONEST), _LATEST), max(give_up_at, now + _SOONEST))
         later = replace(turn, asked=turn.asked + 1, give_up_at=give_up_at)
         heapq.heappush(self._polls, (due, id(later), later))
         return True

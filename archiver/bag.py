@@ -15,6 +15,7 @@ journal names and nothing else.
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from archiver.staging import INCOMING, QUARANTINE, StagedFile, StagedGeneration
 CHECKSUMS = "manifest-sha256.txt"
 HOUSEKEEPING = Path(".archiver")
 _TAIL = 160
+_LINE = re.compile(r"(?P<sha256>[0-9a-fA-F]{64})  (?P<path>.+)\n")
 _DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 
 
@@ -96,6 +98,10 @@ class Bag:
         Raises:
             NotAnArchive: if it is neither.
         """
+        with disk_trouble(f"looking at {self.root}"):
+            self._check()
+
+    def _check(self) -> None:
         if self.root.is_dir():
             names = {entry.name for entry in self.root.iterdir()} - {"lost+found"}
             if names and "bagit.txt" not in names and HOUSEKEEPING.name not in names:
@@ -174,9 +180,8 @@ class Bag:
         with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as file:
             file.seek(start)
             for line in file:
-                sha256, _, path = line.decode(errors="replace").rstrip("\n").partition("  ")
-                if len(sha256) == 64 and path:
-                    yield Checksum(sha256.lower(), path)
+                if found := _LINE.fullmatch(line.decode(errors="replace")):
+                    yield Checksum(found["sha256"].lower(), found["path"])
 
     def mark(self) -> Mark:
         """Return where the checksum manifest ends now."""

@@ -125,13 +125,14 @@ class Catalogue:
     def look(cls, root: Path) -> Self:
         """Open a catalogue only to read it; where there is none, the checksum manifest serves."""
         path = root / PATH
-        if not path.exists():
-            catalogue = cls(_begin(sqlite3.connect(":memory:")))
-            if (bag := Bag(root)).checksums.exists():
-                catalogue.absorb(bag)
-            return catalogue
-        with _trouble(path):
-            return cls(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True))
+        if path.exists() and path.stat().st_size:
+            with _trouble(path):
+                uri = f"{path.absolute().as_uri()}?mode=ro"
+                return cls(_checked(sqlite3.connect(uri, uri=True)))
+        catalogue = cls(_begin(sqlite3.connect(":memory:")))
+        if (bag := Bag(root)).checksums.exists():
+            catalogue.absorb(bag)
+        return catalogue
 
     def close(self) -> None:
         """Close it; at rest it is a single file, unless somebody else is reading."""
@@ -349,11 +350,17 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _begin(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Make the tables in a new catalogue; refuse one of a later kind."""
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > _VERSION:
-        raise ConfigurationError("the catalogue was written by a newer archiver: upgrade this one")
+    (found,) = _checked(connection).execute("PRAGMA user_version").fetchone()
     if found == 0:
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+    return connection
+
+
+def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > _VERSION:
+        connection.close()
+        raise ConfigurationError("the catalogue was written by a newer archiver: upgrade this one")
     return connection
 
 

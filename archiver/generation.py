@@ -8,7 +8,7 @@ DEFAULT_ENDPOINT = "v6/deepfake"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _ENDPOINT = re.compile(
-    r"(?:(?P<version>v[0-9]{1,2})/)?(?P<enterprise>enterprise/)?(?P<family>[a-z0-9][a-z0-9_-]{0,39})"
+    r"(?:(?P<version>v[1-9][0-9]?)/)?(?P<enterprise>enterprise/)?(?P<family>[a-z0-9][a-z0-9_-]{0,39})"
 )
 _NO_FAMILY = re.compile(r"v[0-9]+|enterprise|fetch")
 _NUMBERED = re.compile(r"(?P<id>.+)-(?P<number>[1-9][0-9]*)")

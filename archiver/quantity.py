@@ -1,10 +1,11 @@
 """Durations, sizes, rates and foreign text, as people write and read them."""
 
 import re
+from decimal import Decimal
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_NUMBER = r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,12})?)"
+_NUMBER = r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,15})?)"
 
 
 def parse_duration(text: str) -> float:
@@ -28,7 +29,7 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(_NUMBER + r"\s*(?P<unit>[KMGT]?)B?", text.strip().upper(), re.ASCII)
     if not match:
         raise ValueError(f"{text!r} is not a size such as 500K, 20M or 1G")
-    return int(float(match["number"]) * _BYTES[match["unit"]])
+    return int(Decimal(match["number"]) * _BYTES[match["unit"]])
 
 
 def parse_rate(text: str) -> float:

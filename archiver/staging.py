@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from archiver.answer import Output, Ready, Reply, parse, read_answer
 from archiver.errors import DiskTrouble, disk_trouble
-from archiver.generation import Generation
+from archiver.generation import Generation, generation_at
 from archiver.quantity import format_size
 from archiver.video import NotWhole, Proof, Prover
 
@@ -345,4 +345,5 @@ def staged_generations(archive: Path) -> Iterator[Staging]:
     with disk_trouble(f"reading {archive / INCOMING}"):
         names = sorted(path.name for path in (archive / INCOMING).iterdir())
     for name in names:
-        yield Staging(archive, Generation.from_name(name.replace("~", "/")))
+        if generation := generation_at(f"data/{name.replace('~', '/')}.json"):
+            yield Staging(archive, generation)
