@@ -146,11 +146,11 @@ class Part(io.FileIO):
             DiskTrouble: if the disk does not take them.
         """
         view = memoryview(data).cast("B")
+        self._take(view)
         with disk_trouble(f"writing {self.path}"):
             rest = view
             while rest:
                 rest = rest[super().write(rest) :]
-        self._take(view)
         return len(view)
 
     def restart(self, origin: Origin | None = None) -> None:

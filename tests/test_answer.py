@@ -192,7 +192,7 @@ def test_a_refusal_is_told_from_a_loss_and_from_trouble(
         (429, {"status": "error", "message": "Rate limit exceeded", "retry_after": 30,
                "tips": "free for 7 days"}, None, 30),
         (429, b"", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
-        (429, {"message": "wait for " + "9" * 400 + " seconds"}, None, None),
+        (429, {"message": "wait for " + "9" * 400 + " seconds"}, None, 366 * 86400),
         (200, {"status": "failed", "message": "Rate limit exceeded"}, None, None),
     ],
 )  # fmt: skip

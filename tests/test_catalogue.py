@@ -18,7 +18,7 @@ from archiver import catalogue as catalogue_module
 from archiver.bag import CHECKSUMS, Bag, Mark
 from archiver.catalogue import PATH, Catalogue, Enlisted
 from archiver.errors import ConfigurationError, DiskTrouble
-from archiver.generation import Generation
+from archiver.generation import Generation, generation_at
 from archiver.outcome import Archived, Failed, LinkFault, Lost, Outcome, Pending
 from archiver.staging import StagedFile
 
@@ -98,6 +98,7 @@ def rows(root: Path) -> dict[str, tuple[object, ...]]:
 
 def tell(catalogue: Catalogue, *outcomes: Outcome) -> None:
     catalogue.record(outcomes, (), START)
+    catalogue.have_told()
 
 
 # --- Learning from the checksum manifest
@@ -148,13 +149,13 @@ def test_what_was_recorded_is_not_learnt_again(bag: Bag, catalogue: Catalogue) -
         (lambda lines: lines * 2, [1, 2, 3]),
     ],
 )
-def test_an_edited_manifest_is_believed(
+def test_lines_that_were_cut_are_known(
     bag: Bag,
     catalogue: Catalogue,
     edit: Callable[[list[str]], list[str]],
     still_held: list[int],
 ) -> None:
-    """What a person has taken out of it is held no more, and will be fetched again."""
+    """What a person has taken out of the manifest stays known, until its files are gone too."""
     place_generations(bag, 1, 2, 3)
     catalogue.absorb(bag)
     tell(catalogue, Lost(generation(9), "not found"))
@@ -162,6 +163,12 @@ def test_an_edited_manifest_is_believed(
     lines = edit(bag.checksums.read_text().splitlines(keepends=True))
     bag.checksums.write_text("".join(lines))
     catalogue.absorb(bag)
+    assert held(catalogue, 1, 2, 3) == [1, 2, 3]
+    cut = catalogue.unlisted()
+    assert {generation_at(file.path) for file in cut} == set(generations(1, 2, 3)) - set(
+        generations(*still_held)
+    )
+    catalogue.forget(cut)
     assert held(catalogue, 1, 2, 3) == still_held
     assert catalogue.totals()[0] == 2 * len(still_held)
     assert catalogue.enlist(generations(9), retry_lost=False).known_lost == 1
@@ -303,7 +310,7 @@ def test_outcomes_are_remembered(bag: Bag, evening: Evening) -> None:
         tell(
             catalogue,
             Archived(generation(1), 5, ("https://a.example/1.mp4", "https://b.example/2.mp4")),
-            Pending(generation(2), 30),
+            Pending(generation(2)),
             Lost(generation(3), "ModelsLab says: Request not found"),
             Failed(generation(4), "no link gave the video", CUT),
         )
@@ -374,9 +381,7 @@ def test_links_dead_for_three_nights_are_lost(catalogue: Catalogue, evening: Eve
         assert night(catalogue, DEAD) == DEAD
         evening.time += timedelta(days=1)
     judged = night(catalogue, DEAD)
-    assert judged == Lost(
-        generation(1), "its links have been dead for 3 nights, and ModelsLab has no others", GONE
-    )
+    assert judged == Lost(generation(1), f"{DEAD.reason}, for 3 nights by now", GONE)
     assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(0, 1, 0)
 
 
@@ -405,7 +410,7 @@ def test_a_better_night_begins_the_count_again(
     """Only nights in a row count: a link that was merely slow was not dead."""
     for outcome in (DEAD, DEAD, respite, DEAD, DEAD):
         assert night(catalogue, outcome) == outcome
-        evening.time += timedelta(days=2)
+        evening.time += timedelta(hours=21)
     assert isinstance(night(catalogue, DEAD), Lost)
 
 
@@ -431,7 +436,6 @@ def test_two_nights_are_too_few(catalogue: Catalogue, evening: Evening) -> None:
     [
         Failed(generation(1), "no usable answer"),
         Failed(generation(1), "no link gave the video", GONE + CUT),
-        Pending(generation(1)),
         Archived(generation(1), 1, ("a",)),
         Lost(generation(1), "not found"),
     ],
@@ -521,7 +525,8 @@ def test_what_was_committed_outlives_a_kill(bag: Bag, open_: Callable[[Path], Ca
     killed = subprocess.run([sys.executable, "-c", KILLED, bag.root], timeout=60, check=False)
     assert killed.returncode == -signal.SIGKILL
     with closing(open_(bag.root)) as catalogue:
-        assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(0, 1, 0)
+        enlisted = catalogue.enlist(generations(1), retry_lost=False)
+        assert enlisted == Enlisted(untold=[Lost(generation(1), "x")])
 
 
 # --- Looking
@@ -573,3 +578,32 @@ def test_looking_writes_nothing(bag: Bag) -> None:
         tell(catalogue, Lost(generation(1), "x"))
     assert (bag.root / PATH).read_bytes() == before
     assert (bag.root / CHECKSUMS).read_bytes() == b""
+
+
+@pytest.mark.parametrize(("days", "kind"), [(2, Pending), (3, Failed), (13, Failed), (14, Lost)])
+def test_what_is_being_made_for_days_is_told(
+    catalogue: Catalogue, evening: Evening, days: int, kind: type[Outcome]
+) -> None:
+    """Nothing is made for three days: it is told, and after two weeks given up."""
+    night(catalogue, Pending(generation(1)))
+    evening.time += timedelta(days=days)
+    assert type(catalogue.judge(Pending(generation(1)))) is kind
+
+
+def test_links_that_are_forbidden_are_given_up_late(catalogue: Catalogue, evening: Evening) -> None:
+    """A host that has blocked us for some nights has lost nothing."""
+    fault = LinkFault("primary", "https://a.example/a.mp4", "403 Forbidden", forbidden=True)
+    forbidden = Failed(generation(1), "no link gave the video", (fault,))
+    for _ in range(13):
+        assert night(catalogue, forbidden) == forbidden
+        evening.time += timedelta(days=1)
+    assert isinstance(night(catalogue, forbidden), Lost)
+
+
+def test_a_loss_that_nobody_was_told_is_told_the_next_time(catalogue: Catalogue) -> None:
+    """A run that was killed before its report has told nobody what it had found."""
+    lost = Lost(generation(1), "not found")
+    catalogue.record([lost], (), START)
+    assert catalogue.enlist(generations(1, 1), retry_lost=False) == Enlisted(untold=[lost])
+    catalogue.have_told()
+    assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(known_lost=1)

@@ -368,7 +368,7 @@ async def test_every_option_can_come_from_the_environment(desk: Desk) -> None:
     bad = desk.manifest("1", "no such thing")
     assert (await desk.run("backup", bad, **env | {"ARCHIVER_STRICT": "1"})).status == 2
     plan = await desk.run("backup", desk.manifest("2"), **env | {"ARCHIVER_DRY_RUN": "true"})
-    assert "would ask for v6/realtime/2\n" in plan.out
+    assert json.loads(plan.out)["generations"] == ["v6/realtime/2"]
     desk.emulator.forget()
     lost = env | {"ARCHIVER_ENDPOINT": "video", "ARCHIVER_VERBOSE": "0"}
     assert (await desk.run("backup", desk.manifest("9"), **lost)).status == 3
@@ -757,7 +757,7 @@ async def test_a_full_disk(desk: Desk) -> None:
         names = script(desk, {"1": Script(), "2": Script(outputs=(OutputScript(5_000_000),))})
         told = await desk.backup(names)
         assert (told.status, told.out) == (74, "")
-        assert "No space left on device" in told.err
+        assert "the disk is full" in told.err
         assert "Traceback" not in told.err
         assert desk.held() == ["v6/deepfake/1.mp4"]
         assert_true_bag(desk.archive)

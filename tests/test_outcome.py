@@ -44,7 +44,7 @@ def generation(id_: int = 263) -> Generation:
 
 
 ARCHIVED = Archived(generation(), 1500, ("https://a.example/x.mp4",))
-PENDING = Pending(generation(), 30)
+PENDING = Pending(generation())
 LOST = Lost(generation(), "ModelsLab says: Request not found")
 FAILED = Failed(generation(), "no link gave the video", (DEAD, CUT))
 

@@ -251,13 +251,15 @@ def test_what_the_new_answer_speaks_of_is_kept(directory: Path, staging: Staging
         (*TWO, "https://a.example/x/three.mp4"),
     ],
 )
-def test_what_the_new_answer_does_not_speak_of_is_thrown_away(
+def test_what_the_new_answer_does_not_speak_of_is_not_taken_for_it(
     directory: Path, staging: Staging, anew: tuple[str, ...]
 ) -> None:
-    """Another file, another place or another number of outputs: the old payload is not it."""
+    """Another file, place or number of outputs: the old payload is not it, but is kept."""
     staged(staging, TWO, MP4, WEBM)
+    before = names(directory)
     staging.begin(document(*anew), slots(outputs(*anew)))
-    assert names(directory) == ["answer.json"]
+    assert [staging.find(slot) for slot in slots(outputs(*anew))] == [None] * len(anew)
+    assert names(directory) == before
 
 
 def test_what_was_cut_short_is_thrown_away(directory: Path, staging: Staging) -> None:
@@ -269,15 +271,15 @@ def test_what_was_cut_short_is_thrown_away(directory: Path, staging: Staging) ->
     assert kept.path == "data/v6/deepfake/263.json"
 
 
-def test_a_part_begins_empty_and_is_discarded_whole(directory: Path, staging: Staging) -> None:
-    """Each try at a link starts from nothing and, if it fails, leaves nothing."""
+def test_a_part_of_no_known_origin_is_thrown_away(directory: Path, staging: Staging) -> None:
+    """A try that nothing could go on with starts from nothing and leaves nothing."""
     staged(staging, ONE)
     [slot] = slots(outputs(*ONE))
     for _ in range(2):
         part = staging.part(slot)
-        assert (directory / "1of1.part").stat().st_size == 0
+        assert part.path.stat().st_size == 0
         part.write(MP4[:100])
-        staging.discard(part)
+        part.leave()
         assert part.closed
         assert names(directory) == ["answer.json"]
 
