@@ -251,7 +251,11 @@ def _dry_run(options: dict[str, Any]) -> int:
     )
     if options["as_json"]:
         names = [generation.name for generation in generations]
-        click.echo(json.dumps(report.as_json() | {"generations": names}, indent=2))
+        click.echo(
+            json.dumps(
+                report.as_json() | {"would_ask": report.would_ask, "generations": names}, indent=2
+            )
+        )
     else:
         for generation in generations:
             click.echo(f"would ask for {generation}")

@@ -228,7 +228,6 @@ class Report:
         told: list[Failed | Lost] = [*self._failed, *self._lost]
         return {
             "outcomes": {name: count for name, _, count in self._counts()},
-            "would_ask": self.would_ask,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "exit_status": self.exit_status,

@@ -26,6 +26,7 @@ from archiver.outcome import (
     KEPT_LIMIT,
     TOLD_LIMIT,
     Archived,
+    Enlisted,
     Failed,
     LinkFault,
     Lost,
@@ -53,7 +54,7 @@ def report(
     *outcomes: Outcome, to_ask: int | None = None, ending: ArchiverError | None = None
 ) -> Report:
     night = Report(ending=ending)
-    night.enlist(already_held=0, known_lost=0, to_ask=len(outcomes) if to_ask is None else to_ask)
+    night.enlist(Enlisted(to_ask=len(outcomes) if to_ask is None else to_ask))
     for outcome in outcomes:
         night.add(outcome)
     return night
@@ -158,7 +159,7 @@ def test_each_outcome_is_counted_once(outcomes: tuple[Outcome, ...]) -> None:
 def test_what_was_not_tried_is_left() -> None:
     """What the list had to ask for, less every outcome, is left for the next night."""
     night = report(ARCHIVED, PENDING, LOST, FAILED, to_ask=10)
-    night.enlist(already_held=100, known_lost=50, to_ask=10)
+    night.enlist(Enlisted(already_held=100, known_lost=50, to_ask=10))
     assert night.left == 6
     night.add(ARCHIVED)
     assert night.left == 5
