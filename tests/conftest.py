@@ -92,16 +92,20 @@ def generation(name: str) -> Generation:
     return Generation.of(endpoint or "deepfake", id_)
 
 
-def assert_true_bag(archive: Path) -> None:
-    """Every checksum line names a file that matches it, and every payload file has its line."""
+def assert_lines_true(archive: Path) -> dict[str, str]:
+    """Each checksum line names another file, which is there and matches; return them by path."""
     lines = (archive / "manifest-sha256.txt").read_text().splitlines()
     named = dict(line.split("  ", 1)[::-1] for line in lines)
     assert len(named) == len(lines), "a file is listed twice"
-    found = {
-        path.relative_to(archive).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in (archive / "data").rglob("*")
-        if path.is_file()
-    }
-    assert found == named
-    size = sum((archive / path).stat().st_size for path in found)
-    assert f"Payload-Oxum: {size}.{len(found)}\n" in (archive / "bag-info.txt").read_text()
+    for path, sha256 in named.items():
+        assert hashlib.sha256((archive / path).read_bytes()).hexdigest() == sha256, path
+    return named
+
+
+def assert_true_bag(archive: Path) -> None:
+    """Every line is true, every payload file has one, and `bag-info.txt` counts them."""
+    named = assert_lines_true(archive)
+    found = [path for path in (archive / "data").rglob("*") if path.is_file()]
+    assert {path.relative_to(archive).as_posix() for path in found} == set(named)
+    oxum = f"{sum(path.stat().st_size for path in found)}.{len(found)}"
+    assert f"Payload-Oxum: {oxum}\n" in (archive / "bag-info.txt").read_text()

@@ -1,0 +1,85 @@
+"""Run the archiver and kill it, for real, at its n-th step on the disk.
+
+    python killed.py N archiver-arguments...
+
+A step is each call that changes the disk or makes a change durable: what `os` and `io` offer for
+that, and each statement that SQLite carries out. The process sends itself SIGKILL just before
+step N, so nothing is flushed, closed or cleaned up. Without N, or where there are fewer steps,
+it ends by itself.
+"""
+
+import io
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from archiver import cli, staging
+
+CALLS = ["fsync", "rename", "replace", "truncate", "ftruncate", "mkdir", "rmdir", "unlink"]
+
+
+class Steps:
+    """Counts steps, and kills the process at one of them."""
+
+    def __init__(self, last: int) -> None:
+        self._last = last
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Count one step; do not return from the last."""
+        with self._lock:
+            self._taken += 1
+            if self._taken == self._last:
+                os.kill(os.getpid(), signal.SIGKILL)
+                signal.pause()
+
+    def before(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function`, with a step before each call."""
+
+        def stepping(*args: Any, **kwargs: Any) -> Any:
+            self.take()
+            return function(*args, **kwargs)
+
+        return stepping
+
+
+def main() -> None:
+    """Arm the steps and run."""
+    steps = Steps(int(sys.argv.pop(1)))
+    for name in CALLS:
+        setattr(os, name, steps.before(getattr(os, name)))
+    plain_open = io.open
+
+    def opening(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if set(mode) & set("wax+"):
+            steps.take()
+        return plain_open(file, mode, *args, **kwargs)
+
+    io.open = opening  # type: ignore[assignment]  # what pathlib opens files with
+    staging.Part.write = steps.before(staging.Part.write)  # type: ignore[method-assign]
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            steps.take()
+            return super().execute(*args)
+
+        def executemany(self, *args: Any) -> sqlite3.Cursor:
+            steps.take()
+            return super().executemany(*args)
+
+        def __exit__(self, *args: Any) -> Any:
+            steps.take()
+            return super().__exit__(*args)
+
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *args, **kwargs: connect(*args, factory=Connection, **kwargs)  # type: ignore[assignment]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
