@@ -1,95 +1,23 @@
 """The night's work: from a list of generations to an archive in which they are held."""
 
-import asyncio
 import logging
-import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, assert_never
+from typing import assert_never
 
-from archiver.agenda import Agenda, Turn
-from archiver.answer import (
-    GenerationFailed,
-    NotFound,
-    Output,
-    Processing,
-    Ready,
-    Rejected,
-    Trouble,
-)
-from archiver.api import Api, ApiSettings, NotAsked, Pace, ThrottledAway, Usable
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue
-from archiver.download import Downloaded, Downloader, Unavailable
-from archiver.errors import (
-    ApiUnreachable,
-    ArchiverError,
-    ConfigurationError,
-    DiskTrouble,
-    Interrupted,
-    KeyRefused,
-)
+from archiver.errors import ConfigurationError, DiskTrouble
 from archiver.generation import Generation
 from archiver.intake import Intake
-from archiver.network import open_session
-from archiver.outcome import Archived, Enlisted, Failed, LinkFault, Lost, Outcome, Pending, Report
-from archiver.staging import (
-    StagedFile,
-    StagedGeneration,
-    Staging,
-    slots,
-    staged_generations,
-)
-from archiver.transfer import DownloadSettings, Meter
-from archiver.worker_thread import in_thread
+from archiver.night import Finished, Night, Result, Settings, Watch, archived
+from archiver.outcome import Archived, Failed, Lost, Outcome, Pending, Report
+from archiver.staging import StagedFile, StagedGeneration, Staging, staged_generations
 
 _LOG = logging.getLogger(__name__)
-_GROUP = 256
-"""At most so many generations are settled in one group."""
-_AHEAD = 2
-"""For each download under way, so many generations may be in hand: asked about, or waiting."""
-_GRACE = 10.0
-"""How long downloads in flight may go on after an interruption, in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to back up. Times are in seconds, `api_rate` is in questions a second."""
-
-    api: ApiSettings
-    download: DownloadSettings
-    downloads: int = 8
-    api_rate: float = 5.0
-    wait: float = 900.0
-    max_time: float | None = None
-    lock_wait: float = 0.0
-    retry_lost: bool = False
-    strict: bool = False
-
-
-class Watch(Meter, Protocol):
-    """Watches the night from outside: what there is to do, and what became of it."""
-
-    def enlisted(self, enlisted: Enlisted) -> None:
-        """Tonight's list is read."""
-
-    def ended(self, outcome: Outcome) -> None:
-        """One generation's outcome is certain."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """A generation that is wholly staged, and the outcome it will have once it is settled."""
-
-    staged: StagedGeneration
-    outcome: Archived
-
-
-_Result: TypeAlias = _Finished | Outcome
 
 
 async def backup(
@@ -118,7 +46,7 @@ async def backup(
             _be_strict(report, settings)
             watch.enlisted(enlisted)
             if enlisted.to_ask:
-                await _Night(bag, catalogue, settings, report, watch).run()
+                await Night(_Desk(bag, catalogue), settings, report, watch).run()
             catalogue.have_told()
         finally:
             with suppress(DiskTrouble) if report.ending else nullcontext():
@@ -177,7 +105,7 @@ def mend(bag: Bag, catalogue: Catalogue) -> None:
         else:
             staging.tidy()
     if whole:
-        _settle(bag, catalogue, whole, [_archived(staged, ("an earlier run",)) for staged in whole])
+        _settle(bag, catalogue, whole, [archived(staged, ("an earlier run",)) for staged in whole])
 
 
 def _relist(bag: Bag, catalogue: Catalogue, files: Sequence[StagedFile]) -> None:
@@ -206,239 +134,36 @@ def _settle(
         catalogue.record(outcomes, (), bag.mark())
 
 
-def _archived(
-    staged: StagedGeneration, served_by: tuple[str, ...], faults: tuple[LinkFault, ...] = ()
-) -> Archived:
-    return Archived(staged.generation, staged.payload_bytes, served_by, faults)
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """A backup's work comes from the catalogue, and goes into the bag."""
 
+    bag: Bag
+    catalogue: Catalogue
 
-def _outcome_of(
-    answer: NotFound | GenerationFailed | Rejected | Trouble,
-    generation: Generation,
-    faults: tuple[LinkFault, ...],
-) -> Outcome:
-    said = f"ModelsLab says: {answer.message}"
-    match answer:
-        case NotFound() | GenerationFailed(certain=True):
-            return Lost(generation, said, faults)
-        case GenerationFailed():
-            return Failed(generation, said, faults, hopeless=True)
-        case Rejected():
-            return Failed(generation, said, faults)
-        case Trouble(message):
-            return Failed(generation, f"no usable answer: {message}", faults)
-        case _:
-            assert_never(answer)
+    @property
+    def root(self) -> Path:
+        return self.bag.root
 
+    def take(self, count: int) -> list[tuple[Generation, bool]]:
+        return self.catalogue.take(count)
 
-class _Night:
-    """The work under way: workers ask and download, one task settles in groups."""
-
-    def __init__(
-        self, bag: Bag, catalogue: Catalogue, settings: Settings, report: Report, watch: Watch
-    ) -> None:
-        self._bag = bag
-        self._catalogue = catalogue
-        self._settings = settings
-        self._report = report
-        self._watch = watch
-        self._agenda = Agenda(catalogue.take, settings.wait)
-        self._results: asyncio.Queue[_Result | None] = asyncio.Queue(_GROUP)
-        self._downloads = asyncio.Semaphore(settings.downloads)
-        self._workers: list[asyncio.Task[None]] = []
-        self._interrupted = False
-        self._asking: set[asyncio.Task[object] | None] = set()
-
-    async def run(self) -> None:
-        """Work until nothing is left to do, or the night is ended early."""
-        api, download = self._settings.api, self._settings.download
-        async with (
-            open_session(api.timeout, inside=True) as questions,
-            open_session(download.timeout, inside=download.allow_private) as links,
-        ):
-            self._api = Api(questions, api, Pace(self._settings.api_rate, self._settings.wait))
-            self._downloader = Downloader(links, download, self._watch)
-            try:
-                with self._heeding_signals(), self._heeding_the_time():
-                    await self._run_tasks()
-            except* DiskTrouble as troubles:
-                self._report.ending = next(iter(_flat(troubles)))
-        try:
-            self._api.check()
-        except (ApiUnreachable, KeyRefused) as why:
-            self._report.ending = self._report.ending or why
-
-    async def _run_tasks(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._settle_results())
-            count = self._settings.downloads * _AHEAD
-            self._workers = [tasks.create_task(self._work()) for _ in range(count)]
-            await asyncio.wait(self._workers)
-            for generation in self._agenda.in_the_making():
-                await self._results.put(Pending(generation))
-            await self._results.put(None)
-
-    async def _work(self) -> None:
-        while turn := await self._agenda.next():
-            try:
-                result = await self._bring(turn)
-            except ThrottledAway as why:
-                self._agenda.done()
-                self._end(str(why))
-            except (KeyRefused, ApiUnreachable) as why:
-                self._agenda.done()
-                self._end(why)
-            else:
-                await self._take(turn, result)
-
-    async def _take(self, turn: Turn, result: _Result | Processing | NotAsked) -> None:
-        match result:
-            case Processing(eta):
-                if not self._agenda.again(turn, eta):
-                    await self._results.put(Pending(turn.generation))
-            case NotAsked(why):
-                self._agenda.done()
-                self._report.left_because = why
-            case _:
-                self._agenda.done()
-                await self._results.put(result)
-
-    async def _bring(self, turn: Turn) -> _Result | Processing | NotAsked:
-        """Ask and download; ask once more for fresh links when those of the first answer fail."""
-        tried: tuple[Output, ...] = ()
-        faults: tuple[LinkFault, ...] = ()
-        for _ in ("the links there are", "fresh ones"):
-            match await self._ask(turn.generation):
-                case Ready(outputs) if outputs == tried and all(fault.gone for fault in faults):
-                    break
-                case Ready(outputs) as answer:
-                    brought = await self._download(turn.generation, answer)
-                    if isinstance(brought, _Finished):
-                        return brought
-                    tried, faults = outputs, brought.faults
-                case Processing() | NotAsked() as put_off:
-                    return put_off
-                case answer:
-                    return _outcome_of(answer, turn.generation, faults)
-        return Failed(turn.generation, "no link gave the video, nor did fresh ones", faults)
-
-    async def _ask(self, generation: Generation) -> Usable:
-        task = asyncio.current_task()
-        self._asking.add(task)
-        try:
-            return await self._api.ask(generation)
-        finally:
-            self._asking.discard(task)
-
-    async def _download(self, generation: Generation, answer: Ready) -> _Finished | Unavailable:
-        """Stage all outputs; those that come are kept for the next try if others do not."""
-        staging, places = Staging(self._bag.root, generation), slots(answer.outputs)
-        async with self._downloads:
-            kept_answer = await in_thread(staging.begin, answer.document, places)
-            results = [
-                await self._downloader.fetch(output, staging, slot)
-                for output, slot in zip(answer.outputs, places, strict=True)
-            ]
-        faults = tuple(fault for result in results for fault in result.faults)
-        whole = [result for result in results if isinstance(result, Downloaded)]
-        if len(whole) < len(results):
-            return Unavailable(faults)
-        files = (*(result.file for result in whole), kept_answer)
-        staged = StagedGeneration(generation, files)
-        return _Finished(staged, _archived(staged, tuple(r.served_by for r in whole), faults))
-
-    async def _settle_results(self) -> None:
-        """Settle what is finished in groups: whatever has gathered while the last was settled."""
-        going_on = True
-        while going_on:
-            group = [await self._results.get()]
-            while len(group) < _GROUP and not self._results.empty():
-                group.append(self._results.get_nowait())
-            going_on = None not in group
-            outcomes = await in_thread(self._settle_group, [r for r in group if r is not None])
-            for outcome in outcomes:
-                self._watch.ended(outcome)
-
-    def _settle_group(self, group: Sequence[_Result]) -> list[Outcome]:
-        staged = [result.staged for result in group if isinstance(result, _Finished)]
+    def settle(self, group: Sequence[Result]) -> Sequence[Outcome]:
+        """Place what is staged, commit all outcomes, and tidy up after those that have no file."""
+        staged = [result.staged for result in group if isinstance(result, Finished)]
         outcomes = [
-            result.outcome if isinstance(result, _Finished) else self._catalogue.judge(result)
+            result.outcome if isinstance(result, Finished) else self.catalogue.judge(result)
             for result in group
         ]
-        _settle(self._bag, self._catalogue, staged, outcomes)
+        _settle(self.bag, self.catalogue, staged, outcomes)
         for outcome in outcomes:
-            self._report.add(outcome)
             match outcome:
                 case Lost(generation):
-                    Staging(self._bag.root, generation).give_up()
+                    Staging(self.bag.root, generation).give_up()
                 case Failed(generation):
-                    Staging(self._bag.root, generation).tidy()
+                    Staging(self.bag.root, generation).tidy()
                 case Archived() | Pending():
                     pass
                 case _:
                     assert_never(outcome)
         return outcomes
-
-    def _end(self, why: ArchiverError | str) -> None:
-        """Ask no more; what is being downloaded goes on, for its links may die."""
-        self._agenda.close()
-        if isinstance(why, ArchiverError):
-            self._report.ending = self._report.ending or why
-        else:
-            self._report.left_because = why
-        for task in self._asking - {asyncio.current_task()}:
-            if task:
-                task.cancel()
-
-    @contextmanager
-    def _heeding_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt, number)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    @contextmanager
-    def _heeding_the_time(self) -> Iterator[None]:
-        if self._settings.max_time is None:
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._settings.max_time, self._end_in_order, None)
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-    def _interrupt(self, number: int) -> None:
-        """The first signal ends the night in order; the second at once: a crash loses nothing."""
-        if self._interrupted:
-            os._exit(128 + number)
-        self._interrupted = True
-        self._end_in_order(Interrupted(number))
-
-    def _end_in_order(self, why: Interrupted | None) -> None:
-        """Ask no more, and let what is being downloaded go on for a little while."""
-        self._report.time_is_up = why is None
-        _LOG.warning(
-            "ending: downloads have %.0f s to finish%s",
-            _GRACE,
-            "; a second signal stops them at once" if why else "",
-        )
-        self._end(why or "the time for this night is up (--max-time)")
-        asyncio.get_running_loop().call_later(_GRACE, self._abandon)
-
-    def _abandon(self) -> None:
-        for worker in self._workers:
-            worker.cancel()
-
-
-def _flat(group: BaseExceptionGroup[DiskTrouble]) -> Iterator[DiskTrouble]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _flat(error)
-        else:
-            yield error

@@ -17,7 +17,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -88,7 +88,7 @@ class Bag:
         self._journal.touch()
         self.checksums.touch()
         if not (self.root / "bagit.txt").exists():
-            _replace(self.root / "bagit.txt", _DECLARATION)
+            _replace(self.root / "bagit.txt", [_DECLARATION])
         _sync(self.root / HOUSEKEEPING)
         _sync(self.root)
 
@@ -183,6 +183,83 @@ class Bag:
                 if found := _LINE.fullmatch(line.decode(errors="replace")):
                     yield Checksum(found["sha256"].lower(), found["path"])
 
+    def restore(self, file: StagedFile, recorded: str | None) -> None:
+        """Put a staged file in the place of a damaged or missing one, which is kept aside.
+
+        Where its checksum is not the `recorded` one, the line is taken out of the manifest before
+        and a new one written after: at no time is there a line that is known to be wrong.
+        """
+        with disk_trouble(f"restoring {self.root / file.path}"):
+            _sync(self.root / file.staged)
+            if recorded != file.sha256:
+                self.strike({file.path})
+            self.keep_aside([file.path])
+            self._place([file])
+            if recorded != file.sha256:
+                self._append([file])
+
+    def strike(self, paths: Collection[str]) -> None:
+        """Take the lines of these paths, and those that are none, out of the checksum manifest."""
+        kept = (line for line in self.raw_lines() if isinstance(line, Checksum))
+        _replace(self.checksums, (str(line) for line in kept if line.path not in paths))
+
+    def adopt(self, paths: Iterable[str]) -> list[StagedFile]:
+        """Write a checksum line for files that lie in their places and have none."""
+        files = [
+            StagedFile(path, path, _sha256(self.root / path), self.size_of(path)) for path in paths
+        ]
+        with disk_trouble(f"listing what lies in {self.root}"):
+            self._append(files)
+        return files
+
+    def keep_aside(self, paths: Iterable[str]) -> None:
+        """Put a second link to files into the quarantine: they are there at every instant."""
+        aside = self.root / QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        for path in paths:
+            if (self.root / path).exists():
+                (aside / path).parent.mkdir(parents=True, exist_ok=True)
+                os.link(self.root / path, aside / path)
+                _sync((aside / path).parent)
+
+    def sha256(self, path: str) -> str | None:
+        """Return the checksum of a file in the archive; None if it cannot be read."""
+        try:
+            return _sha256(self.root / path)
+        except OSError:
+            return None
+
+    def require(self) -> None:
+        """Make sure that there is an archive.
+
+        Raises:
+            NotAnArchive: if there is none.
+        """
+        if not self.checksums.is_file():
+            raise NotAnArchive(f"{self.root} is not an archive: it has no {self.checksums.name}")
+
+    def raw_lines(self) -> Iterator[Checksum | bytes]:
+        """Yield every line of the checksum manifest; one that is no checksum line as its bytes."""
+        with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as file:
+            for line in file:
+                found = _LINE.fullmatch(line.decode(errors="replace"))
+                yield Checksum(found["sha256"].lower(), found["path"]) if found else line
+
+    def files(self) -> Iterator[str]:
+        """Yield the path of every file under `data/`."""
+        with disk_trouble(f"listing {self.root / 'data'}"):
+            for directory, _, names in os.walk(self.root / "data", onerror=_raise):
+                above = Path(directory).relative_to(self.root).as_posix()
+                yield from (f"{above}/{name}" for name in names)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is such a file in the archive."""
+        return (self.root / path).is_file()
+
+    def being_settled(self) -> list[str]:
+        """Return the paths that the journal names: a backup is placing them, or a crash was."""
+        files, _ = self._read_journal()
+        return [file.path for file in files]
+
     def mark(self) -> Mark:
         """Return where the checksum manifest ends now."""
         with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as manifest:
@@ -215,7 +292,7 @@ class Bag:
             kept = [line for line in old if not line.startswith(ours)]
             date = f"Bagging-Date: {datetime.now(UTC).date().isoformat()}"
             agent = f"Bag-Software-Agent: archiver {version('archiver')}"
-            _replace(path, "\n".join([*kept, agent, date, oxum, ""]))
+            _replace(path, (f"{line}\n" for line in [*kept, agent, date, oxum]))
 
     def _move_occupants_aside(self, files: Iterable[StagedFile]) -> None:
         """No checksum line vouches for a file that lies where these go: keep it, elsewhere."""
@@ -286,6 +363,10 @@ class Bag:
             os.truncate(self.checksums, size - len(tail) + tail.rfind(b"\n") + 1)
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _tags(path: Path) -> list[str]:
     if not path.exists():
         return []
@@ -306,11 +387,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a small file so that at every instant the old or the new one is there, whole."""
+def _replace(path: Path, lines: Iterable[str]) -> None:
+    """Write a file anew so that at every instant the old or the new one is there, whole."""
     temporary = path.with_name(path.name + ".new")
     with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        file.write(text)
+        file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

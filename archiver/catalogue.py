@@ -6,10 +6,12 @@ its beginning where the catalogue is new.
 """
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Self, assert_never
 
 from archiver.bag import Bag, Checksum, Mark
 from archiver.errors import ConfigurationError, DiskTrouble
+from archiver.fixity import Finding, Kind
 from archiver.generation import Generation, generation_at
 from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending
 from archiver.staging import StagedFile
@@ -52,7 +55,8 @@ CREATE INDEX untold ON generation (told) WHERE NOT told;
 CREATE TABLE file (
     path TEXT PRIMARY KEY,           -- data/v6/deepfake/263.mp4
     sha256 TEXT NOT NULL,
-    bytes INTEGER NOT NULL
+    bytes INTEGER NOT NULL,
+    proven TEXT                      -- when its bytes last matched, UTC
 ) WITHOUT ROWID;
 CREATE TABLE absorbed (              -- one row: how much of the checksum manifest is known here
     bytes INTEGER NOT NULL,
@@ -87,8 +91,106 @@ CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) W
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the checksum manifest says, on which line."""
+
+    path: str
+    sha256: str
+    line: int
+
+
+class Audit:
+    """Compares files found, lines listed and what the catalogue knows, in temporary tables."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        with _trouble(PATH):
+            self._db.executescript(_AUDIT)
+
+    def find(self, paths: Iterable[str]) -> None:
+        """Take in the files that are there."""
+        self._fill("INSERT OR IGNORE INTO found VALUES (?)", ((path,) for path in paths))
+
+    def excuse(self, paths: Iterable[str]) -> None:
+        """Take in the files that are just being placed: they need not be listed yet."""
+        self._fill("DELETE FROM found WHERE path = ?", ((path,) for path in paths))
+
+    def list(self, lines: Iterable[Listed]) -> None:
+        """Take in lines of the checksum manifest."""
+        rows = ((each.path, each.sha256, each.line) for each in lines)
+        self._fill("INSERT INTO line VALUES (?, ?, ?)", rows)
+
+    def not_found(self) -> Iterator[str]:
+        """Yield the paths that are listed and were not found."""
+        with _trouble(PATH):
+            query = "SELECT DISTINCT path FROM line WHERE path NOT IN (SELECT path FROM found)"
+            yield from (path for (path,) in self._db.execute(query))
+
+    def listed(self) -> int:
+        """Return how many files are listed."""
+        with _trouble(PATH):
+            return int(self._db.execute("SELECT count(DISTINCT path) FROM line").fetchone()[0])
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what does not fit together, without reading any file."""
+        with _trouble(PATH):
+            for kind, query in _COMPARISONS:
+                for path, detail in self._db.execute(query):
+                    yield Finding(kind, path, detail)
+
+    def least_recently_proven(self, limit: int, older_than: float) -> Sequence[Listed]:
+        """Return files to read: those not proven for so many seconds, the longest ago first."""
+        before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat(timespec="seconds")
+        query = (
+            "SELECT path, line.sha256, min(number) FROM line JOIN found USING (path)"
+            " LEFT JOIN file USING (path) WHERE proven IS NULL OR proven <= ?"
+            " GROUP BY path ORDER BY proven, path LIMIT ?"
+        )
+        with _trouble(PATH):
+            return [Listed(*row) for row in self._db.execute(query, (before, limit))]
+
+    def _fill(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+        with _trouble(PATH), self._db:
+            self._db.executemany(statement, rows)
+
+
 class _Damaged(DiskTrouble):
     """The file is no SQLite database, or a broken one."""
+
+
+_AUDIT = """
+CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
+CREATE INDEX temp.by_path ON line (path);
+"""
+_COMPARISONS: tuple[tuple[Kind, str], ...] = (
+    (
+        "missing",
+        "SELECT DISTINCT path, 'it is listed and not there' FROM line"
+        " WHERE path NOT IN (SELECT path FROM found)",
+    ),
+    (
+        "unexpected",
+        "SELECT path, 'it is there and not listed' FROM found"
+        " WHERE path NOT IN (SELECT path FROM line) AND path NOT IN (SELECT path FROM file)",
+    ),
+    (
+        "contradictory",
+        "SELECT path, 'it is held by the catalogue, and its checksum line is gone' FROM file"
+        " WHERE path NOT IN (SELECT path FROM line)",
+    ),
+    (
+        "contradictory",
+        "SELECT path, 'line ' || number || ' says ' || line.sha256 || ', the catalogue '"
+        " || file.sha256 FROM line JOIN file USING (path) WHERE line.sha256 <> file.sha256",
+    ),
+    (
+        "contradictory",
+        "SELECT path, 'it is listed more than once, differently: lines '"
+        " || group_concat(number, ', ') FROM line GROUP BY path HAVING count(DISTINCT sha256) > 1",
+    ),
+)
 
 
 class Catalogue:
@@ -149,6 +251,9 @@ class Catalogue:
         with _trouble(PATH), self._lock, self._db:
             known = Mark(*self._db.execute("SELECT bytes, tail FROM absorbed").fetchone())
             whole = not bag.has(known)
+            if whole:
+                self._db.execute("DELETE FROM listed")
+                self._db.execute("DELETE FROM unlisted")
             count, lines = 0, bag.lines(0 if whole else known.size)
             while batch := list(islice(lines, _BATCH)):
                 if whole:
@@ -267,6 +372,34 @@ class Catalogue:
             query = "SELECT 1 FROM generation WHERE name = ? AND state = 'held'"
             return self._db.execute(query, (generation.name,)).fetchone() is not None
 
+    def audit(self) -> "Audit":
+        """Begin to compare what is known here with what is found."""
+        return Audit(self._db)
+
+    @staticmethod
+    def is_writable(root: Path) -> bool:
+        """Tell whether there is a catalogue that could be written to."""
+        return os.access(root / PATH, os.W_OK) and os.access((root / PATH).parent, os.W_OK)
+
+    def prove(self, paths: Iterable[str]) -> None:
+        """Remember that these files were just proven to match."""
+        now = _now()
+        with _trouble(PATH), self._lock, self._db:
+            self._db.executemany(
+                "UPDATE file SET proven = ? WHERE path = ?", ((now, path) for path in paths)
+            )
+
+    def checksums(self, path: str) -> set[str]:
+        """Return the checksum that is known of a file, if one is."""
+        with _trouble(PATH), self._lock:
+            rows = self._db.execute("SELECT sha256 FROM file WHERE path = ?", (path,))
+            return {sha256 for (sha256,) in rows}
+
+    def correct(self, path: str, sha256: str, size: int) -> None:
+        """Take over the checksum of a file that has been put in its place by a repair."""
+        with _trouble(PATH), self._lock, self._db:
+            self._hold([(path, sha256, size)])
+
     def totals(self) -> tuple[int, int]:
         """Return how many files are held, and their bytes: the bag's Payload-Oxum."""
         with _trouble(PATH), self._lock:
@@ -283,16 +416,18 @@ class Catalogue:
     def _learn(self, lines: Sequence[Checksum], size_of: Callable[[str], int]) -> None:
         """A file that is known here keeps its checksum: `verify` compares the two."""
         self._db.executemany(
-            "INSERT OR IGNORE INTO file VALUES (?, ?, ?)",
+            "INSERT OR IGNORE INTO file VALUES (?, ?, ?, NULL)",
             ((line.path, line.sha256, size_of(line.path)) for line in lines),
         )
         self._upsert({"name": name, "state": "held"} for name in _names(lines))
 
     def _hold(self, files: Iterable[tuple[str, str, int]]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", files)
+        now = _now()
+        rows = ((path, sha256, size, now) for path, sha256, size in files)
+        self._db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?)", rows)
 
     def _upsert(self, rows: Iterable[dict[str, object]]) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = _now()
         blank = {"reason": None, "gone": 0, "served_by": None, "now": now}
         self._db.executemany(_UPSERT, (blank | row for row in rows))
 
@@ -314,6 +449,10 @@ def _judge_pending(outcome: Pending, first_asked: str) -> Outcome:
     if age >= _LOST_AFTER:
         return Lost(outcome.generation, reason)
     return Failed(outcome.generation, reason) if age >= _STUCK_AFTER else outcome
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _age(since: str) -> timedelta:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import stamina
 from tqdm import tqdm
 
-from archiver.backup import Watch
+from archiver.night import Watch
 from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending
 from archiver.quantity import format_size
 

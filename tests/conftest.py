@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from archiver.api import ApiSettings
-from archiver.backup import Settings, backup
+from archiver.backup import backup
 from archiver.emulator import Emulator
 from archiver.generation import Generation
+from archiver.night import Settings
 from archiver.outcome import Outcome, Report
 from archiver.progress import Told
 from archiver.secret import ApiKey

@@ -1,0 +1,215 @@
+"""Mends what an audit has found, through the same way as a backup, and never by deleting."""
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from archiver.backup import mend
+from archiver.bag import Bag
+from archiver.catalogue import Catalogue
+from archiver.fixity import FixityReport
+from archiver.generation import Generation, generation_at
+from archiver.night import Finished, Night, Result, Settings, Watch
+from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending, Report
+from archiver.staging import StagedFile, Staging
+from archiver.verify import Selection, verify
+from archiver.video import NotWhole, Prover
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """How to fetch: whether another file than the recorded one will do, and who watches."""
+
+    settings: Settings
+    accept_changed: bool
+    watch: Watch
+
+
+async def repair(archive: Path, selection: Selection, fetching: Fetching) -> FixityReport:
+    """Audit an archive and mend what can be mended.
+
+    What is missing or damaged is fetched anew; it is put in its place if its checksum is the
+    recorded one, or another if that is accepted. Lines that were cut are written back. What
+    ended the fetching early, if anything did, is in the report.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        ArchiveLocked: if a run holds it.
+        DiskTrouble: if the disk does not let it.
+    """
+    Bag(archive).require()
+    with (
+        Bag.hold(archive, fetching.settings.lock_wait) as bag,
+        closing(Catalogue.open(archive)) as catalogue,
+    ):
+        report = verify(archive, selection, fetching.watch)
+        mend(bag, catalogue)
+        started = time.monotonic()
+        _mend_records(bag, catalogue, report)
+        await _fetch(bag, catalogue, report, fetching)
+        catalogue.absorb(bag)
+        bag.describe(*catalogue.totals())
+        report.seconds += time.monotonic() - started
+    return report
+
+
+def _mend_records(bag: Bag, catalogue: Catalogue, report: FixityReport) -> None:
+    """Bring the checksum manifest and the catalogue to agree with files that vouch for themselves.
+
+    A file does so if it matches either record of it or, where there is no record, if it is a
+    generation's and whole.
+    """
+    suspects = _Suspects(bag, catalogue, report)
+    if suspects.malformed or suspects.paths:
+        bag.keep_aside([bag.checksums.name])
+    agreed = [path for path in suspects.paths if suspects.agrees(path)]
+    if suspects.malformed or agreed:
+        bag.strike(set(agreed))
+        for file in bag.adopt(agreed):
+            catalogue.correct(file.path, file.sha256, file.bytes)
+            report.mended[file.path] = "the records agree with the file again"
+    for place in suspects.malformed:
+        report.mended[place] = "the line is taken out; the manifest as it was is kept aside"
+
+
+class _Suspects:
+    """The places where the records are not right, and what is to be said of them."""
+
+    def __init__(self, bag: Bag, catalogue: Catalogue, report: FixityReport) -> None:
+        kinds = ("unexpected", "contradictory")
+        found = dict.fromkeys(f.path for f in report.findings if f.kind in kinds)
+        self.malformed = [path for path in found if path.startswith(f"{bag.checksums.name}:")]
+        self.paths = [path for path in found if path not in self.malformed]
+        self._bag = bag
+        self._report = report
+        self._records: dict[str, set[str]] = {path: set() for path in self.paths}
+        for line in bag.lines():
+            if line.path in self._records:
+                self._records[line.path].add(line.sha256)
+        for path in self.paths:
+            self._records[path] |= catalogue.checksums(path)
+
+    def agrees(self, path: str) -> bool:
+        """Tell whether the file vouches for itself; if not, the report says why."""
+        actual = self._bag.sha256(path)
+        if actual is None:
+            self._report.unmended[path] = "it is not there"
+        elif self._records[path]:
+            if actual in self._records[path]:
+                return True
+            self._report.unmended[path] = "it matches none of its records"
+        elif generation_at(path) is None or not _is_whole(self._bag.root / path):
+            self._report.unmended[path] = "it is none of ours: move it away"
+        else:
+            return True
+        return False
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a file is what its name says: an answer in JSON, or one whole video."""
+    if path.suffix == ".json":
+        try:
+            return isinstance(json.loads(path.read_bytes()), dict)
+        except ValueError:
+            return False
+    prover = Prover()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                prover.feed(block)
+        return f".{prover.finish().extension}" == path.suffix
+    except NotWhole:
+        return False
+
+
+async def _fetch(bag: Bag, catalogue: Catalogue, report: FixityReport, fetching: Fetching) -> None:
+    """Fetch anew what is missing or damaged."""
+    desk = _Desk(bag, catalogue, report, fetching.accept_changed, _damaged(bag, report))
+    generations = desk.generations()
+    if generations:
+        night = Report()
+        night.enlist(Enlisted(to_ask=len(generations)))
+        fetching.watch.enlisted(Enlisted(to_ask=len(generations)))
+        await Night(desk, fetching.settings, night, fetching.watch).run()
+        report.ending = night.ending
+        for path in desk.damaged.keys() - report.mended.keys() - report.unmended.keys():
+            report.unmended[path] = night.left_because or "it was not fetched"
+
+
+def _damaged(bag: Bag, report: FixityReport) -> dict[str, str]:
+    """Return the paths to fetch anew, with their recorded checksums."""
+    kinds = ("missing", "changed", "unreadable")
+    paths = {finding.path for finding in report.findings if finding.kind in kinds}
+    paths -= report.mended.keys()
+    return {line.path: line.sha256 for line in bag.lines() if line.path in paths}
+
+
+@dataclass(slots=True)
+class _Desk:
+    """A repair's work comes from the findings, and goes into the places of the damaged files."""
+
+    bag: Bag
+    catalogue: Catalogue
+    report: FixityReport
+    accept_changed: bool
+    damaged: dict[str, str]
+    _waiting: list[Generation] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return self.bag.root
+
+    def generations(self) -> list[Generation]:
+        """Return whose files are damaged, and wait for their turns."""
+        for path in self.damaged:
+            generation = generation_at(path)
+            if generation is None:
+                self.report.unmended[path] = "no generation's file: it cannot be fetched"
+            elif generation not in self._waiting:
+                self._waiting.append(generation)
+        return list(self._waiting)
+
+    def take(self, count: int) -> list[tuple[Generation, bool]]:
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return [(generation, True) for generation in taken]
+
+    def settle(self, group: Sequence[Result]) -> Sequence[Outcome]:
+        outcomes = []
+        for result in group:
+            match result:
+                case Finished(staged, outcome):
+                    for file in staged.files:
+                        self._restore(file)
+                    Staging(self.root, outcome.generation).clear()
+                    self._leave(outcome.generation, "ModelsLab has other files now")
+                case Failed() | Lost() | Pending() | Archived() as outcome:
+                    Staging(self.root, outcome.generation).tidy()
+                    self._leave(outcome.generation, str(outcome))
+            outcomes.append(outcome)
+        return outcomes
+
+    def _restore(self, file: StagedFile) -> None:
+        recorded = self.damaged.get(file.path)
+        if recorded is None:
+            return
+        if recorded != file.sha256 and not self.accept_changed:
+            self.report.unmended[file.path] = (
+                f"ModelsLab gives another file now (SHA-256 {file.sha256}): "
+                "--accept-changed takes it"
+            )
+            return
+        self.bag.restore(file, recorded)
+        self.catalogue.correct(file.path, file.sha256, file.bytes)
+        same = recorded == file.sha256
+        self.report.mended[file.path] = "fetched anew" + ("" if same else ", another file")
+
+    def _leave(self, generation: Generation, why: str) -> None:
+        for path in self.damaged:
+            known = path in self.report.mended or path in self.report.unmended
+            if generation_at(path) == generation and not known:
+                self.report.unmended[path] = why

@@ -1,0 +1,143 @@
+"""The fixity audit: is every file in the archive what the checksum manifest says?
+
+It takes no lock and changes nothing under `data/`, so it may run beside a backup. What a backup
+is just placing stands in its journal before it is placed, and in the checksum manifest before it
+leaves the journal; so the files are listed first, then the journal is read, then the manifest.
+"""
+
+import hashlib
+import math
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from archiver.bag import Bag
+from archiver.catalogue import Audit, Catalogue, Listed
+from archiver.errors import DiskTrouble
+from archiver.fixity import Finding, FixityReport
+
+_BLOCK = 1 << 20
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files to read: a share of them, or those not proven for so many seconds."""
+
+    sample: float = 1.0
+    older_than: float = 0.0
+    threads: int = os.cpu_count() or 1
+
+
+class AuditWatch(Protocol):
+    """Watches the audit from outside."""
+
+    def expected(self, count: int) -> None:
+        """So many bytes are to be read."""
+
+    def received(self, count: int) -> None:
+        """So many bytes have been read."""
+
+
+def verify(archive: Path, selection: Selection, watch: AuditWatch) -> FixityReport:
+    """Compare the files, the checksum manifest and the catalogue with each other.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        DiskTrouble: if its records cannot be read.
+    """
+    bag, report, started = Bag(archive), FixityReport(), time.monotonic()
+    bag.require()
+    with closing(Catalogue.look(archive)) as catalogue:
+        audit = catalogue.audit()
+        audit.find(bag.files())
+        audit.excuse(bag.being_settled())
+        _read_manifest(bag, audit, report)
+        audit.find([path for path in audit.not_found() if bag.exists(path)])  # placed meanwhile
+        report.listed = audit.listed()
+        for finding in audit.findings():
+            report.add(finding)
+        proven = _Reading(bag, selection, report, watch).read(audit)
+    with suppress(DiskTrouble):  # an archive that is read-only remembers nothing
+        _remember(archive, proven)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _read_manifest(bag: Bag, audit: Audit, report: FixityReport) -> None:
+    """Take in the checksum manifest; name the lines that are none, or speak twice of one file."""
+    numbered = enumerate(bag.raw_lines(), 1)
+    while batch := list(islice(numbered, _BATCH * 10)):
+        good = [(number, line) for number, line in batch if not isinstance(line, bytes)]
+        audit.list([Listed(line.path, line.sha256, number) for number, line in good])
+        for number, line in batch:
+            if isinstance(line, bytes) and (line.endswith(b"\n") or not bag.being_settled()):
+                shown = line.decode(errors="replace").strip()[:60]
+                place = f"{bag.checksums.name}:{number}"
+                report.add(Finding("contradictory", place, f"{shown!r} is no checksum line"))
+
+
+class _Reading:
+    """Reads files in several threads, and compares their checksums."""
+
+    def __init__(
+        self, bag: Bag, selection: Selection, report: FixityReport, watch: AuditWatch
+    ) -> None:
+        self._bag = bag
+        self._selection = selection
+        self._report = report
+        self._watch = watch
+
+    def read(self, audit: Audit) -> list[str]:
+        """Read what is selected, the least recently proven first; return what is proven now."""
+        limit = math.ceil(audit.listed() * self._selection.sample)
+        chosen = audit.least_recently_proven(limit, self._selection.older_than)
+        self._watch.expected(sum(self._bag.size_of(listed.path) for listed in chosen))
+        proven = []
+        with ThreadPoolExecutor(self._selection.threads) as threads:
+            for listed, finding in zip(chosen, threads.map(self._check, chosen), strict=True):
+                size = self._bag.size_of(listed.path)
+                self._report.checked += 1
+                self._report.bytes += size
+                self._watch.received(size)
+                if finding:
+                    self._report.add(finding)
+                else:
+                    proven.append(listed.path)
+        return proven
+
+    def _check(self, listed: Listed) -> Finding | None:
+        path = self._bag.root / listed.path
+        digest = hashlib.sha256()
+        try:
+            for block in _blocks(path):
+                digest.update(block)
+        except FileNotFoundError:
+            return Finding("missing", listed.path, "it is listed and not there")
+        except OSError as error:
+            return Finding("unreadable", listed.path, error.strerror or str(error))
+        if digest.hexdigest() == listed.sha256:
+            return None
+        size = path.stat().st_size
+        detail = f"its {size:,} bytes have the checksum {digest.hexdigest()}, not {listed.sha256}"
+        return Finding("changed", listed.path, detail)
+
+
+def _blocks(path: Path) -> Iterator[memoryview]:
+    buffer = bytearray(_BLOCK)
+    view = memoryview(buffer)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            yield view[:count]
+
+
+def _remember(archive: Path, proven: list[str]) -> None:
+    if Catalogue.is_writable(archive):
+        with closing(Catalogue.open(archive)) as catalogue:
+            catalogue.prove(proven)
