@@ -1,14 +1,19 @@
 """Run the archiver and kill it, for real, at its n-th step on the disk.
 
-    python killed.py N archiver-arguments...
+    python killed.py < runs
+
+Each line of the input is one run, in JSON: the step, the arguments and where standard error goes.
+Each is a process of its own, forked from this one, which has imported everything already; what
+became of it is printed, as a line.
 
 A step is each call that changes the disk or makes a change durable: what `os` and `io` offer for
 that, and each statement that SQLite carries out. The process sends itself SIGKILL just before
-step N, so nothing is flushed, closed or cleaned up. Without N, or where there are fewer steps,
-it ends by itself.
+that step, so nothing is flushed, closed or cleaned up. Where there are fewer steps, and for step
+0, it ends by itself.
 """
 
 import io
+import json
 import os
 import signal
 import sqlite3
@@ -17,7 +22,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from archiver import cli, staging
+from archiver import backup, cli, progress, staging  # noqa: F401 (all is imported before a fork)
 
 CALLS = ["fsync", "rename", "replace", "truncate", "ftruncate", "mkdir", "rmdir", "unlink"]
 
@@ -49,8 +54,20 @@ class Steps:
 
 
 def main() -> None:
-    """Arm the steps and run."""
-    steps = Steps(int(sys.argv.pop(1)))
+    """Fork a process for each run that is asked for."""
+    for line in sys.stdin:
+        run = json.loads(line)
+        if (process := os.fork()) == 0:
+            os.dup2(os.open(run["stderr"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+            sys.argv[1:] = run["arguments"]
+            arm(Steps(run["step"]))
+            cli.main()
+        _, status = os.waitpid(process, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def arm(steps: Steps) -> None:
+    """Put a step before everything that changes the disk."""
     for name in CALLS:
         setattr(os, name, steps.before(getattr(os, name)))
     plain_open = io.open
@@ -78,7 +95,6 @@ def main() -> None:
 
     connect = sqlite3.connect
     sqlite3.connect = lambda *args, **kwargs: connect(*args, factory=Connection, **kwargs)  # type: ignore[assignment]
-    cli.main()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Whatever is killed at whatever moment: nothing is lost, and nothing false is said."""
 
 import asyncio
+import json
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,7 @@ MANY = {
     )
     for number, size in enumerate([3_000, 40_000, 400_000] * 20)
 }
+ENVIRONMENT = {"MODELSLAB_API_KEY": KEY, "PATH": os.environ["PATH"]}
 Output = tuple[str, int]
 """A generation's ID and the number of one of its outputs."""
 
@@ -40,33 +44,38 @@ Output = tuple[str, int]
 class Runs:
     """Runs of the real program in one archive, some of which are killed."""
 
-    def __init__(self, archive: Path, emulator: Emulator) -> None:
+    def __init__(
+        self, archive: Path, emulator: Emulator, forking: asyncio.subprocess.Process
+    ) -> None:
         self.archive = archive
+        self.forking = forking
         self.emulator = emulator
         self.manifest = archive.with_name(f"{archive.name}.txt")
         self.manifest.write_text("".join(f"{each.id}\n" for each in emulator.scripts))
 
-    async def start(self, step: int = 0) -> asyncio.subprocess.Process:
-        """Start a run that kills itself before this step; 0 lets it end."""
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, str(HERE / "killed.py"), str(step), "backup", str(self.manifest)),
-            *("-a", str(self.archive), "--api-url", self.emulator.api_url, "--wait", "0"),
-            *("--api-rate", "1000", "--retries", "0", "--min-free", "0", "--allow-private-links"),
-            env={"MODELSLAB_API_KEY": KEY, "PATH": os.environ["PATH"]},
-            stderr=asyncio.subprocess.PIPE,
-        )
+    def arguments(self) -> list[str]:
+        """Return what the program is called with."""
+        return [
+            *("backup", str(self.manifest), "-a", str(self.archive), "--wait", "0"),
+            *("--api-url", self.emulator.api_url, "--api-rate", "1000", "--retries", "0"),
+            *("--min-free", "0", "--allow-private-links"),
+        ]
 
-    async def end(self, process: asyncio.subprocess.Process) -> int:
-        """Wait for a run; return its exit status."""
-        _, said = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode is not None
-        assert b"Traceback" not in said, said.decode()
-        return process.returncode
+    async def run(self, step: int = 0) -> int:
+        """Run until this step, or to the end; return the exit status."""
+        said = self.archive.with_name("stderr")
+        run = {"step": step, "arguments": self.arguments(), "stderr": str(said)}
+        assert self.forking.stdin is not None
+        assert self.forking.stdout is not None
+        self.forking.stdin.write(json.dumps(run).encode() + b"\n")
+        status = int(await asyncio.wait_for(self.forking.stdout.readline(), 60))
+        assert "Traceback" not in said.read_text()
+        return status
 
     async def finish(self) -> list[Output]:
         """Run to the end; return what had to be downloaded for that."""
         self.emulator.forget()
-        assert await self.end(await self.start()) in (0, 3)
+        assert await self.run() in (0, 3)
         seen = self.emulator.requests
         return [(s.generation.id, s.number) for s in seen if s.generation and s.number]
 
@@ -118,8 +127,22 @@ def _number(stem: str) -> int:
     return int(match[1]) if (match := re.search(r"-([0-9]+)$", stem)) else 1
 
 
+@pytest.fixture
+async def forking() -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that has imported the program, and forks off its runs."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(HERE / "killed.py")), stdin=pipe, stdout=pipe, env=ENVIRONMENT
+    )
+    yield process
+    process.kill()
+    await process.communicate()
+
+
 @pytest.mark.parametrize("lane", range(LANES))
-async def test_a_kill_at_every_step_is_mended(tmp_path: Path, lane: int) -> None:
+async def test_a_kill_at_every_step_is_mended(
+    tmp_path: Path, lane: int, forking: asyncio.subprocess.Process
+) -> None:
     """Killed before any step at all, a run has said nothing false, and the next one finishes.
 
     What was finished before the kill is not downloaded again.
@@ -127,8 +150,8 @@ async def test_a_kill_at_every_step_is_mended(tmp_path: Path, lane: int) -> None
     async with Emulator(FEW, key=KEY) as emulator:
         for step in range(lane + 1, 1000, LANES):
             emulator.forget()
-            runs = Runs(tmp_path / f"step-{step}", emulator)
-            killed = await runs.end(await runs.start(step)) == -signal.SIGKILL
+            runs = Runs(tmp_path / f"step-{step}", emulator, forking)
+            killed = await runs.run(step) == -signal.SIGKILL
             runs.assert_nothing_false()
             whole = runs.whole()
             assert not whole & set(await runs.finish()), f"downloaded twice after step {step}"
@@ -139,18 +162,26 @@ async def test_a_kill_at_every_step_is_mended(tmp_path: Path, lane: int) -> None
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_random_kills_of_a_busy_run_are_mended(tmp_path: Path, seed: int) -> None:
+async def test_random_kills_of_a_busy_run_are_mended(
+    tmp_path: Path, seed: int, forking: asyncio.subprocess.Process
+) -> None:
     """Killed again and again at any moment, a busy run still gets there, and never lies."""
     chance = random.Random(seed)
     async with Emulator(MANY, key=KEY) as emulator:
-        runs = Runs(tmp_path / "archive", emulator)
+        runs = Runs(tmp_path / "archive", emulator, forking)
         for _ in range(RANDOM_KILLS // 2):
-            process = await runs.start()
-            await asyncio.sleep(chance.uniform(0.2, 0.8))
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "archiver", *runs.arguments()),
+                env=ENVIRONMENT,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            await asyncio.sleep(chance.uniform(0.3, 0.8))
             if process.returncode is None:
-                process.send_signal(signal.SIGKILL)
-            await runs.end(process)
+                process.kill()
+            await process.wait()
             runs.assert_nothing_false()
+            if chance.random() < 0.2:
+                shutil.rmtree(runs.archive, ignore_errors=True)
         whole = runs.whole()
         assert not whole & set(await runs.finish())
         runs.assert_finished()
