@@ -188,9 +188,9 @@ def _ready(document: dict[str, object]) -> Answer:
     proxies = list(dict.fromkeys(_urls(document.get("proxy_links"))))
     if not all(entries) or not (entries or proxies):
         return Processing()
-    if max(len(entries), len(proxies)) > OUTPUTS_LIMIT:
-        return Rejected(f"the answer lists {max(len(entries), len(proxies)):,} links")
     primaries = list(dict.fromkeys(entry[0] for entry in entries))
+    if (most := max(len(primaries), len(proxies))) > OUTPUTS_LIMIT:
+        return Rejected(f"the answer lists {most:,} links")
     return Ready(tuple(_paired(primaries, proxies)), document)
 
 
@@ -258,7 +258,8 @@ def _refusal(  # noqa: PLR0911 (a line for each thing a refusal can mean)
 
     What cannot be undone, a loss, takes the words that are documented for it.
     """
-    message = _message(document) or f"status {status or 'missing'!r}, HTTP {reply.status}"
+    shown = repr(printable(status[:40])) if status else "missing"
+    message = _message(document) or f"status {shown}, HTTP {reply.status}"
     said, wait = message.lower(), _asked_wait(reply, document, message, now)
     if reply.status == 429 or _THROTTLED.search(said):
         return Throttled(message, wait)
@@ -307,7 +308,7 @@ def _nonsense(reply: Reply, what: str, now: datetime | None) -> Answer:
 def _message(document: Mapping[str, object]) -> str:
     for spelling in ("message", "messege", "error", "detail"):
         if text := _text(document.get(spelling)):
-            return text
+            return text[:500]
     return ""
 
 

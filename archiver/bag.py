@@ -89,8 +89,8 @@ class Bag:
         self.checksums.touch()
         if not (self.root / "bagit.txt").exists():
             _replace(self.root / "bagit.txt", [_DECLARATION])
-        _sync(self.root / HOUSEKEEPING)
-        _sync(self.root)
+        for directory in (self.root / HOUSEKEEPING, self.root, self.root.absolute().parent):
+            _sync(directory)
 
     def check(self) -> None:
         """Make sure that this is an archive, or that there is room for one.
@@ -158,7 +158,8 @@ class Bag:
 
     def close_mended(self) -> None:
         """Empty the journal, once the catalogue knows what `mend` has finished."""
-        files, _ = self._read_journal()
+        with disk_trouble(f"reading {self._journal}"):
+            files, _ = self._read_journal()
         self._empty_journal(files)
 
     def relist(self, files: Sequence[StagedFile]) -> tuple[list[StagedFile], list[StagedFile]]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -225,8 +226,14 @@ def _dry_run(options: dict[str, Any]) -> int:
     return report.exit_status
 
 
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line and exit with its status."""
+    # asyncio would replace the default handler by one that waits for the loop's next turn.
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         status = cli.main(prog_name="archiver", standalone_mode=False)
     except click.ClickException as error:

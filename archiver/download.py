@@ -1,6 +1,7 @@
 """Brings the payload of one output from its links into a staged file, proven whole."""
 
 import logging
+import re
 from dataclasses import dataclass
 
 import aiohttp
@@ -102,10 +103,11 @@ def _fault(link: Link, failure: LinkFailed) -> LinkFault:
 
 def _shown(link: Link) -> str:
     """The link for people: without its query, user and password."""
-    shown = link.url.partition("?")[0].partition("#")[0]
-    scheme, slashes, rest = shown.partition("://")
-    host, slash, path = rest.partition("/")
-    return printable(f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"[:300])
+    scheme, colon, rest = link.url.partition(":")
+    slashes = rest[: len(rest) - len(rest.lstrip("/\\"))]
+    place = rest.removeprefix(slashes).rpartition("@")[2]
+    shown = re.split("[?#]", f"{scheme}{colon}{slashes}{place}")[0]
+    return printable(shown[:300])
 
 
 def _backoff(error: Exception) -> bool | float:

@@ -3,28 +3,41 @@
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import aiohttp
 
+from archiver.errors import ConfigurationError
+from archiver.quantity import printable
+from archiver.secret import ApiKey
+
 _READ_BUFFER = 1 << 20
+_INSIDE = "its address is not a public one: see --allow-private-links"
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
+"""What RFC 4291 and RFC 9637 say of IPv6; the standard library's list is not up to date."""
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @asynccontextmanager
-async def open_session(silence: float, *, inside: bool) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_session(
+    silence: float, *, inside: bool, key: ApiKey | None = None
+) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a session that a connection of which may stay silent for `silence` seconds.
 
     Cookies are not kept, bodies are taken as they are sent (nothing is decompressed), proxies
     are those of the environment, and certificates are verified against the system's authorities,
     or those in the file that `SSL_CERT_FILE` names. Unless it may lead `inside`, addresses that
-    are not public are refused when a connection is made: after DNS, and after each redirect.
+    are not public are refused when a connection is made: after DNS, and after each redirect. No
+    redirect is followed that carries the `key` along.
     """
     guard = None if inside else _Guard(await _proxy_addresses())
     async with aiohttp.ClientSession(
@@ -39,9 +52,29 @@ async def open_session(silence: float, *, inside: bool) -> AsyncIterator[aiohttp
         },
         read_bufsize=_READ_BUFFER,
         timeout=aiohttp.ClientTimeout(sock_connect=silence, sock_read=silence),
+        trace_configs=[_watching_redirects(key)] if key else None,
         trust_env=True,
     ) as session:
         yield session
+
+
+class KeyInRedirect(aiohttp.ClientError):
+    """A redirect leads to a link that contains the API key."""
+
+
+def _watching_redirects(key: ApiKey) -> aiohttp.TraceConfig:
+    async def check(
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        redirect: aiohttp.TraceRequestRedirectParams,
+    ) -> None:
+        headers = redirect.response.headers
+        if any(key.redact(value) != value for value in headers.getall("Location", [])):
+            raise KeyInRedirect
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(check)
+    return tracing
 
 
 class _Guard:
@@ -53,9 +86,7 @@ class _Guard:
     def __call__(self, info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
         if address[:2] not in self._exempt and not is_public(str(address[0])):
-            raise PermissionError(
-                errno.EACCES, "its address is not a public one: see --allow-private-links"
-            )
+            raise PermissionError(errno.EACCES, _INSIDE)
         return socket.socket(family, kind, protocol)
 
 
@@ -70,47 +101,79 @@ def is_public(address: str) -> bool:
             return False
         if ip.ipv4_mapped or ip in _NAT64:
             return True
+        if ip not in _UNICAST or ip in _DOCUMENTATION:
+            return False
     return ip.is_global and not ip.is_multicast
 
 
 async def _proxy_addresses() -> frozenset[tuple[str, int]]:
-    """Resolve the proxies that the environment names: links may be asked through them."""
+    """Resolve the proxies that the environment names: links may be asked through them.
+
+    Raises:
+        ConfigurationError: if one is named in a way that cannot be used.
+    """
     addresses = set()
-    for url in {proxy for scheme, proxy in getproxies().items() if scheme != "no"}:
-        parts = urlsplit(url)
-        with suppress(OSError, ValueError):
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-            for info in await asyncio.get_running_loop().getaddrinfo(parts.hostname, port):
-                addresses.add((str(info[4][0]), port))
+    for scheme, url in getproxies().items():
+        if scheme in ("http", "https"):
+            host, port = _proxy_host(scheme, url)
+            with suppress(OSError):
+                for info in await asyncio.get_running_loop().getaddrinfo(host, port):
+                    addresses.add((str(info[4][0]), port))
     return frozenset(addresses)
 
 
-def describe(error: Exception, silence: float) -> str:  # noqa: C901, PLR0911 (a line a kind)
-    """Say for people what an exception from the session means."""
+def _proxy_host(scheme: str, url: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(
+            f"the proxy in {scheme}_proxy is not a URL such as http://proxy.example:3128"
+        )
+    return parts.hostname, port
+
+
+def describe(error: Exception, silence: float) -> str:  # noqa: PLR0911 (a line a kind)
+    """Say for people what an exception from a session means."""
     match error:
-        case aiohttp.ClientConnectorCertificateError():
-            cause = error.certificate_error
-            why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else cause
-            return f"its TLS certificate is not accepted ({why})"
-        case aiohttp.ClientSSLError():
-            return "no TLS connection"
-        case aiohttp.ClientConnectorDNSError():
-            return "no such host"
-        case aiohttp.ClientConnectorError():
-            return f"no connection ({error.os_error.strerror or error.os_error})"
+        case aiohttp.ClientHttpProxyError():
+            return printable(f"the proxy refuses ({error.status} {error.message})"[:200])
+        case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorCertificateError():
+            return _describe_connection(error)
         case TimeoutError():
-            return f"silent for {silence:g} s"
+            return f"too slow: silent for {silence:g} s, or no whole answer in twice that"
         case aiohttp.TooManyRedirects():
             return "too many redirects"
+        case KeyInRedirect():
+            return "not followed: it redirects to a link that contains the API key"
         case aiohttp.NonHttpUrlClientError() | aiohttp.InvalidURL():
             return "it leads to something that is not an http(s) link"
         case ValueError():
             return "not an address that can be asked"
-        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
-            return "the connection was closed early"
-        case aiohttp.ClientOSError():
-            return f"the connection broke ({error.strerror or 'reset'})"
         case aiohttp.ClientResponseError():
             return "the answer is not HTTP"
+        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
+            return "the connection was closed early"
         case _:
-            return f"the connection failed ({type(error).__name__})"
+            return "the connection broke"
+
+
+def _describe_connection(
+    error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError,
+) -> str:
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            cause = error.certificate_error
+            why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else cause
+            return printable(f"its TLS certificate is not accepted ({why})"[:200])
+        case aiohttp.ClientSSLError():
+            return "no TLS connection"
+        case aiohttp.ClientConnectorDNSError():
+            return "no such host"
+    if isinstance(error.os_error, PermissionError) and error.os_error.strerror == _INSIDE:
+        return _INSIDE
+    number = error.os_error.errno
+    to = " to the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+    return f"no connection{to} ({os.strerror(number) if number else 'every address refused it'})"

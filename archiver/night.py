@@ -141,7 +141,9 @@ class Night:
         api, download = self._settings.api, self._settings.download
         async with (
             open_session(api.timeout, inside=True) as questions,
-            open_session(download.timeout, inside=download.allow_private) as links,
+            open_session(
+                download.timeout, inside=download.allow_private, key=download.key
+            ) as links,
         ):
             self._api = Api(questions, api, Pace(self._settings.api_rate, self._settings.wait))
             self._downloader = Downloader(links, download, self._watch)
@@ -296,7 +298,8 @@ class Night:
     def _end_in_order(self, why: Interrupted | None) -> None:
         """Ask no more, and let what is being downloaded go on for a little while."""
         self._report.time_is_up = why is None
-        _LOG.warning(
+        _LOG.log(
+            logging.WARNING if why else logging.INFO,
             "ending: downloads have %.0f s to finish%s",
             _GRACE,
             "; a second signal stops them at once" if why else "",

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import quote, quote_plus
+from functools import lru_cache
 
 from archiver.errors import ConfigurationError
 
@@ -32,10 +32,8 @@ class ApiKey:
         return self._value
 
     def redact(self, text: str) -> str:
-        """Return `text` with the key replaced wherever it stands, URL-encoded or plain."""
-        spellings = {self._value, quote(self._value, safe=""), quote_plus(self._value)}
-        pattern = "|".join(re.escape(spelling) for spelling in spellings)
-        return re.sub(pattern, REDACTED, text, flags=re.IGNORECASE)
+        """Return `text` with the key replaced, however it is spelt: in a URL, in JSON, or plain."""
+        return _pattern(self._value).sub(REDACTED, text)
 
     def redact_json(self, value: object, depth: int = DEEPEST) -> object:
         """Return a JSON value without the key, in whatever string, number or name it stood.
@@ -59,3 +57,14 @@ class ApiKey:
                 return REDACTED
             case _:
                 return value
+
+
+@lru_cache(1)
+def _pattern(key: str) -> re.Pattern[str]:
+    return re.compile("".join(map(_spelt, key)), re.IGNORECASE)
+
+
+def _spelt(character: str) -> str:
+    """Return a pattern for a character, percent-encoded or escaped as in JSON or not at all."""
+    code, slash = ord(character), r"|\\+/" if character == "/" else ""
+    return rf"(?:{re.escape(character)}|%(?:25)*{code:02x}|\\+u{code:04x}{slash})"

@@ -16,7 +16,7 @@ import aiohttp
 from aiofiles.threadpool import wrap
 from yarl import URL
 
-from archiver.network import describe
+from archiver.network import KeyInRedirect, describe
 from archiver.quantity import format_size
 from archiver.secret import ApiKey
 from archiver.staging import Origin, Part, Slot, StagedFile, Staging, this_boot
@@ -36,6 +36,7 @@ _SURELY_OLDER = timedelta(seconds=60)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _FINAL = (
     ValueError,
+    KeyInRedirect,
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
     aiohttp.TooManyRedirects,
@@ -321,7 +322,7 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
         return
     wait = response.headers.get("Retry-After", "")
     raise LinkFailed(
-        f"{status} {response.reason or ''}".rstrip(),
+        f"{status} {(response.reason or '')[:100]}".rstrip(),
         status=status,
         transient=status in _TRANSIENT,
         wait=float(wait) if wait.isdecimal() and wait.isascii() else None,
