@@ -10,16 +10,15 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Self, assert_never
 
+from archiver.audit import Audit, Damaged, sqlite_trouble
 from archiver.bag import Bag, Checksum, Mark
-from archiver.errors import ConfigurationError, DiskTrouble
-from archiver.fixity import Finding, Kind
+from archiver.errors import ConfigurationError
 from archiver.generation import Generation, generation_at
 from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending
 from archiver.staging import StagedFile
@@ -91,115 +90,13 @@ CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) W
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What the checksum manifest says, on which line."""
-
-    path: str
-    sha256: str
-    line: int
-
-
-class Audit:
-    """Compares files found, lines listed and what the catalogue knows, in temporary tables."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-        with _trouble(PATH):
-            self._db.executescript(_AUDIT)
-
-    def find(self, paths: Iterable[str]) -> None:
-        """Take in the files that are there."""
-        self._fill("INSERT OR IGNORE INTO found VALUES (?)", ((path,) for path in paths))
-
-    def excuse(self, paths: Iterable[str]) -> None:
-        """Take in the files that are just being placed: they need not be listed yet."""
-        self._fill("DELETE FROM found WHERE path = ?", ((path,) for path in paths))
-
-    def list(self, lines: Iterable[Listed]) -> None:
-        """Take in lines of the checksum manifest."""
-        rows = ((each.path, each.sha256, each.line) for each in lines)
-        self._fill("INSERT INTO line VALUES (?, ?, ?)", rows)
-
-    def not_found(self) -> Iterator[str]:
-        """Yield the paths that are listed and were not found."""
-        with _trouble(PATH):
-            query = "SELECT DISTINCT path FROM line WHERE path NOT IN (SELECT path FROM found)"
-            yield from (path for (path,) in self._db.execute(query))
-
-    def listed(self) -> int:
-        """Return how many files are listed."""
-        with _trouble(PATH):
-            return int(self._db.execute("SELECT count(DISTINCT path) FROM line").fetchone()[0])
-
-    def findings(self) -> Iterator[Finding]:
-        """Yield what does not fit together, without reading any file."""
-        with _trouble(PATH):
-            for kind, query in _COMPARISONS:
-                for path, detail in self._db.execute(query):
-                    yield Finding(kind, path, detail)
-
-    def least_recently_proven(self, limit: int, older_than: float) -> Sequence[Listed]:
-        """Return files to read: those not proven for so many seconds, the longest ago first."""
-        before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat(timespec="seconds")
-        query = (
-            "SELECT path, line.sha256, min(number) FROM line JOIN found USING (path)"
-            " LEFT JOIN file USING (path) WHERE proven IS NULL OR proven <= ?"
-            " GROUP BY path ORDER BY proven, path LIMIT ?"
-        )
-        with _trouble(PATH):
-            return [Listed(*row) for row in self._db.execute(query, (before, limit))]
-
-    def _fill(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-        with _trouble(PATH), self._db:
-            self._db.executemany(statement, rows)
-
-
-class _Damaged(DiskTrouble):
-    """The file is no SQLite database, or a broken one."""
-
-
-_AUDIT = """
-CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
-CREATE INDEX temp.by_path ON line (path);
-"""
-_COMPARISONS: tuple[tuple[Kind, str], ...] = (
-    (
-        "missing",
-        "SELECT DISTINCT path, 'it is listed and not there' FROM line"
-        " WHERE path NOT IN (SELECT path FROM found)",
-    ),
-    (
-        "unexpected",
-        "SELECT path, 'it is there and not listed' FROM found"
-        " WHERE path NOT IN (SELECT path FROM line) AND path NOT IN (SELECT path FROM file)",
-    ),
-    (
-        "contradictory",
-        "SELECT path, 'it is held by the catalogue, and its checksum line is gone' FROM file"
-        " WHERE path NOT IN (SELECT path FROM line)",
-    ),
-    (
-        "contradictory",
-        "SELECT path, 'line ' || number || ' says ' || line.sha256 || ', the catalogue '"
-        " || file.sha256 FROM line JOIN file USING (path) WHERE line.sha256 <> file.sha256",
-    ),
-    (
-        "contradictory",
-        "SELECT path, 'it is listed more than once, differently: lines '"
-        " || group_concat(number, ', ') FROM line GROUP BY path HAVING count(DISTINCT sha256) > 1",
-    ),
-)
-
-
 class Catalogue:
     """An open catalogue. Its methods block; they may be called from any thread."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._lock = threading.RLock()
-        with _trouble(PATH):
+        with sqlite_trouble(PATH):
             self._db.executescript(_TONIGHT)
         self._taken = (-1, -1)
 
@@ -216,7 +113,7 @@ class Catalogue:
         path = root / PATH
         try:
             return cls(_connect(path))
-        except _Damaged:
+        except Damaged:
             stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
             for damaged in path.parent.glob(f"{path.name}*"):
                 if ".damaged-" not in damaged.name:
@@ -228,7 +125,7 @@ class Catalogue:
         """Open a catalogue only to read it; where there is none, the checksum manifest serves."""
         path = root / PATH
         if path.exists() and path.stat().st_size:
-            with _trouble(path):
+            with sqlite_trouble(path):
                 uri = f"{path.absolute().as_uri()}?mode=ro"
                 return cls(_checked(sqlite3.connect(uri, uri=True)))
         catalogue = cls(_begin(sqlite3.connect(":memory:")))
@@ -248,7 +145,7 @@ class Catalogue:
         Where it is not the manifest that was known here, all of it is read. What is known here
         and not listed there stays known: see `unlisted`.
         """
-        with _trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(PATH), self._lock, self._db:
             known = Mark(*self._db.execute("SELECT bytes, tail FROM absorbed").fetchone())
             whole = not bag.has(known)
             if whole:
@@ -271,14 +168,14 @@ class Catalogue:
 
     def unlisted(self) -> list[StagedFile]:
         """Return the files that were held when the checksum manifest still listed them."""
-        with _trouble(PATH), self._lock:
+        with sqlite_trouble(PATH), self._lock:
             rows = self._db.execute("SELECT path, path, sha256, bytes FROM unlisted").fetchall()
         return [StagedFile(*row) for row in rows]
 
     def forget(self, files: Iterable[StagedFile]) -> None:
         """Forget files that are neither listed nor there: somebody has taken them away."""
         paths = [file.path for file in files]
-        with _trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(PATH), self._lock, self._db:
             self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
             for generation in {generation_at(path) for path in paths} - {None}:
                 if generation and not self._has_files(generation):
@@ -296,7 +193,7 @@ class Catalogue:
 
         A generation that is listed more than once is counted and kept once.
         """
-        with _trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(PATH), self._lock, self._db:
             enlisted = Enlisted()
             last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
             seen, names = bytearray(last + 1), (generation.name for generation in generations)
@@ -323,7 +220,7 @@ class Catalogue:
         Those never tried come first, for their links may die; then those that were still being
         made; then old troubles.
         """
-        with _trouble(PATH), self._lock:
+        with sqlite_trouble(PATH), self._lock:
             rows = self._db.execute(
                 "SELECT rank, place, name FROM waiting WHERE (rank, place) > (?, ?)"
                 " ORDER BY rank, place LIMIT ?",
@@ -341,14 +238,14 @@ class Catalogue:
 
     def record(self, outcomes: Iterable[Outcome], placed: Iterable[StagedFile], mark: Mark) -> None:
         """Commit what became of some generations, and the files placed in the bag for them."""
-        with _trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(PATH), self._lock, self._db:
             self._hold((file.path, file.sha256, file.bytes) for file in placed)
             self._upsert(_row(outcome) for outcome in outcomes)
             self._absorbed(mark)
 
     def judge(self, outcome: Outcome) -> Outcome:
         """Say whether what has lasted for many nights is a loss by now, or worth telling."""
-        with _trouble(PATH), self._lock:
+        with sqlite_trouble(PATH), self._lock:
             row = self._db.execute(
                 "SELECT gone_nights, gone_since, first_asked FROM generation WHERE name = ?",
                 (outcome.generation.name,),
@@ -363,16 +260,16 @@ class Catalogue:
 
     def have_told(self) -> None:
         """Note that all losses found so far have been told."""
-        with _trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(PATH), self._lock, self._db:
             self._db.execute("UPDATE generation SET told = 1 WHERE state = 'lost' AND NOT told")
 
     def holds(self, generation: Generation) -> bool:
         """Tell whether a generation is held."""
-        with _trouble(PATH), self._lock:
+        with sqlite_trouble(PATH), self._lock:
             query = "SELECT 1 FROM generation WHERE name = ? AND state = 'held'"
             return self._db.execute(query, (generation.name,)).fetchone() is not None
 
-    def audit(self) -> "Audit":
+    def audit(self) -> Audit:
         """Begin to compare what is known here with what is found."""
         return Audit(self._db)
 
@@ -384,25 +281,25 @@ class Catalogue:
     def prove(self, paths: Iterable[str]) -> None:
         """Remember that these files were just proven to match."""
         now = _now()
-        with _trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(PATH), self._lock, self._db:
             self._db.executemany(
                 "UPDATE file SET proven = ? WHERE path = ?", ((now, path) for path in paths)
             )
 
     def checksums(self, path: str) -> set[str]:
         """Return the checksum that is known of a file, if one is."""
-        with _trouble(PATH), self._lock:
+        with sqlite_trouble(PATH), self._lock:
             rows = self._db.execute("SELECT sha256 FROM file WHERE path = ?", (path,))
             return {sha256 for (sha256,) in rows}
 
     def correct(self, path: str, sha256: str, size: int) -> None:
         """Take over the checksum of a file that has been put in its place by a repair."""
-        with _trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(PATH), self._lock, self._db:
             self._hold([(path, sha256, size)])
 
     def totals(self) -> tuple[int, int]:
         """Return how many files are held, and their bytes: the bag's Payload-Oxum."""
-        with _trouble(PATH), self._lock:
+        with sqlite_trouble(PATH), self._lock:
             files, size = self._db.execute("SELECT count(*), total(bytes) FROM file").fetchone()
         return files, int(size)
 
@@ -480,7 +377,7 @@ def _row(outcome: Outcome) -> dict[str, object]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    with _trouble(path):
+    with sqlite_trouble(path):
         connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -501,16 +398,3 @@ def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
         connection.close()
         raise ConfigurationError("the catalogue was written by a newer archiver: upgrade this one")
     return connection
-
-
-@contextmanager
-def _trouble(path: Path) -> Iterator[None]:
-    """Translate SQLite's errors: a broken file is one thing, a disk that fails another."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise DiskTrouble(f"the disk failed while using {path}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise _Damaged(
-            f"{path} is damaged ({error}): move it away, and it is made anew from the archive"
-        ) from error

@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -17,8 +17,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from archiver.audit import Audit, Listed
 from archiver.bag import Bag
-from archiver.catalogue import Audit, Catalogue, Listed
+from archiver.catalogue import Catalogue
 from archiver.errors import DiskTrouble
 from archiver.fixity import Finding, FixityReport
 
@@ -63,7 +64,10 @@ def verify(archive: Path, selection: Selection, watch: AuditWatch) -> FixityRepo
         report.listed = audit.listed()
         for finding in audit.findings():
             report.add(finding)
-        proven = _Reading(bag, selection, report, watch).read(audit)
+        limit = math.ceil(report.listed * selection.sample)
+        chosen = audit.least_recently_proven(limit, selection.older_than)
+        audit.end()
+    proven = _Reading(bag, report, watch).read(chosen, selection.threads)
     with suppress(DiskTrouble):  # an archive that is read-only remembers nothing
         _remember(archive, proven)
     report.seconds = time.monotonic() - started
@@ -86,22 +90,17 @@ def _read_manifest(bag: Bag, audit: Audit, report: FixityReport) -> None:
 class _Reading:
     """Reads files in several threads, and compares their checksums."""
 
-    def __init__(
-        self, bag: Bag, selection: Selection, report: FixityReport, watch: AuditWatch
-    ) -> None:
+    def __init__(self, bag: Bag, report: FixityReport, watch: AuditWatch) -> None:
         self._bag = bag
-        self._selection = selection
         self._report = report
         self._watch = watch
 
-    def read(self, audit: Audit) -> list[str]:
-        """Read what is selected, the least recently proven first; return what is proven now."""
-        limit = math.ceil(audit.listed() * self._selection.sample)
-        chosen = audit.least_recently_proven(limit, self._selection.older_than)
+    def read(self, chosen: Sequence[Listed], threads: int) -> list[str]:
+        """Read these files, so many at once; return what is proven now."""
         self._watch.expected(sum(self._bag.size_of(listed.path) for listed in chosen))
         proven = []
-        with ThreadPoolExecutor(self._selection.threads) as threads:
-            for listed, finding in zip(chosen, threads.map(self._check, chosen), strict=True):
+        with ThreadPoolExecutor(threads) as pool:
+            for listed, finding in zip(chosen, pool.map(self._check, chosen), strict=True):
                 size = self._bag.size_of(listed.path)
                 self._report.checked += 1
                 self._report.bytes += size

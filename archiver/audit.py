@@ -1,0 +1,135 @@
+"""The comparison of an archive's files, its checksum manifest and its catalogue, in SQLite."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from archiver.errors import DiskTrouble
+from archiver.fixity import Finding, Kind
+
+_PLACE = Path("the tables of an audit")
+
+_AUDIT = """
+CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
+CREATE INDEX temp.by_path ON line (path);
+"""
+_COMPARISONS: tuple[tuple[Kind, str], ...] = (
+    (
+        "missing",
+        "SELECT DISTINCT path, 'it is listed and not there' FROM line"
+        " WHERE path NOT IN (SELECT path FROM found)",
+    ),
+    (
+        "unexpected",
+        "SELECT path, 'it is there and not listed' FROM found"
+        " WHERE path NOT IN (SELECT path FROM line) AND path NOT IN (SELECT path FROM file)",
+    ),
+    (
+        "contradictory",
+        "SELECT path, 'it is held by the catalogue, and its checksum line is gone' FROM file"
+        " WHERE path NOT IN (SELECT path FROM line)",
+    ),
+    (
+        "contradictory",
+        "SELECT path, 'line ' || number || ' says ' || line.sha256 || ', the catalogue '"
+        " || file.sha256 FROM line JOIN file USING (path) WHERE line.sha256 <> file.sha256",
+    ),
+    (
+        "contradictory",
+        "SELECT path, 'it is listed more than once, differently: lines '"
+        " || group_concat(number, ', ') FROM line GROUP BY path HAVING count(DISTINCT sha256) > 1",
+    ),
+)
+
+
+class Damaged(DiskTrouble):
+    """The file is no SQLite database, or a broken one."""
+
+
+@contextmanager
+def sqlite_trouble(path: Path) -> Iterator[None]:
+    """Translate SQLite's errors: a broken file is one thing, a disk that fails another."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise DiskTrouble(f"the disk failed while using {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise Damaged(
+            f"{path} is damaged ({error}): move it away, and it is made anew from the archive"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the checksum manifest says, on which line."""
+
+    path: str
+    sha256: str
+    line: int
+
+
+class Audit:
+    """Compares files found, lines listed and what the catalogue knows, in temporary tables."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        with sqlite_trouble(_PLACE):
+            self._db.executescript(_AUDIT)
+            # What the catalogue learns from now on is not seen: its lines may come after ours.
+            self._db.execute("BEGIN")
+            self._db.execute("SELECT 1 FROM file LIMIT 1").fetchall()
+
+    def end(self) -> None:
+        """Let go of the catalogue as it was: whoever writes to it need not wait any more."""
+        with sqlite_trouble(_PLACE):
+            self._db.commit()
+
+    def find(self, paths: Iterable[str]) -> None:
+        """Take in the files that are there."""
+        self._fill("INSERT OR IGNORE INTO found VALUES (?)", ((path,) for path in paths))
+
+    def excuse(self, paths: Iterable[str]) -> None:
+        """Take in the files that are just being placed: they need not be listed yet."""
+        self._fill("DELETE FROM found WHERE path = ?", ((path,) for path in paths))
+
+    def list(self, lines: Iterable[Listed]) -> None:
+        """Take in lines of the checksum manifest."""
+        rows = ((each.path, each.sha256, each.line) for each in lines)
+        self._fill("INSERT INTO line VALUES (?, ?, ?)", rows)
+
+    def not_found(self) -> Iterator[str]:
+        """Yield the paths that are listed and were not found."""
+        with sqlite_trouble(_PLACE):
+            query = "SELECT DISTINCT path FROM line WHERE path NOT IN (SELECT path FROM found)"
+            yield from (path for (path,) in self._db.execute(query))
+
+    def listed(self) -> int:
+        """Return how many files are listed."""
+        with sqlite_trouble(_PLACE):
+            return int(self._db.execute("SELECT count(DISTINCT path) FROM line").fetchone()[0])
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what does not fit together, without reading any file."""
+        with sqlite_trouble(_PLACE):
+            for kind, query in _COMPARISONS:
+                for path, detail in self._db.execute(query):
+                    yield Finding(kind, path, detail)
+
+    def least_recently_proven(self, limit: int, older_than: float) -> Sequence[Listed]:
+        """Return files to read: those not proven for so many seconds, the longest ago first."""
+        before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat(timespec="seconds")
+        query = (
+            "SELECT path, line.sha256, min(number) FROM line JOIN found USING (path)"
+            " LEFT JOIN file USING (path) WHERE proven IS NULL OR proven <= ?"
+            " GROUP BY path ORDER BY proven, path LIMIT ?"
+        )
+        with sqlite_trouble(_PLACE):
+            return [Listed(*row) for row in self._db.execute(query, (before, limit))]
+
+    def _fill(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+        with sqlite_trouble(_PLACE):
+            self._db.executemany(statement, rows)
