@@ -165,7 +165,8 @@ def _verify(options: dict[str, Any]) -> int:
 
     log_to_stderr(options["verbose"])
     selection = verify.Selection(options["sample"], options["older_than"], options["threads"])
-    with watching(bars=not options["quiet"] and sys.stderr.isatty()) as watch:
+    bars = not options["quiet"] and sys.stderr.isatty()
+    with watching(bars=bars, generations=options["repair"]) as watch:
         if options["repair"]:
             fetching = repair.Fetching(settings_of(options), options["accept_changed"], watch)
             report = asyncio.run(repair.repair(options["archive"], selection, fetching))

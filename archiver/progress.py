@@ -49,11 +49,18 @@ class Told(Watch):
 class Bars(Told):
     """Shows a bar for generations and one for bytes, and tells outcomes above them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, generations: bool) -> None:
         self._expected = 0
-        self._generations = tqdm(unit="", desc="generations", position=0, dynamic_ncols=True)
+        self._generations = tqdm(
+            unit="", desc="generations", position=0, dynamic_ncols=True, disable=not generations
+        )
         self._bytes = tqdm(
-            unit="B", unit_scale=True, desc="bytes", position=1, dynamic_ncols=True, total=0
+            unit="B",
+            unit_scale=True,
+            desc="bytes",
+            position=int(generations),
+            dynamic_ncols=True,
+            total=0,
         )
 
     def enlisted(self, enlisted: Enlisted) -> None:
@@ -84,12 +91,12 @@ class Bars(Told):
 
 
 @contextmanager
-def watching(*, bars: bool) -> Iterator[Watch]:
-    """Show the night on standard error, with bars or without."""
+def watching(*, bars: bool, generations: bool = True) -> Iterator[Watch]:
+    """Show the work on standard error, with bars or without."""
     if not bars:
         yield Told()
         return
-    shown = Bars()
+    shown = Bars(generations=generations)
     try:
         yield shown
     finally:

@@ -124,7 +124,10 @@ class _Reading:
         if digest.hexdigest() == listed.sha256:
             return None
         size = path.stat().st_size
-        detail = f"its {size:,} bytes have the checksum {digest.hexdigest()}, not {listed.sha256}"
+        detail = (
+            f"its {size:,} bytes have the checksum {digest.hexdigest()[:16]}…, "
+            f"not {listed.sha256[:16]}…"
+        )
         return Finding("changed", listed.path, detail)
 
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from conftest import KEY
 
 from archiver.emulator import Emulator
@@ -118,3 +120,20 @@ async def assert_valid_bag(archive: Path) -> None:
     validator = (sys.executable, "-W", "ignore", "-m", "bagit", "--validate", str(archive))
     validated = await ended(*validator)
     assert validated.status == 0, validated
+
+
+@contextmanager
+def mounted(place: Path, options: str) -> Iterator[Path]:
+    """Have a file system of its own at `place`."""
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "archiver-test", str(place)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command here")
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)

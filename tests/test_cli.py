@@ -10,18 +10,16 @@ import shutil
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from conftest import KEY, assert_true_bag, generation
-from running import Desk, Ended, assert_valid_bag, ended, started, until
+from running import Desk, Ended, assert_valid_bag, ended, mounted, started, until
 
 from archiver.emulation.script import ApiScript, LinkScript, OutputScript, RawAnswer, Script
 from archiver.emulator import Emulator
@@ -717,20 +715,6 @@ async def test_a_wrong_archive_is_left_alone(desk: Desk, kind: str) -> None:
     assert_refused(told, str(place if kind != "missing parent" else place.parent))
     assert tree(desk.home) == before
     assert not desk.emulator.requests
-
-
-@contextmanager
-def mounted(place: Path, options: str) -> Iterator[None]:
-    """Have a file system of its own at `place`."""
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "archiver-test", str(place)]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.mark.parametrize("made_before", [True, False])

@@ -1,6 +1,7 @@
 """Whatever is killed at whatever moment: nothing is lost, and nothing false is said."""
 
 import asyncio
+import io
 import json
 import os
 import random
@@ -10,13 +11,18 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import KEY, assert_lines_true, assert_true_bag, generation
+from conftest import KEY, Nights, assert_lines_true, assert_true_bag, generation
 
+from archiver.backup import mend
+from archiver.bag import Bag
+from archiver.catalogue import Catalogue
 from archiver.emulation.script import LinkScript, OutputScript, Script
 from archiver.emulator import Emulator
+from archiver.errors import DiskTrouble
 from archiver.generation import generation_at
 
 HERE = Path(__file__).parent
@@ -185,3 +191,30 @@ async def test_random_kills_of_a_busy_run_are_mended(
         whole = runs.whole()
         assert not whole & set(await runs.finish())
         runs.assert_finished()
+
+
+async def test_mending_reads_only_what_was_open(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held already is not read again, however much of it there is."""
+    names = [str(number) for number in range(60)]
+    nights.emulator.scripts |= {generation(name): Script() for name in [*names, "open"]}
+    await nights.run(*names)
+
+    def unplugged(*_: object) -> None:
+        raise DiskTrouble("unplugged")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalogue, "record", unplugged)
+        assert (await nights.run("open")).exit_status == 74
+    opened: list[str] = []
+    plain = io.open
+    monkeypatch.setattr(
+        io, "open", lambda file, *a, **k: opened.append(str(file)) or plain(file, *a, **k)
+    )
+    with Bag.hold(nights.archive) as bag, closing(Catalogue.open(nights.archive)) as catalogue:
+        mend(bag, catalogue)
+    assert {path.rpartition("/")[2] for path in opened if "/data/" in path} == {
+        "open.mp4",
+        "open.json",
+    }

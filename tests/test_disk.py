@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import KEY, assert_lines_true, assert_true_bag, generation
-from running import Desk, Ended, ended, started, until
+from running import Desk, Ended, ended, mounted, started, until
 
 from archiver.emulation.script import LinkScript, OutputScript, Script
 from archiver.emulator import Emulator
@@ -35,23 +35,6 @@ FREE_PAGES = [
     0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 60, 80, 100, 150, 250, 400, 600,
 ]  # fmt: skip
 FREE_INODES = [0, 1, 3, 5, 8, 11, 14, 24]
-
-
-@contextmanager
-def mounted(place: Path, options: str) -> Iterator[Path]:
-    """Have a file system of its own at `place`."""
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "archiver-test", str(place)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command here")
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def remount(place: Path, options: str) -> None:

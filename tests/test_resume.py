@@ -198,3 +198,16 @@ async def test_a_full_disk_is_noticed_before_a_download(nights: Nights) -> None:
     assert (report.exit_status, report.left) == (74, 1)
     assert "--min-free" in "".join(report.lines())
     assert (await nights.run("263")).archived == 1
+
+
+async def test_a_part_of_full_length_starts_over(nights: Nights) -> None:
+    """Where nothing is left to ask for, 416 is the answer, and the whole is fetched anew."""
+    nights.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await nights.run("263")).failed == 1
+    (part,) = (nights.archive / ".archiver/incoming").rglob("*.part")
+    with part.open("ab") as file:
+        file.write(b"\0" * (SIZE - part.stat().st_size))
+    seen = len(gets(nights))
+    assert (await nights.run("263")).archived == 1
+    assert ranges(nights)[seen:] == [f"bytes={SIZE}-", None]
+    assert_archived(nights)

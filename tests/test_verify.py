@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Collected, Nights, assert_true_bag, generation
+from running import mounted
 
 from archiver.catalogue import PATH as CATALOGUE
 from archiver.catalogue import Catalogue
@@ -293,3 +295,13 @@ async def test_the_command_says_what_it_finds(held: Nights) -> None:
     out, err = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, out) == (4, b"")
     assert f"changed {ONE}: its " in err.decode()
+
+
+def test_a_read_only_archive_can_be_verified(held: Nights, tmp_path: Path) -> None:
+    """What cannot be written to is read all the same; that it was proven is not remembered."""
+    with mounted(tmp_path / "read-only", "size=10m") as place:
+        shutil.copytree(held.archive, place / "archive")
+        flip(place / "archive")
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        report = verify(place / "archive", ALL, Collected())
+    assert (report.checked, found(report)) == (6, [("changed", ONE)])
