@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -303,7 +304,7 @@ async def test_a_bug_does_not_show_the_key(desk: Desk) -> None:
     broken += "    raise RuntimeError(f'{key} {key!r} {a[0]._settings!r}')\n\n"
     broken += "archiver.api.Api.ask = ask\narchiver.cli.main()\n"
     (desk.home / "broken.py").write_text(broken)
-    command = ("python", str(desk.home / "broken.py"), *desk.command("-vv", names)[1:])
+    command = (sys.executable, str(desk.home / "broken.py"), *desk.command("-vv", names)[1:])
     told = await ended(*command, env=desk.env(PATH=os.environ["PATH"]))
     assert told.status == 1
     assert "RuntimeError" in told.err
