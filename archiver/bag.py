@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from archiver.errors import NotAnArchive, disk_trouble
+from archiver.errors import DiskTrouble, NotAnArchive, disk_trouble
 from archiver.generation import generation_at
 from archiver.lock import locked
 from archiver.staging import INCOMING, QUARANTINE, StagedFile, StagedGeneration
@@ -295,8 +295,19 @@ class Bag:
             agent = f"Bag-Software-Agent: archiver {version('archiver')}"
             _replace(path, (f"{line}\n" for line in [*kept, agent, date, oxum]))
 
-    def _move_occupants_aside(self, files: Iterable[StagedFile]) -> None:
-        """No checksum line vouches for a file that lies where these go: keep it, elsewhere."""
+    def _move_occupants_aside(self, files: Sequence[StagedFile]) -> None:
+        """No checksum line vouches for a file that lies where these go: keep it, elsewhere.
+
+        Unless it answers to this name only because the file system does not tell `A` from `a`:
+        then it may be another generation's, and held.
+        """
+        for file in files:
+            path = self.root / file.path
+            if path.exists() and path not in list(path.parent.iterdir()):
+                raise DiskTrouble(
+                    f"{path} would take the place of a file whose name differs in case alone: "
+                    "this archive needs a file system that tells upper case from lower"
+                )
         self._move_aside(file for file in files if not self._is_right(file))
 
     def _move_aside(self, files: Iterable[StagedFile]) -> None:

@@ -336,6 +336,24 @@ def test_an_occupant_is_moved_aside(root: Path, bag: Bag) -> None:
     assert is_settled(root)
 
 
+def test_a_name_in_another_case_is_not_displaced(
+    root: Path, bag: Bag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file system takes `A` for `a`, the held file stays and the disk is to blame."""
+    staged = stage(root, "v6/deepfake/ABC", MP4)
+    (root / "data/v6/deepfake").mkdir(parents=True)
+    held = root / "data/v6/deepfake/abc.mp4"
+    held.write_bytes(b"held")
+    exists = Path.exists
+    monkeypatch.setattr(
+        Path, "exists", lambda path: exists(path) or exists(path.with_name(path.name.lower()))
+    )
+    with pytest.raises(DiskTrouble, match="upper case"):
+        bag.settle([staged], nothing)
+    assert held.read_bytes() == b"held"
+    assert quarantined(root) == {}
+
+
 def test_an_identical_occupant_is_adopted(root: Path, bag: Bag) -> None:
     """The same bytes in the right place are what was to be placed."""
     staged = stage(root, "v6/deepfake/263", MP4)
