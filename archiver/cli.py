@@ -55,7 +55,7 @@ def cli() -> None:
     \b
     Example:
       export MODELSLAB_API_KEY=...
-      archiver backup -a /srv/videos manifests/
+      archiver backup -a /srv/videos /srv/manifests
 
     Every video that can be had is then on disk, whole, with its checksum in
     DIR/manifest-sha256.txt; what cannot be had is named with the reason.
