@@ -72,7 +72,7 @@ async def test_help_is_a_good_page(desk: Desk) -> None:
     """`--help` says what it does, gives an example, and lists commands and exit statuses."""
     page = await desk.run("--help")
     assert (page.status, page.err) == (0, "")
-    assert "archiver backup -a /srv/videos manifests/" in page.out
+    assert "archiver backup -a /srv/videos /srv/manifests" in page.out
     assert re.findall(r"^  (backup|demo) ", page.out, re.MULTILINE) == ["backup", "demo"]
     assert exit_statuses(page.out) == set(STATUSES)
 
