@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
@@ -68,10 +68,12 @@ def plan(
     intake = Intake(manifests, default_endpoint, report)
     intake.check()
     Bag(archive).check()
-    catalogue = Catalogue.look(archive)
-    enlisted = catalogue.enlist(intake.generations(), retry_lost=settings.retry_lost)
-    intake.check()
-    _be_strict(report, settings)
+    with ExitStack() as stack:
+        catalogue = stack.enter_context(closing(Catalogue.look(archive)))
+        enlisted = catalogue.enlist(intake.generations(), retry_lost=settings.retry_lost)
+        intake.check()
+        _be_strict(report, settings)
+        stack.pop_all()
     report.plan(enlisted)
     return report, catalogue.taken()
 

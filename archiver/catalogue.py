@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -127,7 +127,7 @@ class Catalogue:
         if path.exists() and path.stat().st_size:
             with sqlite_trouble(path):
                 uri = f"{path.absolute().as_uri()}?mode=ro"
-                return cls(_checked(sqlite3.connect(uri, uri=True)))
+                return cls(_prepared(sqlite3.connect(uri, uri=True), _checked))
         catalogue = cls(_begin(sqlite3.connect(":memory:")))
         if (bag := Bag(root)).checksums.exists():
             catalogue.absorb(bag)
@@ -379,9 +379,24 @@ def _row(outcome: Outcome) -> dict[str, object]:
 def _connect(path: Path) -> sqlite3.Connection:
     with sqlite_trouble(path):
         connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return _begin(connection)
+        return _prepared(connection, _be_durable, _begin)
+
+
+def _prepared(
+    connection: sqlite3.Connection, *steps: Callable[[sqlite3.Connection], object]
+) -> sqlite3.Connection:
+    """Return the connection after these steps; close it if one of them fails."""
+    with ExitStack() as stack:
+        stack.enter_context(closing(connection))
+        for step in steps:
+            step(connection)
+        stack.pop_all()
+    return connection
+
+
+def _be_durable(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _begin(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -395,6 +410,5 @@ def _begin(connection: sqlite3.Connection) -> sqlite3.Connection:
 def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > _VERSION:
-        connection.close()
         raise ConfigurationError("the catalogue was written by a newer archiver: upgrade this one")
     return connection
