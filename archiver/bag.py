@@ -178,11 +178,7 @@ class Bag:
 
         A line that is not of the form `<sha256>  <path>` is passed over: it proves nothing.
         """
-        with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as file:
-            file.seek(start)
-            for line in file:
-                if found := _LINE.fullmatch(line.decode(errors="replace")):
-                    yield Checksum(found["sha256"].lower(), found["path"])
+        return (line for line in self.raw_lines(start) if isinstance(line, Checksum))
 
     def restore(self, file: StagedFile, recorded: str | None) -> None:
         """Put a staged file in the place of a damaged or missing one, which is kept aside.
@@ -201,8 +197,7 @@ class Bag:
 
     def strike(self, paths: Collection[str]) -> None:
         """Take the lines of these paths, and those that are none, out of the checksum manifest."""
-        kept = (line for line in self.raw_lines() if isinstance(line, Checksum))
-        _replace(self.checksums, (str(line) for line in kept if line.path not in paths))
+        _replace(self.checksums, (str(line) for line in self.lines() if line.path not in paths))
 
     def adopt(self, paths: Iterable[str]) -> list[StagedFile]:
         """Write a checksum line for files that lie in their places and have none."""
@@ -215,7 +210,7 @@ class Bag:
 
     def keep_aside(self, paths: Iterable[str]) -> None:
         """Put a second link to files into the quarantine: they are there at every instant."""
-        aside = self.root / QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        aside = self._aside()
         for path in paths:
             if (self.root / path).exists():
                 (aside / path).parent.mkdir(parents=True, exist_ok=True)
@@ -238,9 +233,10 @@ class Bag:
         if not self.checksums.is_file():
             raise NotAnArchive(f"{self.root} is not an archive: it has no {self.checksums.name}")
 
-    def raw_lines(self) -> Iterator[Checksum | bytes]:
-        """Yield every line of the checksum manifest; one that is no checksum line as its bytes."""
+    def raw_lines(self, start: int = 0) -> Iterator[Checksum | bytes]:
+        """Yield every line from byte `start` on; one that is no checksum line as its bytes."""
         with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as file:
+            file.seek(start)
             for line in file:
                 found = _LINE.fullmatch(line.decode(errors="replace"))
                 yield Checksum(found["sha256"].lower(), found["path"]) if found else line
@@ -311,11 +307,15 @@ class Bag:
         self._move_aside(file for file in files if not self._is_right(file))
 
     def _move_aside(self, files: Iterable[StagedFile]) -> None:
-        aside = self.root / QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        aside = self._aside()
         for file in files:
             if (path := self.root / file.path).exists():
                 (aside / file.path).parent.mkdir(parents=True, exist_ok=True)
                 path.rename(aside / file.path)
+
+    def _aside(self) -> Path:
+        """Return a place in the quarantine that is named for this moment."""
+        return self.root / QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
 
     def _is_right(self, file: StagedFile) -> bool:
         path = self.root / file.path

@@ -9,21 +9,20 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from archiver.audit import Audit, Listed
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue
 from archiver.errors import DiskTrouble
 from archiver.fixity import Finding, FixityReport
+from archiver.transfer import Meter
 
-_BLOCK = 1 << 20
 _BATCH = 1000
 
 
@@ -36,17 +35,7 @@ class Selection:
     threads: int = os.cpu_count() or 1
 
 
-class AuditWatch(Protocol):
-    """Watches the audit from outside."""
-
-    def expected(self, count: int) -> None:
-        """So many bytes are to be read."""
-
-    def received(self, count: int) -> None:
-        """So many bytes have been read."""
-
-
-def verify(archive: Path, selection: Selection, watch: AuditWatch) -> FixityReport:
+def verify(archive: Path, selection: Selection, watch: Meter) -> FixityReport:
     """Compare the files, the checksum manifest and the catalogue with each other.
 
     Raises:
@@ -90,7 +79,7 @@ def _read_manifest(bag: Bag, audit: Audit, report: FixityReport) -> None:
 class _Reading:
     """Reads files in several threads, and compares their checksums."""
 
-    def __init__(self, bag: Bag, report: FixityReport, watch: AuditWatch) -> None:
+    def __init__(self, bag: Bag, report: FixityReport, watch: Meter) -> None:
         self._bag = bag
         self._report = report
         self._watch = watch
@@ -113,30 +102,18 @@ class _Reading:
 
     def _check(self, listed: Listed) -> Finding | None:
         path = self._bag.root / listed.path
-        digest = hashlib.sha256()
         try:
-            for block in _blocks(path):
-                digest.update(block)
+            with path.open("rb", buffering=0) as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return Finding("missing", listed.path, "it is listed and not there")
         except OSError as error:
             return Finding("unreadable", listed.path, error.strerror or str(error))
-        if digest.hexdigest() == listed.sha256:
+        if actual == listed.sha256:
             return None
         size = path.stat().st_size
-        detail = (
-            f"its {size:,} bytes have the checksum {digest.hexdigest()[:16]}…, "
-            f"not {listed.sha256[:16]}…"
-        )
+        detail = f"its {size:,} bytes have the checksum {actual[:16]}…, not {listed.sha256[:16]}…"
         return Finding("changed", listed.path, detail)
-
-
-def _blocks(path: Path) -> Iterator[memoryview]:
-    buffer = bytearray(_BLOCK)
-    view = memoryview(buffer)
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            yield view[:count]
 
 
 def _remember(archive: Path, proven: list[str]) -> None:
