@@ -201,10 +201,11 @@ class Bag:
 
     def adopt(self, paths: Iterable[str]) -> list[StagedFile]:
         """Write a checksum line for files that lie in their places and have none."""
-        files = [
-            StagedFile(path, path, _sha256(self.root / path), self.size_of(path)) for path in paths
-        ]
         with disk_trouble(f"listing what lies in {self.root}"):
+            files = [
+                StagedFile(path, path, _sha256(self.root / path), self.size_of(path))
+                for path in paths
+            ]
             self._append(files)
         return files
 
