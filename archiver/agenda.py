@@ -13,6 +13,9 @@ _SOONEST = 5.0
 _LATEST = 60.0
 """Between two questions about one generation lie this many seconds. The provider's samples ask
 every 5 to 10; identical questions in quick succession have been punished as spam."""
+_SHORT_PAUSE = 60.0
+_MOST_PUT_OFF = 1000
+"""When so many are ready and their hosts ask for a pause, no more are asked about meanwhile."""
 _UNKNOWN = 5.0
 _GROWTH = 1.5
 _GROWTHS = 10
@@ -29,7 +32,7 @@ class Turn:
     asked: int = 0
     """How often it was asked about tonight, and found to be still in the making."""
     give_up_at: float | None = None
-    """On the monotonic clock: when, if it is still being made then, it is left for tomorrow."""
+    """On the monotonic clock: when, if it still cannot be had then, it is left for tomorrow."""
 
 
 class Agenda:
@@ -44,6 +47,7 @@ class Agenda:
         self._wait = wait
         self._listed: deque[Turn] = deque()
         self._polls: list[tuple[float, int, Turn]] = []
+        self._put_off: list[tuple[float, int, Turn]] = []
         self._under_way = 0
         self._closed = False
         self._changed = asyncio.Event()
@@ -57,7 +61,7 @@ class Agenda:
             if turn := self._pick():
                 self._under_way += 1
                 return turn
-            if not self._polls and not self._under_way:
+            if not self._polls and not self._put_off and not self._under_way:
                 break
             await self._change()
         return None
@@ -78,6 +82,20 @@ class Agenda:
         heapq.heappush(self._polls, (due, id(later), later))
         return True
 
+    def put_off(self, turn: Turn, pause: float) -> bool:
+        """End a turn whose links are to be left alone for so many seconds.
+
+        It comes again then, if there is time. A short pause is always sat out.
+        """
+        now = time.monotonic()
+        give_up_at = turn.give_up_at or now + max(self._wait, _SHORT_PAUSE)
+        self.done()
+        if self._closed or now + pause > give_up_at:
+            return False
+        later = replace(turn, give_up_at=give_up_at)
+        heapq.heappush(self._put_off, (now + pause, id(later), later))
+        return True
+
     def done(self) -> None:
         """End a turn that needs no other."""
         self._under_way -= 1
@@ -93,10 +111,13 @@ class Agenda:
         return [turn.generation for _, _, turn in self._polls]
 
     def _pick(self) -> Turn | None:
-        """Never tried before what is due, for links die, but not for ever; old troubles last."""
-        if not self._listed:
+        """Ready before never tried before what is due, for links die; old troubles last."""
+        now = time.monotonic()
+        if self._put_off and self._put_off[0][0] <= now:
+            return heapq.heappop(self._put_off)[2]
+        if not self._listed and len(self._put_off) < _MOST_PUT_OFF:
             self._listed.extend(Turn(*row) for row in self._take(_TAKE))
-        overdue = time.monotonic() - self._polls[0][0] if self._polls else -1.0
+        overdue = now - self._polls[0][0] if self._polls else -1.0
         if self._listed and self._listed[0].first and overdue < _LATEST:
             return self._listed.popleft()
         if overdue >= 0:
@@ -106,7 +127,8 @@ class Agenda:
     async def _change(self) -> None:
         """Wait for the end of a turn, or until something is due again."""
         self._changed.clear()
-        pause = self._polls[0][0] - time.monotonic() if self._polls else None
+        due = [queue[0][0] for queue in (self._polls, self._put_off) if queue]
+        pause = min(due) - time.monotonic() if due else None
         try:
             async with asyncio.timeout(pause):
                 await self._changed.wait()

@@ -299,7 +299,7 @@ def _nonsense(reply: Reply, what: str, now: datetime | None) -> Answer:
         phrase = f"{reply.status} {HTTPStatus(reply.status).phrase}"
     except ValueError:
         phrase = str(reply.status)
-    wait = _header_seconds(reply.retry_after, now) if now else None
+    wait = header_seconds(reply.retry_after, now) if now else None
     if reply.status == 429:
         return Throttled(f"{what} (HTTP {phrase})", wait)
     return Trouble(f"{what} (HTTP {phrase})", wait)
@@ -330,7 +330,7 @@ def _asked_wait(
     reply: Reply, document: Mapping[str, object], message: str, now: datetime
 ) -> float | None:
     """Return for how long not to ask: by the header, else the field, else the words."""
-    if (seconds := _header_seconds(reply.retry_after, now)) is not None:
+    if (seconds := header_seconds(reply.retry_after, now)) is not None:
         return seconds
     if (seconds := _seconds(document.get("retry_after"))) is not None:
         return seconds
@@ -340,7 +340,7 @@ def _asked_wait(
     return None
 
 
-def _header_seconds(value: str | None, now: datetime) -> float | None:
+def header_seconds(value: str | None, now: datetime) -> float | None:
     """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date."""
     if value is None:
         return None

@@ -31,7 +31,7 @@ from archiver.errors import ApiUnreachable, KeyRefused
 from archiver.generation import Generation
 from archiver.network import describe
 from archiver.quantity import format_duration
-from archiver.secret import ApiKey
+from archiver.settings import ApiSettings
 
 _LOG = logging.getLogger(__name__)
 _UNSAID_PAUSE = 30.0
@@ -119,16 +119,6 @@ class _NoAnswer(Exception):
     def __init__(self, trouble: Trouble) -> None:
         super().__init__(trouble.message)
         self.trouble = trouble
-
-
-@dataclass(frozen=True, slots=True)
-class ApiSettings:
-    """Where and how to ask: `timeout` in seconds, `retries` after trouble."""
-
-    url: str
-    key: ApiKey
-    timeout: float = 30.0
-    retries: int = 6
 
 
 class Api:

@@ -10,12 +10,14 @@ from typing import assert_never
 
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue
+from archiver.desk import Finished, Result, archived
 from archiver.errors import ConfigurationError, DiskTrouble
 from archiver.generation import Generation
 from archiver.intake import Intake
-from archiver.night import Finished, Night, Result, Settings, Watch, archived
 from archiver.outcome import Archived, Failed, Lost, Outcome, Pending, Report
+from archiver.settings import Settings
 from archiver.staging import StagedFile, StagedGeneration, Staging, staged_generations
+from archiver.watch import Watch
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,15 +39,18 @@ async def backup(
     with (
         Bag.hold(archive, settings.lock_wait) as bag,
         closing(Catalogue.open(archive)) as catalogue,
+        catalogue.history().recorded("backup", report),
     ):
         mend(bag, catalogue)
         try:
-            enlisted = catalogue.enlist(intake.generations(), retry_lost=settings.retry_lost)
+            enlisted = catalogue.enlist(intake.listed(), retry_lost=settings.retry_lost)
             intake.check()
             report.enlist(enlisted)
             _be_strict(report, settings)
             watch.enlisted(enlisted)
             if enlisted.to_ask:
+                from archiver.night import Night  # noqa: PLC0415 (a night without work starts sooner)
+
                 await Night(_Desk(bag, catalogue), settings, report, watch).run()
             catalogue.have_told()
         finally:
@@ -70,7 +75,7 @@ def plan(
     Bag(archive).check()
     with ExitStack() as stack:
         catalogue = stack.enter_context(closing(Catalogue.look(archive)))
-        enlisted = catalogue.enlist(intake.generations(), retry_lost=settings.retry_lost)
+        enlisted = catalogue.enlist(intake.listed(), retry_lost=settings.retry_lost)
         intake.check()
         _be_strict(report, settings)
         stack.pop_all()

@@ -2,7 +2,7 @@
 
 The order in which a group of generations is settled is the heart of it:
 
-1. the staged files are fsynced;
+1. each file is fsynced when it is staged;
 2. the journal says what is about to be placed, and is fsynced;
 3. each file is renamed into `data/`, and the directories are fsynced;
 4. the checksum lines are appended and fsynced;
@@ -21,9 +21,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
+from archiver import __version__
+from archiver.durable import replace, sync
 from archiver.errors import DiskTrouble, NotAnArchive, disk_trouble
 from archiver.generation import generation_at
 from archiver.lock import locked
@@ -88,9 +89,9 @@ class Bag:
         self._journal.touch()
         self.checksums.touch()
         if not (self.root / "bagit.txt").exists():
-            _replace(self.root / "bagit.txt", [_DECLARATION])
+            replace(self.root / "bagit.txt", [_DECLARATION])
         for directory in (self.root / HOUSEKEEPING, self.root, self.root.absolute().parent):
-            _sync(directory)
+            sync(directory)
 
     def check(self) -> None:
         """Make sure that this is an archive, or that there is room for one.
@@ -126,8 +127,6 @@ class Bag:
         files = [file for generation in group for file in generation.files]
         with disk_trouble(f"settling {len(group)} generations in {self.root}"):
             self._move_occupants_aside(files)
-            for file in files:
-                _sync(self.root / file.staged)
             self._write_journal(files)
             self._place(files)
             self._append(files)
@@ -148,9 +147,10 @@ class Bag:
             files, offset = self._read_journal()
             if not files:
                 return 0
+            sync(self._journal)  # it may have been killed before it was flushed
             if self.checksums.stat().st_size > offset:
                 os.truncate(self.checksums, offset)
-            self._place(files)
+            self._place(files, mending=True)
             damaged = {generation_at(file.path) for file in files if not self._is_right(file)}
             self._move_aside(file for file in files if generation_at(file.path) in damaged)
             self._append(file for file in files if generation_at(file.path) not in damaged)
@@ -187,7 +187,7 @@ class Bag:
         and a new one written after: at no time is there a line that is known to be wrong.
         """
         with disk_trouble(f"restoring {self.root / file.path}"):
-            _sync(self.root / file.staged)
+            sync(self.root / file.staged)
             if recorded != file.sha256:
                 self.strike({file.path})
             self.keep_aside([file.path])
@@ -197,7 +197,7 @@ class Bag:
 
     def strike(self, paths: Collection[str]) -> None:
         """Take the lines of these paths, and those that are none, out of the checksum manifest."""
-        _replace(self.checksums, (str(line) for line in self.lines() if line.path not in paths))
+        replace(self.checksums, (str(line) for line in self.lines() if line.path not in paths))
 
     def adopt(self, paths: Iterable[str]) -> list[StagedFile]:
         """Write a checksum line for files that lie in their places and have none."""
@@ -216,7 +216,7 @@ class Bag:
             if (self.root / path).exists():
                 (aside / path).parent.mkdir(parents=True, exist_ok=True)
                 os.link(self.root / path, aside / path)
-                _sync((aside / path).parent)
+                sync((aside / path).parent)
 
     def sha256(self, path: str) -> str | None:
         """Return the checksum of a file in the archive; None if it cannot be read."""
@@ -289,8 +289,8 @@ class Bag:
             ours = ("Payload-Oxum:", "Bagging-Date:", "Bag-Software-Agent:")
             kept = [line for line in old if not line.startswith(ours)]
             date = f"Bagging-Date: {datetime.now(UTC).date().isoformat()}"
-            agent = f"Bag-Software-Agent: archiver {version('archiver')}"
-            _replace(path, (f"{line}\n" for line in [*kept, agent, date, oxum]))
+            agent = f"Bag-Software-Agent: archiver {__version__}"
+            replace(path, (f"{line}\n" for line in [*kept, agent, date, oxum]))
 
     def _move_occupants_aside(self, files: Sequence[StagedFile]) -> None:
         """No checksum line vouches for a file that lies where these go: keep it, elsewhere.
@@ -298,14 +298,15 @@ class Bag:
         Unless it answers to this name only because the file system does not tell `A` from `a`:
         then it may be another generation's, and held.
         """
-        for file in files:
+        occupied = [file for file in files if os.path.lexists(self._at(file.path))]
+        for file in occupied:
             path = self.root / file.path
-            if path.exists() and path not in list(path.parent.iterdir()):
+            if path not in list(path.parent.iterdir()):
                 raise DiskTrouble(
                     f"{path} would take the place of a file whose name differs in case alone: "
                     "this archive needs a file system that tells upper case from lower"
                 )
-        self._move_aside(file for file in files if not self._is_right(file))
+        self._move_aside(file for file in occupied if not self._is_right(file))
 
     def _move_aside(self, files: Iterable[StagedFile]) -> None:
         aside = self._aside()
@@ -322,15 +323,20 @@ class Bag:
         path = self.root / file.path
         return path.exists() and _sha256(path) == file.sha256
 
-    def _place(self, files: Sequence[StagedFile]) -> None:
+    def _place(self, files: Sequence[StagedFile], *, mending: bool = False) -> None:
         directories = {Path(file.path).parent for file in files}
         for directory in directories:
             (self.root / directory).mkdir(parents=True, exist_ok=True)
         for file in files:
-            if (staged := self.root / file.staged).exists():
-                staged.rename(self.root / file.path)
+            if mending and not os.path.lexists(self._at(file.staged)):
+                continue  # it was placed before the crash
+            os.rename(self._at(file.staged), self._at(file.path))  # noqa: PTH104
         for directory in {above for path in directories for above in (path, *path.parents)}:
-            _sync(self.root / directory)
+            sync(self.root / directory)
+
+    def _at(self, path: str) -> str:
+        """Return where a path of the archive is. A night asks for many: pathlib takes its time."""
+        return f"{self.root}/{path}"
 
     def _append(self, files: Iterable[StagedFile]) -> None:
         lines = "".join(str(Checksum(file.sha256, file.path)) for file in files)
@@ -363,8 +369,8 @@ class Bag:
     def _empty_journal(self, files: Iterable[StagedFile]) -> None:
         with disk_trouble(f"closing {self._journal}"):
             os.truncate(self._journal, 0)
-            for directory in {(self.root / file.staged).parent for file in files}:
-                shutil.rmtree(directory, ignore_errors=True)
+            for directory in {file.staged.rpartition("/")[0] for file in files}:
+                _remove(self._at(directory))
 
     def _cut_torn_line(self) -> None:
         """A line without its end is no line: what it named is not vouched for."""
@@ -374,6 +380,14 @@ class Bag:
             tail = manifest.read()
         if tail and not tail.endswith(b"\n"):
             os.truncate(self.checksums, size - len(tail) + tail.rfind(b"\n") + 1)
+
+
+def _remove(directory: str) -> None:
+    """Delete a directory of what is settled; there is hardly ever anything left in it."""
+    try:
+        os.rmdir(directory)  # noqa: PTH106
+    except OSError:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _raise(error: OSError) -> None:
@@ -389,23 +403,3 @@ def _tags(path: Path) -> list[str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Flush a file's data, or a directory's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _replace(path: Path, lines: Iterable[str]) -> None:
-    """Write a file anew so that at every instant the old or the new one is there, whole."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    _sync(path.parent)

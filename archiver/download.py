@@ -9,15 +9,18 @@ import stamina
 from yarl import URL
 
 from archiver.answer import Link, Output
+from archiver.hosts import Hosts
 from archiver.outcome import LinkFault
-from archiver.quantity import printable
+from archiver.part import Part
+from archiver.quantity import format_duration, printable
 from archiver.secret import REDACTED
-from archiver.staging import Slot, StagedFile, Staging
-from archiver.transfer import DownloadSettings, LinkFailed, Meter, Transfer
+from archiver.settings import DownloadSettings
+from archiver.staging import StagedFile, Staging
+from archiver.transfer import LinkFailed, LinkThrottled, Transfer
+from archiver.watch import Meter
 from archiver.worker_thread import in_thread
 
 _LOG = logging.getLogger(__name__)
-_LONGEST_WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,10 @@ class Downloaded:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """No link gave the payload."""
+    """No link gave the payload; one may after a pause of so many seconds, if that is given."""
 
     faults: tuple[LinkFault, ...]
+    pause: float | None = None
 
 
 class Downloader:
@@ -44,38 +48,59 @@ class Downloader:
         self, session: aiohttp.ClientSession, settings: DownloadSettings, meter: Meter
     ) -> None:
         self._settings = settings
+        self._hosts = Hosts(settings.at_once, settings.per_host)
         self._transfer = Transfer(session, settings, meter)
 
-    async def fetch(self, output: Output, staging: Staging, slot: Slot) -> Downloaded | Unavailable:
+    async def fetch(self, output: Output, staging: Staging, part: Part) -> Downloaded | Unavailable:
         """Stage the payload of `output` from the first of its links that gives it whole.
 
         Raises:
             DiskTrouble: if it cannot be written.
         """
-        if staged := await in_thread(staging.find, slot):
-            return Downloaded(staged, "an earlier try", ())
         faults: list[LinkFault] = []
-        for link in output.links:
-            try:
-                staged = await self._from_link(link, staging, slot)
-            except LinkFailed as failure:
-                faults.append(_fault(link, failure))
-                _LOG.debug("%s: %s", staging.generation, faults[-1])
-            else:
-                return Downloaded(staged, f"{link.role} {_shown(link)}", tuple(faults))
-        return Unavailable(tuple(faults))
+        pauses: list[float] = []
+        try:
+            for link in output.links:
+                try:
+                    staged = await self._from_link(link, staging, part)
+                except LinkFailed as failure:
+                    faults.append(_fault(link, failure))
+                    _LOG.debug("%s: %s", staging.generation, faults[-1])
+                    if isinstance(failure, LinkThrottled) and failure.wait is not None:
+                        pauses.append(failure.wait)
+                else:
+                    return Downloaded(staged, f"{link.role} {_shown(link)}", tuple(faults))
+        finally:
+            if not part.kept:
+                await in_thread(part.leave)
+        return Unavailable(tuple(faults), min(pauses, default=None))
 
-    async def _from_link(self, link: Link, staging: Staging, slot: Slot) -> StagedFile:
+    async def _from_link(self, link: Link, staging: Staging, part: Part) -> StagedFile:
+        """Fetch from a link, again if it may help; a host that throttles is left alone."""
         url = self._url(link)
         async for attempt in stamina.retry_context(
-            on=_backoff,
+            on=_is_transient,
             attempts=self._settings.retries + 1,
             timeout=None,
             wait_initial=0.5,
         ):
             with attempt:
-                return await self._transfer.run(url, staging, slot)
+                return await self._in_turn(url, staging, part)
         raise AssertionError("the last attempt returns or raises")
+
+    async def _in_turn(self, url: URL, staging: Staging, part: Part) -> StagedFile:
+        async with self._hosts.slot(url):
+            pause, why = self._hosts.pause(url)
+            if pause:
+                wait = format_duration(pause)
+                raise LinkThrottled(f"not asked: its host says {why}, for {wait} more", wait=pause)
+            try:
+                staged = await self._transfer.run(url, staging, part)
+            except LinkThrottled as failure:
+                failure.wait = self._hosts.throttled(url, str(failure), failure.wait)
+                raise
+        self._hosts.served(url)
+        return staged
 
     def _url(self, link: Link) -> URL:
         if REDACTED in link.url:
@@ -110,9 +135,5 @@ def _shown(link: Link) -> str:
     return printable(shown[:300])
 
 
-def _backoff(error: Exception) -> bool | float:
-    if not isinstance(error, LinkFailed) or not error.transient:
-        return False
-    if error.wait is None:
-        return True
-    return min(error.wait, _LONGEST_WAIT)
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, LinkFailed) and error.transient

@@ -4,7 +4,7 @@ import codecs
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +19,7 @@ _NEAR = 16  # the decoder may stop this far before a cut: at an escape's start, 
 _BINARY = 100  # control characters that no text has in its opening
 SHOWN = 60
 
+_BARE_LINES = re.compile(r"(?:[A-Za-z0-9_-]{0,128}\r?\n)*[A-Za-z0-9_-]{0,128}\r?")
 _COMMENT = re.compile(r"(?:^|\s)#.*", re.DOTALL)
 FETCH_URL = re.compile(
     r"https?://[^/?#\s]+(?:/[^?#\s]*?)?/(?P<endpoint>v[0-9]+/[^?#\s]{1,60}?)/fetch/"
@@ -39,6 +40,13 @@ class Fault:
     """Stands for the value of an element that has none."""
 
     expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """Stands for the value of many lines, each of which is a bare ID or blank."""
+
+    ids: Sequence[str]
 
 
 BAD_SPELLING = Fault("expected an ID, ENDPOINT/ID or a fetch URL")
@@ -68,7 +76,7 @@ def elements(stream: BinaryIO, suffix: str) -> Iterator[Element]:
         return _csv_elements(_Window(blocks), delimiter)
     if significant and suffix in {"csv", "tsv"} and _lacks_header(first):
         return iter([(opening.count("\n", 0, significant.start()) + 1, first, _NO_HEADER)])
-    return _text_elements(_lines(blocks))
+    return _text_elements(blocks)
 
 
 def _decoded(stream: BinaryIO) -> Iterator[str]:
@@ -114,24 +122,30 @@ def _lacks_header(first: str) -> bool:
     return any(mark in entry for mark in _DELIMITERS) and not FETCH_URL.fullmatch(entry)
 
 
-def _lines(blocks: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Yield each line and its number; of a line that is too long, no more than tells so."""
+def _text_elements(blocks: Iterable[str]) -> Iterator[Element]:
+    """Yield a block of nothing but bare IDs, as most are, as one element, and others by the line.
+
+    Of a line that is too long, no more is kept than tells so.
+    """
     number, rest = 1, ""
     for block in blocks:
-        *lines, rest = (rest + block).split("\n")
-        yield from enumerate(lines, number)
-        number += len(lines)
+        lines, newline, rest = (rest + block).rpartition("\n")
+        if _BARE_LINES.fullmatch(lines):
+            yield number, "", Bare(lines.split())
+        else:
+            yield from _by_the_line(number, lines)
+        number += lines.count("\n") + len(newline)
         rest = rest[: _LINE + 1]
-    yield number, rest
+    yield from _by_the_line(number, rest)
 
 
-def _text_elements(lines: Iterable[tuple[int, str]]) -> Iterator[Element]:
-    for number, line in lines:
+def _by_the_line(number: int, lines: str) -> Iterator[Element]:
+    for at, line in enumerate(lines.split("\n"), number):
         spelling = (_COMMENT.sub("", line) if "#" in line else line).strip()
         if len(line) > _LINE:
-            yield number, line, BAD_SPELLING
+            yield at, line, BAD_SPELLING
         elif spelling:
-            yield number, line, spelling
+            yield at, line, spelling
 
 
 def _csv_elements(window: "_Window", delimiter: str) -> Iterator[Element]:

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from archiver.errors import ManifestUnreadable
-from archiver.generation import Generation
-from archiver.manifest import BadLine, read
+from archiver.manifest import BadLine, Ids, read
 from archiver.outcome import Report
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
@@ -24,10 +24,16 @@ class Source:
 
 
 class Intake:
-    """The manifests of one run. What cannot be read goes into the report, by name."""
+    """The manifests of one run. What cannot be read goes into the report, by name.
 
-    def __init__(self, paths: Sequence[str], default_endpoint: str, report: Report) -> None:
+    Where that is wanted, a name that is no file's is itself a line of a manifest: an ID.
+    """
+
+    def __init__(
+        self, paths: Sequence[str], default_endpoint: str, report: Report, *, or_ids: bool = False
+    ) -> None:
         self._default_endpoint = default_endpoint
+        self._or_ids = or_ids
         self._report = report
         self._failed = 0
         self._sources = [source for path in paths for source in self._sources_at(path)]
@@ -41,8 +47,8 @@ class Intake:
         if self._failed == len(self._sources):
             raise ManifestUnreadable("; ".join(self._report.unreadable))
 
-    def generations(self) -> Iterator[Generation]:
-        """Yield every generation listed, as often as it is listed."""
+    def listed(self) -> Iterator[Ids]:
+        """Yield whatever is listed, as often as it is listed."""
         for source in self._sources:
             try:
                 with source.open() as stream:
@@ -51,10 +57,10 @@ class Intake:
                 self._failed += 1
                 self._cannot_read(source.name, error)
 
-    def _understood(self, stream: BinaryIO, name: str) -> Iterator[Generation]:
+    def _understood(self, stream: BinaryIO, name: str) -> Iterator[Ids]:
         for item in read(stream, name, self._default_endpoint):
             match item:
-                case Generation():
+                case Ids():
                     yield item
                 case BadLine():
                     self._report.add_bad_line(item)
@@ -63,6 +69,8 @@ class Intake:
         if name == "-":
             return [Source("<stdin>", lambda: nullcontext(sys.stdin.buffer))]
         path = Path(name)
+        if self._or_ids and not path.exists():
+            return [Source("<arguments>", lambda: BytesIO(name.encode(errors="surrogateescape")))]
         try:
             files = _lists_in(path) if path.is_dir() else [path]
             for file in files:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,8 @@ def locked(path: Path, wait: float = 0) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):
+            os.truncate(path, 0)  # the signature
         lock.release()
 
 
@@ -33,10 +35,8 @@ def _acquire(lock: BaseFileLock, wait: float) -> None:
     try:
         lock.acquire(timeout=wait)
     except Timeout:
-        holder = _holder(Path(lock.lock_file))
-        raise ArchiveLocked(
-            f"another run holds the archive ({holder}): wait for it to end"
-        ) from None
+        who = holder(Path(lock.lock_file)) or "its process is not known"
+        raise ArchiveLocked(f"another run holds the archive ({who}): wait for it to end") from None
 
 
 def _sign(descriptor: int) -> None:
@@ -46,9 +46,19 @@ def _sign(descriptor: int) -> None:
     os.pwrite(descriptor, json.dumps(signature).encode(), 0)
 
 
-def _holder(path: Path) -> str:
+def holder(path: Path) -> str | None:
+    """Return which process has signed the lock file and is still there, if any.
+
+    The lock itself is not touched: whoever wants it at this moment must get it.
+    """
     try:
         signature = json.loads(path.read_text())
-        return f"process {signature['pid']}, since {signature['since']}"
+        pid, since = int(signature["pid"]), signature["since"]
     except (OSError, ValueError, KeyError, TypeError):
-        return "its process is not known"
+        return None
+    with suppress(PermissionError):  # it is there, and somebody else's
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+    return f"process {pid}, since {since}"

@@ -1,12 +1,12 @@
 """Manifests: ID lists, read into generations."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
 
-from archiver.elements import BAD_SPELLING, FETCH_URL, SHOWN, Fault, elements, given
+from archiver.elements import BAD_SPELLING, FETCH_URL, SHOWN, Bare, Fault, elements, given
 from archiver.generation import Generation, canonical_endpoint
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -28,7 +28,23 @@ class BadLine:
         return f"{self.manifest}:{self.line}: {self.reason}"
 
 
-def read(stream: BinaryIO, name: str, default_endpoint: str) -> Iterator[Generation | BadLine]:
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """IDs of one endpoint, as they follow each other in a manifest."""
+
+    endpoint: str
+    ids: Sequence[str]
+
+    def generations(self) -> Iterator[Generation]:
+        """Yield the generations."""
+        return (Generation(self.endpoint, id_) for id_ in self.ids)
+
+    def names(self) -> Iterator[str]:
+        """Yield the generations' full names."""
+        return (f"{self.endpoint}/{id_}" for id_ in self.ids)
+
+
+def read(stream: BinaryIO, name: str, default_endpoint: str) -> Iterator[Ids | BadLine]:
     """Read a manifest of any format, in order; memory does not depend on its length.
 
     `name` is what a person knows it by; a bare ID belongs to `default_endpoint`.
@@ -39,15 +55,15 @@ def read(stream: BinaryIO, name: str, default_endpoint: str) -> Iterator[Generat
     """
     default = canonical_endpoint(default_endpoint)
     for line, text, value in elements(stream, name.lower().rpartition(".")[2]):
-        if isinstance(value, str) and _BARE.fullmatch(value):  # a short way for most lines
-            yield Generation(default, value)
+        if isinstance(value, Bare):
+            yield Ids(default, value.ids)
             continue
         try:
             found = _generation(value, default)
         except ValueError as error:
             yield BadLine(name, line, f"{_shown(text)}: {error}")
         else:
-            yield found
+            yield Ids(found.endpoint, (found.id,))
 
 
 def _shown(text: str) -> str:

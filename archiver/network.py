@@ -8,18 +8,20 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import version
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import aiohttp
 
+from archiver import __version__
 from archiver.errors import ConfigurationError
 from archiver.quantity import printable
 from archiver.secret import ApiKey
 
 _READ_BUFFER = 1 << 20
+_SLOW_BUFFER = 1 << 16
+"""Bytes taken in ahead of what is read; where a rate is to be held, only a few."""
 _INSIDE = "its address is not a public one: see --allow-private-links"
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 _DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
@@ -29,7 +31,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 @asynccontextmanager
 async def open_session(
-    silence: float, *, inside: bool, key: ApiKey | None = None
+    silence: float, *, inside: bool, key: ApiKey | None = None, slow: bool = False
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a session that a connection of which may stay silent for `silence` seconds.
 
@@ -37,23 +39,24 @@ async def open_session(
     are those of the environment, and certificates are verified against the system's authorities,
     or those in the file that `SSL_CERT_FILE` names. Unless it may lead `inside`, addresses that
     are not public are refused when a connection is made: after DNS, and after each redirect. No
-    redirect is followed that carries the `key` along.
+    redirect is followed that carries the `key` along. One that is to be `slow` takes in little
+    ahead of what is read.
     """
     guard = None if inside else _Guard(await _proxy_addresses())
     async with aiohttp.ClientSession(
         auto_decompress=False,
         connector=aiohttp.TCPConnector(
-            limit=0, ssl=ssl.create_default_context(), socket_factory=guard
+            limit=0, ssl=ssl.create_default_context(), socket_factory=_Sockets(guard, slow=slow)
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={
             "Accept-Encoding": "identity",
-            "User-Agent": f"archiver/{version('archiver')}",
+            "User-Agent": f"archiver/{__version__}",
         },
-        read_bufsize=_READ_BUFFER,
+        read_bufsize=_SLOW_BUFFER if slow else _READ_BUFFER,
         timeout=aiohttp.ClientTimeout(sock_connect=silence, sock_read=silence),
         trace_configs=[_watching_redirects(key)] if key else None,
-        trust_env=True,
+        trust_env=bool(getproxies()),  # it looks for them anew at each request
     ) as session:
         yield session
 
@@ -78,16 +81,31 @@ def _watching_redirects(key: ApiKey) -> aiohttp.TraceConfig:
 
 
 class _Guard:
-    """Makes sockets, but not to addresses inside; the environment's proxies are exempt."""
+    """Lets nothing through to addresses inside; the environment's proxies are exempt."""
 
     def __init__(self, exempt: frozenset[tuple[str, int]]) -> None:
         self._exempt = exempt
 
-    def __call__(self, info: aiohttp.AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, address = info
+    def check(self, info: aiohttp.AddrInfoType) -> None:
+        address = info[4]
         if address[:2] not in self._exempt and not is_public(str(address[0])):
             raise PermissionError(errno.EACCES, _INSIDE)
-        return socket.socket(family, kind, protocol)
+
+
+class _Sockets:
+    """Makes sockets, past the guard if there is one."""
+
+    def __init__(self, guard: _Guard | None, *, slow: bool) -> None:
+        self._guard = guard
+        self._slow = slow
+
+    def __call__(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        if self._guard:
+            self._guard.check(info)
+        made = socket.socket(*info[:3])
+        if self._slow:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 * _SLOW_BUFFER)
+        return made
 
 
 def is_public(address: str) -> bool:

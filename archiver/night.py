@@ -7,8 +7,10 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, TypeAlias, assert_never
+from math import inf
+from typing import assert_never
+
+import stamina
 
 from archiver.agenda import Agenda, Turn
 from archiver.answer import (
@@ -20,7 +22,8 @@ from archiver.answer import (
     Rejected,
     Trouble,
 )
-from archiver.api import Api, ApiSettings, NotAsked, Pace, ThrottledAway, Usable
+from archiver.api import Api, NotAsked, Pace, ThrottledAway, Usable
+from archiver.desk import Desk, Finished, Result, archived
 from archiver.download import Downloaded, Downloader, Unavailable
 from archiver.errors import (
     ApiUnreachable,
@@ -31,9 +34,10 @@ from archiver.errors import (
 )
 from archiver.generation import Generation
 from archiver.network import open_session
-from archiver.outcome import Archived, Enlisted, Failed, LinkFault, Lost, Outcome, Pending, Report
-from archiver.staging import StagedGeneration, Staging, slots
-from archiver.transfer import DownloadSettings, Meter
+from archiver.outcome import Failed, LinkFault, Lost, Outcome, Pending, Report
+from archiver.settings import Settings
+from archiver.staging import StagedFile, StagedGeneration, Staging, slots
+from archiver.watch import Watch
 from archiver.worker_thread import in_thread
 
 _LOG = logging.getLogger(__name__)
@@ -43,63 +47,6 @@ _AHEAD = 2
 """For each download under way, so many generations may be in hand: asked about, or waiting."""
 _GRACE = 10.0
 """How long downloads in flight may go on after an interruption, in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to back up. Times are in seconds, `api_rate` is in questions a second."""
-
-    api: ApiSettings
-    download: DownloadSettings
-    downloads: int = 8
-    api_rate: float = 5.0
-    wait: float = 900.0
-    max_time: float | None = None
-    lock_wait: float = 0.0
-    retry_lost: bool = False
-    strict: bool = False
-
-
-class Watch(Meter, Protocol):
-    """Watches the night from outside: what there is to do, and what became of it."""
-
-    def enlisted(self, enlisted: Enlisted) -> None:
-        """Tonight's list is read."""
-
-    def ended(self, outcome: Outcome) -> None:
-        """One generation's outcome is certain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A generation that is wholly staged, and the outcome it will have once it is settled."""
-
-    staged: StagedGeneration
-    outcome: Archived
-
-
-Result: TypeAlias = Finished | Outcome
-
-
-class Desk(Protocol):
-    """Where the work comes from and where it goes: a backup has one, and a repair another."""
-
-    @property
-    def root(self) -> Path:
-        """The archive's directory."""
-
-    def take(self, count: int) -> list[tuple[Generation, bool]]:
-        """Return the next generations to ask about, and whether each was never tried before."""
-
-    def settle(self, group: Sequence[Result]) -> Sequence[Outcome]:
-        """Make results durable, in a thread, and return what became of each."""
-
-
-def archived(
-    staged: StagedGeneration, served_by: tuple[str, ...], faults: tuple[LinkFault, ...] = ()
-) -> Archived:
-    """Return the outcome of a generation that is wholly staged, once it is settled."""
-    return Archived(staged.generation, staged.payload_bytes, served_by, faults)
 
 
 def _outcome_of(
@@ -121,6 +68,14 @@ def _outcome_of(
             assert_never(answer)
 
 
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """It is ready, but a host asks for a pause of so many seconds; `otherwise` if that is long."""
+
+    pause: float
+    otherwise: Failed
+
+
 class Night:
     """The work under way: workers ask and download, one task settles in groups."""
 
@@ -131,18 +86,21 @@ class Night:
         self._watch = watch
         self._agenda = Agenda(desk.take, settings.wait)
         self._results: asyncio.Queue[Result | None] = asyncio.Queue(_GROUP)
-        self._downloads = asyncio.Semaphore(settings.downloads)
         self._workers: list[asyncio.Task[None]] = []
         self._interrupted = False
         self._asking: set[asyncio.Task[object] | None] = set()
 
     async def run(self) -> None:
         """Work until nothing is left to do, or the night is ended early."""
+        stamina.instrumentation.set_on_retry_hooks(())  # what is tried again is told in the end
         api, download = self._settings.api, self._settings.download
         async with (
             open_session(api.timeout, inside=True) as questions,
             open_session(
-                download.timeout, inside=download.allow_private, key=download.key
+                download.timeout,
+                inside=download.allow_private,
+                key=download.key,
+                slow=download.limit_rate is not None,
             ) as links,
         ):
             self._api = Api(questions, api, Pace(self._settings.api_rate, self._settings.wait))
@@ -160,7 +118,7 @@ class Night:
     async def _run_tasks(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._settle_results())
-            count = self._settings.downloads * _AHEAD
+            count = self._settings.download.at_once * _AHEAD
             self._workers = [tasks.create_task(self._work()) for _ in range(count)]
             await asyncio.wait(self._workers)
             for generation in self._agenda.in_the_making():
@@ -180,8 +138,11 @@ class Night:
             else:
                 await self._take(turn, result)
 
-    async def _take(self, turn: Turn, result: Result | Processing | NotAsked) -> None:
+    async def _take(self, turn: Turn, result: Result | Processing | NotAsked | PutOff) -> None:
         match result:
+            case PutOff(pause, otherwise):
+                if not self._agenda.put_off(turn, pause):
+                    await self._results.put(otherwise)
             case Processing(eta):
                 if not self._agenda.again(turn, eta):
                     await self._results.put(Pending(turn.generation))
@@ -192,7 +153,7 @@ class Night:
                 self._agenda.done()
                 await self._results.put(result)
 
-    async def _bring(self, turn: Turn) -> Result | Processing | NotAsked:
+    async def _bring(self, turn: Turn) -> Result | Processing | NotAsked | PutOff:
         """Ask and download; ask once more for fresh links when those of the first answer fail."""
         tried: tuple[Output, ...] = ()
         faults: tuple[LinkFault, ...] = ()
@@ -205,6 +166,10 @@ class Night:
                     if isinstance(brought, Finished):
                         return brought
                     tried, faults = outputs, brought.faults
+                    if brought.pause is not None:
+                        why = "no link gave the video, and a host is to be left alone"
+                        pause = brought.pause if self._settings.download.retries else inf
+                        return PutOff(pause, Failed(turn.generation, why, faults))
                 case Processing() | NotAsked() as put_off:
                     return put_off
                 case answer:
@@ -222,16 +187,23 @@ class Night:
     async def _download(self, generation: Generation, answer: Ready) -> Finished | Unavailable:
         """Stage all outputs; those that come are kept for the next try if others do not."""
         staging, places = Staging(self._desk.root, generation), slots(answer.outputs)
-        async with self._downloads:
-            kept_answer = await in_thread(staging.begin, answer.document, places)
-            results = [
-                await self._downloader.fetch(output, staging, slot)
-                for output, slot in zip(answer.outputs, places, strict=True)
-            ]
+        kept_answer = staging.begin(answer.document)
+        begun = (
+            await in_thread(staging.leftovers, places)
+            if staging.has_leftovers()
+            else map(staging.new_part, places)
+        )
+        results = [
+            Downloaded(one, "an earlier try", ())
+            if isinstance(one, StagedFile)
+            else await self._downloader.fetch(output, staging, one)
+            for output, one in zip(answer.outputs, begun, strict=True)
+        ]
         faults = tuple(fault for result in results for fault in result.faults)
         whole = [result for result in results if isinstance(result, Downloaded)]
         if len(whole) < len(results):
-            return Unavailable(faults)
+            pauses = [result.pause for result in results if isinstance(result, Unavailable)]
+            return Unavailable(faults, _longest(pauses))
         files = (*(result.file for result in whole), kept_answer)
         staged = StagedGeneration(generation, files)
         return Finished(staged, archived(staged, tuple(r.served_by for r in whole), faults))
@@ -310,6 +282,12 @@ class Night:
     def _abandon(self) -> None:
         for worker in self._workers:
             worker.cancel()
+
+
+def _longest(pauses: Sequence[float | None]) -> float | None:
+    """Return the longest pause; None if there is anything that no pause would help."""
+    known = [pause for pause in pauses if pause is not None]
+    return max(known) if len(known) == len(pauses) else None
 
 
 def _flat(group: BaseExceptionGroup[DiskTrouble]) -> Iterator[DiskTrouble]:

@@ -44,6 +44,21 @@ def parse_rate(text: str) -> float:
     return float(match["number"]) / _SECONDS[match["unit"] or ""]
 
 
+def parse_byte_rate(text: str) -> int:
+    """Return bytes per second: `500K`, `20M`, `20M/s`.
+
+    Raises:
+        ValueError: if it is no rate above zero.
+    """
+    try:
+        rate = parse_size(text.strip().removesuffix("/s"))
+    except ValueError:
+        rate = 0
+    if not rate:
+        raise ValueError(f"{text!r} is not a rate such as 500K, 20M or 20M/s")
+    return rate
+
+
 def format_size(count: int) -> str:
     """Return bytes for people: `999 bytes`, `1.5 MB`."""
     if count < 1000:

@@ -10,13 +10,16 @@ from pathlib import Path
 from archiver.backup import mend
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue
+from archiver.desk import Finished, Result
 from archiver.fixity import FixityReport
 from archiver.generation import Generation, generation_at
-from archiver.night import Finished, Night, Result, Settings, Watch
+from archiver.night import Night
 from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending, Report
+from archiver.settings import Settings
 from archiver.staging import StagedFile, Staging
-from archiver.verify import Selection, verify
+from archiver.verify import Selection, audit
 from archiver.video import NotWhole, Prover
+from archiver.watch import Watch
 
 _BLOCK = 1 << 20
 
@@ -46,8 +49,9 @@ async def repair(archive: Path, selection: Selection, fetching: Fetching) -> Fix
     with (
         Bag.hold(archive, fetching.settings.lock_wait) as bag,
         closing(Catalogue.open(archive)) as catalogue,
+        catalogue.history().recorded("repair", report := FixityReport()),
     ):
-        report = verify(archive, selection, fetching.watch)
+        audit(archive, selection, fetching.watch, report)
         mend(bag, catalogue)
         started = time.monotonic()
         _mend_records(bag, catalogue, report)

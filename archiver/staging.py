@@ -14,25 +14,22 @@ a server this is a part; without it the part is not worth keeping.
 """
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from archiver.answer import Output, Ready, Reply, parse, read_answer
+from archiver.durable import sync
 from archiver.errors import DiskTrouble, disk_trouble
 from archiver.generation import Generation, generation_at
+from archiver.part import Part, Slot
 from archiver.quantity import format_size
 from archiver.video import NotWhole, Proof, Prover
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 INCOMING = Path(".archiver") / "incoming"
 QUARANTINE = Path(".archiver") / "quarantine"
@@ -41,20 +38,6 @@ _WHOLE = "*of*-*-[0-9a-f]*"
 _READ_SIZE = 1 << 20
 _STALE = 14 * 86400.0
 """A part that nobody has gone on with for so many seconds is not worth its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Which output of a generation: `number` (from 1) `of` so many, and a digest of its link."""
-
-    number: int
-    of: int
-    link: str
-
-    @property
-    def stem(self) -> str:
-        """What the name of a payload staged for this slot begins with."""
-        return f"{self.number}of{self.of}-{self.link}-"
 
 
 def slots(outputs: Sequence[Output]) -> list[Slot]:
@@ -74,7 +57,10 @@ def _file_name(output: Output) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A file ready to be placed: where it is, where in the archive it goes, what it must be."""
+    """A file ready to be placed: where it is, where in the archive it goes, what it must be.
+
+    Its data has been flushed to the disk.
+    """
 
     staged: str
     """Relative to the archive, as is `path`."""
@@ -96,140 +82,6 @@ class StagedGeneration:
         return sum(file.bytes for file in self.files[:-1])
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Of which file on a server a part is, told by a validator (RFC 9110, 8.8).
-
-    `place` is where the validator was given, and where alone it holds: a digest of the URL for a
-    date, and everywhere ("") for a strong entity tag. `boot` is when the part was begun: what a
-    machine had not flushed before it lost its power may read as zeros, so a part is continued
-    only on the machine that is still up.
-    """
-
-    validator: str
-    place: str
-    length: int | None
-    boot: str
-
-
-def this_boot() -> str:
-    """Return what tells this boot of the machine from others; "" where nothing does."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-class Part(io.FileIO):
-    """A file being staged: what is written to it is hashed and proven in the same pass.
-
-    What an earlier try has left of it is taken up, where `origin` says what that was.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.origin = self._read_origin()
-        super().__init__(path, "r+" if self.origin and path.exists() else "w+")
-        self._begin()
-        try:
-            while self.origin and (block := self.read(_READ_SIZE)):
-                self._take(memoryview(block))
-        except NotWhole:
-            self.restart()
-        self.resumed = self.bytes > 0
-
-    def write(self, data: "Buffer", /) -> int:
-        """Write all of `data`.
-
-        Raises:
-            NotWhole: if these bytes can no longer become a video.
-            DiskTrouble: if the disk does not take them.
-        """
-        view = memoryview(data).cast("B")
-        self._take(view)
-        with disk_trouble(f"writing {self.path}"):
-            rest = view
-            while rest:
-                rest = rest[super().write(rest) :]
-        return len(view)
-
-    def restart(self, origin: Origin | None = None) -> None:
-        """Throw away what there is, and begin anew with a file of this origin."""
-        with disk_trouble(f"writing {self.path}"):
-            self.seek(0)
-            self.truncate()
-            self._origin_path.unlink(missing_ok=True)
-            self.origin = origin
-            if origin:
-                self._origin_path.write_text(json.dumps(asdict(origin)))
-        self._begin()
-        self.resumed = False
-
-    def finish(self) -> Proof:
-        """Return the proof that what was written is one whole video.
-
-        Raises:
-            NotWhole: if it is not.
-        """
-        return self._prover.finish()
-
-    @property
-    def sha256(self) -> str:
-        """The checksum of what was written so far, in hexadecimal."""
-        return self._digest.hexdigest()
-
-    def make_sure_of_room(self, count: int, reserve: int) -> None:
-        """Make sure that `count` bytes more fit on the disk and leave `reserve` free.
-
-        Raises:
-            DiskTrouble: if they do not.
-        """
-        with disk_trouble(f"looking for room for {self.path}"):
-            status = os.fstatvfs(self.fileno())
-        free = status.f_bavail * status.f_frsize
-        if free - max(count, 0) < reserve:
-            raise DiskTrouble(
-                f"the disk is full: {format_size(free)} are free where {format_size(count)} are "
-                f"to come and {format_size(reserve)} to stay free (--min-free)"
-            )
-
-    def keep_as(self, path: Path) -> None:
-        """Close it and give it another name."""
-        with disk_trouble(f"keeping {self.path}"):
-            self.close()
-            self.path.rename(path)
-            self._origin_path.unlink(missing_ok=True)
-
-    def leave(self) -> None:
-        """Close it; what has come of it stays if a later try can go on from there."""
-        with disk_trouble(f"closing {self.path}"):
-            self.close()
-            if not self.origin or not self.bytes:
-                self.path.unlink(missing_ok=True)
-                self._origin_path.unlink(missing_ok=True)
-
-    @property
-    def _origin_path(self) -> Path:
-        return self.path.with_name(self.path.name + ".json")
-
-    def _read_origin(self) -> Origin | None:
-        try:
-            origin = Origin(**json.loads(self._origin_path.read_bytes()))
-        except (OSError, ValueError, TypeError):
-            return None
-        return origin if origin.boot and origin.boot == this_boot() else None
-
-    def _begin(self) -> None:
-        self.bytes = 0
-        self._digest = hashlib.sha256()
-        self._prover = Prover()
-
-    def _take(self, view: memoryview) -> None:
-        self._prover.feed(view)
-        self._digest.update(view)
-        self.bytes += len(view)
-
-
 class Staging:
     """The directory of one generation on its way. Its methods block: call them in a thread."""
 
@@ -237,23 +89,43 @@ class Staging:
         self.generation = generation
         self._archive = archive
         self._directory = archive / INCOMING / generation.name.replace("/", "~")
+        self._document: bytes | None = None
 
-    def begin(self, document: object, expected: Sequence[Slot]) -> StagedFile:
-        """Keep the API's answer, and throw away the parts of what it no longer speaks of.
-
-        A payload that is proven whole is not thrown away: its links may have been its last.
-        """
+    def begin(self, document: object) -> StagedFile:
+        """Take the API's answer; it is written when the first payload is, or a part is found."""
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        data = text.encode(errors="backslashreplace")
-        path = self._directory / _ANSWER
-        with disk_trouble(f"writing {path}"):
-            self._directory.mkdir(parents=True, exist_ok=True)
-            stems = tuple(slot.stem for slot in expected)
+        self._document = text.encode(errors="backslashreplace")
+        return self._answer(self._document)
+
+    def has_leftovers(self) -> bool:
+        """Tell whether an earlier try has left something: one look, too short for a thread."""
+        return os.path.lexists(self._directory)
+
+    def leftovers(self, expected: Sequence[Slot]) -> list[StagedFile | Part]:
+        """Return what an earlier try has left for each slot: a whole payload, or a part.
+
+        Parts of what the answer no longer speaks of are thrown away, but no payload is: its links
+        may have been its last.
+        """
+        stems = tuple(slot.stem for slot in expected)
+        with disk_trouble(f"reading {self._directory}"):
             for part in self._directory.glob("*.part*"):
                 if not part.name.startswith(stems):
                     part.unlink()
-            path.write_bytes(data)
-        return self._answer(data)
+        self._prepare()
+        return [self.find(slot) or self.part(slot) for slot in expected]
+
+    def _prepare(self) -> None:
+        """Make the directory, and keep the answer in it."""
+        if self._document is None:
+            return
+        path, data, self._document = self._directory / _ANSWER, self._document, None
+        with disk_trouble(f"writing {path}"):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with path.open("wb", buffering=len(data)) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
 
     def find(self, slot: Slot) -> StagedFile | None:
         """Return the payload that an earlier try has staged for `slot`, proven again."""
@@ -261,17 +133,36 @@ class Staging:
             candidates = sorted(self._directory.glob(f"{slot.stem}[0-9a-f]*"))
         return next(filter(None, (self._proven(slot, path) for path in candidates)), None)
 
-    def part(self, slot: Slot) -> Part:
-        """Open the part for `slot`, with what an earlier try has left of it."""
-        path = self._directory / f"{slot.stem}.part"
-        with disk_trouble(f"opening {path}"):
-            return Part(path)
+    def new_part(self, slot: Slot) -> Part:
+        """Return a part for `slot` of which there is nothing yet."""
+        return Part(self._directory, slot, self._prepare)
 
-    def keep(self, slot: Slot, part: Part, proof: Proof) -> StagedFile:
+    def part(self, slot: Slot) -> Part:
+        """Return the part for `slot`, with what an earlier try has left of it."""
+        part = self.new_part(slot)
+        part.take_up()
+        return part
+
+    def make_sure_of_room(self, count: int, reserve: int) -> None:
+        """Make sure that `count` bytes more fit on the disk and leave `reserve` free.
+
+        Raises:
+            DiskTrouble: if they do not.
+        """
+        with disk_trouble(f"looking for room in {self._archive}"):
+            status = os.statvfs(self._archive)
+        free = status.f_bavail * status.f_frsize
+        if free - max(count, 0) < reserve:
+            raise DiskTrouble(
+                f"the disk is full: {format_size(free)} are free where {format_size(count)} are "
+                f"to come and {format_size(reserve)} to stay free (--min-free)"
+            )
+
+    def keep(self, part: Part, proof: Proof) -> StagedFile:
         """Close a part that is proven whole and give it the name that says so."""
-        path = self._directory / f"{slot.stem}{part.sha256}.{proof.extension}"
+        path = self._directory / f"{part.slot.stem}{part.sha256}.{proof.extension}"
         part.keep_as(path)
-        return self._payload(slot, path, part.sha256, part.bytes)
+        return self._payload(part.slot, path, part.sha256, part.bytes)
 
     def complete(self) -> StagedGeneration | None:
         """Return the generation if all of it is here and proven whole, as after a crash."""
@@ -286,6 +177,8 @@ class Staging:
         payloads = [staged for slot in slots(answer.outputs) if (staged := self.find(slot))]
         if len(payloads) < len(answer.outputs):
             return None
+        with disk_trouble(f"keeping {self._directory}"):
+            sync(self._directory / _ANSWER)
         return StagedGeneration(self.generation, (*payloads, self._answer(data)))
 
     def tidy(self) -> None:
@@ -325,6 +218,8 @@ class Staging:
             return None
         if path.name != f"{slot.stem}{digest.hexdigest()}.{proof.extension}":
             return None
+        with disk_trouble(f"keeping {path}"):
+            sync(path)
         return self._payload(slot, path, digest.hexdigest(), size)
 
     def _payload(self, slot: Slot, path: Path, sha256: str, size: int) -> StagedFile:

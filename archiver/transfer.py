@@ -4,23 +4,27 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Protocol
+from typing import Self
 
 import aiohttp
-from aiofiles.threadpool import wrap
+from aiofiles.base import wrap
 from yarl import URL
 
+from archiver.answer import header_seconds
+from archiver.byte_rate import ByteRate
+from archiver.errors import DiskTrouble
 from archiver.network import KeyInRedirect, describe
+from archiver.part import Origin, Part, this_boot
 from archiver.quantity import format_size
-from archiver.secret import ApiKey
-from archiver.staging import Origin, Part, Slot, StagedFile, Staging, this_boot
-from archiver.video import NotWhole, Proof
+from archiver.settings import DownloadSettings
+from archiver.staging import StagedFile, Staging
+from archiver.video import NotWhole
+from archiver.watch import Meter
 from archiver.worker_thread import finished, in_thread
 
 _GATHER = 2 << 20
@@ -33,7 +37,8 @@ _WORTH_RESUMING = 256 << 10
 """A file of fewer bytes is fetched anew: asking for its rest costs as much."""
 _SURELY_OLDER = timedelta(seconds=60)
 """A Last-Modified this long before Date is a strong validator (RFC 9110, 8.8.2.2)."""
-_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_TRANSIENT = (408, 425, 500, 502, 504)
+_THROTTLING = (429, 503)
 _FINAL = (
     ValueError,
     KeyInRedirect,
@@ -45,40 +50,20 @@ _FINAL = (
 """Failures that trying again does not cure."""
 
 
-class Meter(Protocol):
-    """Is told how many bytes are expected and have come."""
-
-    def expected(self, count: int) -> None:
-        """So many bytes more are to come; fewer, if negative."""
-
-    def received(self, count: int) -> None:
-        """So many bytes have come."""
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadSettings:
-    """How to download: `timeout` in seconds, sizes in bytes.
-
-    The key is here only so as not to give it to a link host.
-    """
-
-    key: ApiKey
-    timeout: float = 30.0
-    retries: int = 2
-    max_size: int = 100 * 10**9
-    min_free: int = 10**9
-    allow_private: bool = False
-
-
 class LinkFailed(Exception):
     """A link did not give the payload; the text says why, for people."""
 
-    def __init__(
-        self, reason: str, *, status: int = 0, transient: bool = False, wait: float | None = None
-    ) -> None:
+    def __init__(self, reason: str, *, status: int = 0, transient: bool = False) -> None:
         super().__init__(reason)
         self.status = status
         self.transient = transient
+
+
+class LinkThrottled(LinkFailed):
+    """The host asks to be left alone, for `wait` seconds if it says so."""
+
+    def __init__(self, reason: str, *, status: int = 0, wait: float | None = None) -> None:
+        super().__init__(reason, status=status)
         self.wait = wait
 
 
@@ -95,42 +80,36 @@ class Transfer:
         self._session = session
         self._settings = settings
         self._meter = meter
+        self._rate = ByteRate(settings.limit_rate)
 
-    async def run(self, url: URL, staging: Staging, slot: Slot) -> StagedFile:
+    async def run(self, url: URL, staging: Staging, part: Part) -> StagedFile:
         """Stage the payload at `url`, going on from where an earlier try has stopped.
 
         Raises:
             LinkFailed: if it cannot be had from there; what has come stays, if it can be used.
             DiskTrouble: if it cannot be written.
         """
-        part = await in_thread(staging.part, slot)
-        try:
-            proof = await self._whole(url, part)
-        except BaseException:
-            await in_thread(part.leave)
-            raise
-        return await in_thread(staging.keep, slot, part, proof)
-
-    async def _whole(self, url: URL, part: Part) -> Proof:
-        """Fetch the rest; where that makes no whole, fetch it all, once."""
-        if part.resumed:
+        if part.bytes:
             try:
-                return await self._receive(url, part)
+                return await self._receive(url, staging, part)
             except (_StartOver, NotWhole):
                 await in_thread(part.restart)
         try:
-            return await self._receive(url, part)
+            return await self._receive(url, staging, part)
         except NotWhole as error:
             await in_thread(part.restart)
             raise LinkFailed(str(error)) from None
 
-    async def _receive(self, url: URL, part: Part) -> Proof:
+    async def _receive(self, url: URL, staging: Staging, part: Part) -> StagedFile:
         progress = _Progress(self._meter)
         try:
             async with await self._head(url, _range(part, url)) as response:
                 total = await self._agree(response, part, url)
+                staging.make_sure_of_room((total or 0) - part.bytes, self._settings.min_free)
                 progress.begin(total, part.bytes)
-                return await self._take_body(response, part, progress)
+                blocks = await self._take_body(response, part, progress)
+                framed = total is not None or _is_chunked(response)
+                return await in_thread(_conclude, staging, part, blocks, _Frame(total, framed))
         except BaseException as error:
             progress.undo()
             if isinstance(error, NotWhole | LinkFailed | _StartOver):
@@ -162,52 +141,75 @@ class Transfer:
                 await in_thread(part.restart, origin)
         if total is not None and total > self._settings.max_size:
             raise LinkFailed(f"{format_size(total)}, more than --max-size allows")
-        part.make_sure_of_room((total or 0) - part.bytes, self._settings.min_free)
         return total
 
     async def _take_body(
         self, response: aiohttp.ClientResponse, part: Part, progress: "_Progress"
-    ) -> Proof:
-        stream, writing = wrap(part), None
-        try:
-            async with aclosing(self._blocks(response.content, progress)) as blocks:
-                async for block in blocks:
-                    if writing:
-                        await finished(writing)
-                    writing = asyncio.ensure_future(stream.write(block))
-        finally:
-            if writing:
-                await finished(writing)
-        if progress.total is not None and part.bytes != progress.total:
-            raise NotWhole(f"{part.bytes:,} bytes came of {progress.total:,}")
-        return _proven(part, framed=progress.total is not None or _is_chunked(response))
-
-    async def _blocks(
-        self, content: aiohttp.StreamReader, progress: "_Progress"
-    ) -> AsyncGenerator[bytes, None]:
-        """Gather what the socket gives into blocks; what came before a break is given too."""
-        gathered: list[bytes] = []
-        size = 0
-        pace = _Crawl(self._settings.timeout)
-        try:
-            while chunk := await self._some(content):
-                gathered.append(chunk)
-                size += len(chunk)
+    ) -> list[bytes]:
+        """Write the body to the part, but for its last blocks, which are returned."""
+        pace, share = _Crawl(self._settings.timeout), self._rate.share()
+        async with _Sink(part) as sink:
+            while chunk := await self._some(response.content):
                 progress.received(len(chunk))
                 pace.check(len(chunk))
+                if share.take(len(chunk)):
+                    await share.wait()
                 if progress.so_much > self._settings.max_size:
                     raise LinkFailed("it goes on beyond what --max-size allows")
-                if size >= _GATHER:
-                    block, gathered, size = b"".join(gathered), [], 0
-                    yield block
-        finally:
-            if gathered:
-                yield b"".join(gathered)
+                if sink.take(chunk):
+                    await sink.write()
+            return await sink.end()
 
     async def _some(self, content: aiohttp.StreamReader) -> bytes:
         """Return what there is of the body; other bytes are no sign that it goes on."""
         async with asyncio.timeout(self._settings.timeout):
             return await content.readany()
+
+
+class _Sink:
+    """Gathers what the socket gives into blocks; a thread writes one while the next is gathered.
+
+    What came before a connection broke is written too, if it can be gone on with.
+    """
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._write = wrap(part.writelines)
+        self._gathered: list[bytes] = []
+        self._size = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _error: object, _traceback: object
+    ) -> None:
+        await self._written()
+        if kind and self._part.origin and not issubclass(kind, NotWhole | DiskTrouble):
+            await in_thread(self._part.writelines, self._gathered)
+
+    def take(self, chunk: bytes) -> bool:
+        """Gather a chunk; return whether there is enough to be written."""
+        self._gathered.append(chunk)
+        self._size += len(chunk)
+        return self._size >= _GATHER
+
+    async def write(self) -> None:
+        """Begin to write what is gathered, once what was before is written."""
+        await self._written()
+        block, self._gathered, self._size = self._gathered, [], 0
+        self._writing = asyncio.ensure_future(self._write(block))
+
+    async def end(self) -> list[bytes]:
+        """Return what is gathered and not given to the thread, which is idle then."""
+        await self._written()
+        return self._gathered
+
+    async def _written(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing:
+            await finished(writing)
 
 
 class _Crawl:
@@ -320,13 +322,11 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
     status = response.status
     if status == HTTPStatus.OK:
         return
-    wait = response.headers.get("Retry-After", "")
-    raise LinkFailed(
-        f"{status} {(response.reason or '')[:100]}".rstrip(),
-        status=status,
-        transient=status in _TRANSIENT,
-        wait=float(wait) if wait.isdecimal() and wait.isascii() else None,
-    )
+    said = f"{status} {(response.reason or '')[:100]}".rstrip()
+    if status in _THROTTLING:
+        wait = header_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
+        raise LinkThrottled(said, status=status, wait=wait)
+    raise LinkFailed(said, status=status, transient=status in _TRANSIENT)
 
 
 def _is_final(error: Exception) -> bool:
@@ -340,12 +340,26 @@ def _is_chunked(response: aiohttp.ClientResponse) -> bool:
     return response.headers.get("Transfer-Encoding", "").lower() == "chunked"
 
 
-def _proven(part: Part, *, framed: bool) -> Proof:
-    """Return the proof; where the format has no end of its own, HTTP must have said where it is."""
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What HTTP said about where a body ends: its length, or at least that there is an end."""
+
+    total: int | None
+    framed: bool
+
+
+def _conclude(staging: Staging, part: Part, rest: Sequence[bytes], frame: _Frame) -> StagedFile:
+    """Write the last blocks and keep the part, if it is whole.
+
+    Where the format has no end of its own, HTTP must have said where it is.
+    """
+    part.writelines(rest)
+    if frame.total is not None and part.bytes != frame.total:
+        raise NotWhole(f"{part.bytes:,} bytes came of {frame.total:,}")
     proof = part.finish()
-    if proof.open_ended and not framed:
+    if proof.open_ended and not frame.framed:
         raise NotWhole(
             f"nobody said how long it is, and a .{proof.extension} of this kind does not tell "
             "where it ends"
         )
-    return proof
+    return staging.keep(part, proof)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -14,19 +15,19 @@ async def finished(work: Awaitable[T]) -> T:
 
     A thread cannot be cancelled. Whoever goes on without it may close the file it writes to.
     """
-    task = asyncio.ensure_future(work)
+    future = asyncio.ensure_future(work)
     try:
-        await asyncio.wait({task})
+        return await asyncio.shield(future)
     except asyncio.CancelledError:
-        while not task.done():
+        while not future.done():
             with suppress(asyncio.CancelledError):
-                await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # it is told by nobody, and need not be
+                await asyncio.wait({future})
+        if not future.cancelled():
+            future.exception()  # it is told by nobody, and need not be
         raise
-    return task.result()
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a blocking function in a thread and await its end, also when cancelled meanwhile."""
-    return await finished(asyncio.to_thread(function, *args, **kwargs))
+    call = partial(function, *args, **kwargs)
+    return await finished(asyncio.get_running_loop().run_in_executor(None, call))

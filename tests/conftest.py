@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from archiver.api import ApiSettings
 from archiver.backup import backup
 from archiver.emulator import Emulator
 from archiver.generation import Generation
-from archiver.night import Settings
 from archiver.outcome import Outcome, Report
 from archiver.progress import Told
 from archiver.secret import ApiKey
-from archiver.transfer import DownloadSettings
+from archiver.settings import ApiSettings, DownloadSettings, Settings
 
 KEY = "sk-Emulated/Key+42"
 

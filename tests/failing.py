@@ -18,6 +18,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from archiver import cli, night  # noqa: F401 (a module that is imported later may be compiled)
+from archiver.commands import backup  # noqa: F401
+
 CALLS = [
     "fsync", "rename", "replace", "truncate", "ftruncate", "pwrite", "mkdir", "rmdir", "unlink",
 ]  # fmt: skip
@@ -66,7 +69,7 @@ class Steps:
 
 
 def arm_files(steps: Steps) -> None:
-    """Let what changes files take steps; this must come before anything is built on `io`."""
+    """Let what changes files take steps."""
     for name in CALLS:
         setattr(os, name, steps.before(getattr(os, name)))
     plain_os_open, plain_open = os.open, io.open
@@ -100,7 +103,6 @@ def arm_files(steps: Steps) -> None:
 
     os.open = os_opening
     io.open = opening  # type: ignore[assignment]  # what pathlib opens files with
-    io.FileIO = FileIO  # type: ignore[misc]  # what a part is built on
 
 
 def arm_sqlite(steps: Steps) -> None:
@@ -144,8 +146,6 @@ def main() -> None:
     arm_files(steps)
     arm_sqlite(steps)
     atexit.register(lambda: print(steps.taken))
-    from archiver import cli  # noqa: PLC0415 (built on what is armed)
-
     cli.main()
 
 

@@ -22,7 +22,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from archiver import backup, cli, progress, staging  # noqa: F401 (all is imported before a fork)
+from archiver import cli, night, part  # noqa: F401 (all is imported before a fork)
+from archiver.commands import backup  # noqa: F401
 
 CALLS = ["fsync", "rename", "replace", "truncate", "ftruncate", "mkdir", "rmdir", "unlink"]
 
@@ -78,7 +79,7 @@ def arm(steps: Steps) -> None:
         return plain_open(file, mode, *args, **kwargs)
 
     io.open = opening  # type: ignore[assignment]  # what pathlib opens files with
-    staging.Part.write = steps.before(staging.Part.write)  # type: ignore[method-assign]
+    part.Part.write = steps.before(part.Part.write)  # type: ignore[method-assign]
 
     class Connection(sqlite3.Connection):
         def execute(self, *args: Any) -> sqlite3.Cursor:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from conftest import KEY, Nights, assert_true_bag, generation, quick_downloads
 
-from archiver.api import ApiSettings
 from archiver.backup import backup
 from archiver.catalogue import Catalogue
 from archiver.emulation.script import (
@@ -25,6 +24,7 @@ from archiver.lock import locked
 from archiver.outcome import Archived, Failed, Lost, Outcome, Pending
 from archiver.progress import Told
 from archiver.secret import ApiKey
+from archiver.settings import ApiSettings
 
 VIDEOS = Path(__file__).parent / "videos"
 G263 = generation("263")
@@ -376,24 +376,6 @@ async def test_a_long_throttling_leaves_the_rest_for_the_next_night(nights: Nigh
     assert (report.left, report.exit_status) == (50, 3)
     assert any("left for the next night: 50" in line for line in report.lines())
     assert nights.emulator.asked() < 20
-
-
-async def test_the_api_rate_holds(nights: Nights) -> None:
-    """Twenty questions at twenty a second take about a second."""
-    names = [str(number) for number in range(20)]
-    nights.emulator.scripts |= {generation(name): Script(answer="failed") for name in names}
-    await nights.run(*names, api_rate=20)
-    times = [request.at for request in nights.emulator.requests]
-    assert times[-1] - times[0] >= 0.7
-
-
-async def test_downloads_are_bounded(nights: Nights) -> None:
-    """No more videos are downloaded at once than allowed."""
-    names = [str(number) for number in range(12)]
-    slow = one(LinkScript(seconds=0.1))
-    nights.emulator.scripts |= {generation(name): slow for name in names}
-    await nights.run(*names, downloads=3)
-    assert nights.emulator.busiest["primary"] <= 3
 
 
 async def test_the_key_goes_nowhere_but_to_the_api(nights: Nights) -> None:

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +12,12 @@ import pytest
 from conftest import assert_true_bag, generation
 from running import Desk, ended
 
-from archiver.emulation.script import OutputScript, Script
+from archiver.answer import Link, Output
+from archiver.emulation.script import LinkScript, OutputScript, Script
 from archiver.emulator import Emulator
+from archiver.staging import Staging, slots
 
+MP4 = (Path(__file__).parent / "videos" / "faststart.mp4").read_bytes()
 TRACED = (
     "openat,?open,write,writev,pwrite64,?pwritev,fsync,fdatasync,?rename,renameat,renameat2,"
     "ftruncate,truncate,?unlink,unlinkat,?mkdir,mkdirat"
@@ -127,11 +131,25 @@ def commit_of(log: Log, path: str) -> tuple[Call, Call]:
 
 
 def assert_synced_before_it_is_placed(log: Log, placing: Call) -> None:
-    """A file's bytes are durable, all of them, before its name is one under `data/`."""
-    names = log.names_before(placing)
-    last = max((call for name in names for call in log.writes(name)), key=lambda call: call.ended)
+    """A file's bytes are durable, all of them, before its name is one under `data/`.
+
+    Nor does the journal name a file whose bytes are not: the next run would place it.
+    """
+    named = next((call for call in log.writes(JOURNAL) if placing.paths[0] in call.said), placing)
+    for step, said in ((placing, "placed"), (named, "journalled")):
+        syncs = syncs_of_all_bytes(log, placing)
+        assert any(step.after(call) for call in syncs), f"{said} before its bytes are durable"
+
+
+def syncs_of_all_bytes(log: Log, placing: Call) -> list[Call]:
+    """Return the calls that make all of a file durable that is placed then.
+
+    Where nothing was written to it, an earlier run did that, and may not have synced it.
+    """
+    names = log.names_before(placing) | {placing.paths[1]}
+    written = [call for name in names for call in log.writes(name)]
     syncs = [call for name in names for call in log.syncs(name)]
-    assert between(last, syncs, placing), "placed before its bytes are durable"
+    return [sync for sync in syncs if all(sync.after(call) for call in written)]
 
 
 def assert_journal_before_it_is_placed(log: Log, placing: Call) -> None:
@@ -206,7 +224,10 @@ async def traced(desk: Desk, *args: str) -> Log:
     return Log(log.read_text(errors="replace"), str(desk.archive))
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+
+
+@needs_strace
 @pytest.mark.parametrize("downloads", ["1", "8"])
 async def test_the_order_of_the_real_system_calls(
     tmp_path: Path, emulator: Emulator, downloads: str
@@ -225,16 +246,71 @@ async def test_the_order_of_the_real_system_calls(
     assert_true_bag(desk.archive)
 
 
+def origins(log: Log) -> dict[str, bool]:
+    """Return whether each file that was placed was written to in the same run, by its target."""
+    return {
+        placing.paths[1].removeprefix("data/v6/deepfake/"): any(
+            log.writes(name) for name in log.names_before(placing)
+        )
+        for placing in log.placings()
+    }
+
+
+@needs_strace
+async def test_what_an_earlier_night_has_left_is_durable_too(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    """A payload staged by another run, and what goes on with its part, are synced by this one."""
+    desk, dead = Desk(tmp_path, emulator), LinkScript(fault="dead", times=1)
+    cut = LinkScript(fault="cut", times=2)
+    emulator.scripts |= {
+        generation("1"): Script(outputs=(OutputScript(), OutputScript(primary=dead))),
+        generation("2"): Script(outputs=(OutputScript(size=3_000_000, primary=cut),)),
+    }
+    manifest = desk.manifest("1", "2")
+    assert (await desk.backup(manifest)).status == 3
+    (part,) = desk.archive.glob(".archiver/incoming/*/*.part")
+    before = part.stat().st_size
+    log = await traced(desk, manifest)
+    assert origins(log) == {
+        "1-1.mp4": False, "1-2.mp4": True, "1.json": True, "2.mp4": True, "2.json": True,
+    }  # fmt: skip
+    ranges = [seen.headers.get("Range") for seen in emulator.requests]
+    assert f"bytes={before}-" in ranges
+    assert_durable(log)
+    assert_true_bag(desk.archive)
+
+
+@needs_strace
+async def test_what_a_killed_night_has_finished_is_durable_too(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    """A generation that was staged and not settled is synced before it is: its answer as well."""
+    desk = Desk(tmp_path, emulator)
+    emulator.scripts[generation("1")] = Script()
+    assert (await desk.backup(desk.manifest("1"))).status == 0
+    url = "https://a.example/263.mp4"
+    staging = Staging(desk.archive, generation("263"))
+    staging.begin({"status": "success", "output": [url]})
+    with closing(staging.new_part(slots([Output((Link(url, "primary"),))])[0])) as part:
+        part.write(MP4)
+        staging.keep(part, part.finish())
+    log = await traced(desk, desk.manifest("1"))
+    assert origins(log) == {"263.mp4": False, "263.json": False}
+    assert_durable(log)
+    assert_true_bag(desk.archive)
+
+
 # --- The assertions themselves
 
 RIGHT = r"""
 7 openat(AT_FDCWD</>, "/a/.archiver/incoming/x/1.part", O_RDWR|O_CREAT|O_TRUNC, 0666) = 5</a/.archiver/incoming/x/1.part>
 7 write(5</a/.archiver/incoming/x/1.part>, "\0\0\0 ftyp"..., 7000) = 7000
 7 write(5</a/.archiver/incoming/x/1.part>, "the rest"..., 70) = 70
-7 rename("/a/.archiver/incoming/x/1.part", "/a/.archiver/incoming/x/1.mp4") = 0
-8 fsync(5</a/.archiver/incoming/x/1.mp4> <unfinished ...>
-7 unlink("/a/.archiver/incoming/x/1.part.json") = -1 ENOENT (No such file or directory)
+8 fsync(5</a/.archiver/incoming/x/1.part> <unfinished ...>
+7 unlink("/a/.archiver/incoming/x/2.part.json") = -1 ENOENT (No such file or directory)
 8 <... fsync resumed>)              = 0
+8 rename("/a/.archiver/incoming/x/1.part", "/a/.archiver/incoming/x/1.mp4") = 0
 8 openat(AT_FDCWD</>, "/a/.archiver/settling.json", O_WRONLY|O_CREAT|O_TRUNC, 0666) = 5</a/.archiver/settling.json>
 8 write(5</a/.archiver/settling.json>, "/a/.archiver/incoming/x/1.mp4 data/v6/1.mp4", 90) = 90
 8 fsync(5</a/.archiver/settling.json>) = 0
@@ -264,12 +340,28 @@ def moved(part: str, before: str) -> str:
     return "\n".join(lines)
 
 
+FOUND = "\n".join(
+    [
+        "8 fsync(5</a/.archiver/incoming/x/1.mp4>) = 0",
+        *(line for line in RIGHT.splitlines() if ".part" not in line and "8 <..." not in line),
+    ]
+)
+"""The same file, found whole: an earlier run has written it."""
+
+
+def test_what_was_found_is_right() -> None:
+    """A file of which nothing was written need not have been, but must be synced."""
+    log = Log(FOUND, "/a")
+    assert_durable(log)
+    assert origins(log) == {"data/v6/1.mp4": False}
+
+
 def test_the_right_order_is_right() -> None:
     """A log as it should be satisfies all, and the calls in it are read as they are."""
     log = Log(RIGHT, "/a")
     assert_durable(log)
     assert [call.paths[1] for call in log.placings()] == ["data/v6/1.mp4"]
-    (sync,) = log.syncs(".archiver/incoming/x/1.mp4")
+    (sync,) = log.syncs(".archiver/incoming/x/1.part")
     assert sync.ended - sync.began == 2
     assert not any("ENOENT" in call.said or call.name == "unlink" for call in log.calls)
     assert all(b.ended > a.ended for a, b in pairwise(log.calls))
@@ -278,8 +370,28 @@ def test_the_right_order_is_right() -> None:
 DOCTORED = {
     "never synced": (without("fsync(5</a/.archiver/incoming", "8 <..."), "its bytes are durable"),
     "written after the sync": (moved("the rest", "8 openat"), "its bytes are durable"),
+    "written and never synced again": (
+        RIGHT.replace("8 mkdir", '9 write(5</a/.archiver/incoming/x/1.mp4>, "x", 1) = 1\n8 mkdir'),
+        "placed before its bytes are durable",
+    ),
+    "written when it is placed": (
+        RIGHT + '\n9 write(5</a/data/v6/1.mp4>, "x", 1) = 1', "placed before its bytes are durable",
+    ),
     "synced while it is placed": (
         moved("1.mp4\", \"/a/data/v6/1.mp4", "8 <... fsync"), "its bytes are durable",
+    ),
+    "synced after the journal": (
+        without("8 fsync(5</a/.archiver/incoming", "8 <...").replace(
+            "8 mkdir", "8 fsync(5</a/.archiver/incoming/x/1.mp4>) = 0\n8 mkdir"
+        ),
+        "journalled before its bytes are durable",
+    ),
+    "found and never synced": (
+        "\n".join(FOUND.splitlines()[1:]), "placed before its bytes are durable",
+    ),
+    "found and synced late": (
+        "\n".join([*FOUND.splitlines()[1:], FOUND.splitlines()[0]]),
+        "placed before its bytes are durable",
     ),
     "no journal": (without("8 write(5</a/.archiver/settling"), "without a journal"),
     "another's journal": (RIGHT.replace("1.mp4 data/v6/1.mp4", "2.mp4"), "not in the journal"),

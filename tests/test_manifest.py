@@ -5,7 +5,7 @@ import io
 import json
 import string
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.generation import Generation
-from archiver.manifest import BadLine, read
+from archiver.manifest import BadLine, Ids, read
 
 SPELLING = "expected an ID, ENDPOINT/ID or a fetch URL"
 SCALAR = "expected an ID, a string or a whole number"
@@ -36,7 +36,16 @@ newlines = st.sampled_from(["\n", "\r\n"])
 
 def readings(content: bytes | str, name: str = "ids") -> list[Generation | BadLine]:
     data = content.encode() if isinstance(content, str) else content
-    return list(read(io.BytesIO(data), name, "deepfake"))
+    return list(each(read(io.BytesIO(data), name, "deepfake")))
+
+
+def each(read: Iterable[Ids | BadLine]) -> Iterator[Generation | BadLine]:
+    """Every generation for itself."""
+    for item in read:
+        if isinstance(item, Ids):
+            yield from (Generation(item.endpoint, id_) for id_ in item.ids)
+        else:
+            yield item
 
 
 def names(content: bytes | str, name: str = "ids") -> list[str]:
@@ -160,10 +169,28 @@ class TestText:
         assert padded == f"ids:2: '2': {SPELLING}"
         assert long.startswith("ids:3: 'xxx")
 
+    @pytest.mark.parametrize("newline", ["\n", "\r\n", "\n\n"])
+    @pytest.mark.parametrize("odd", ["", "video/1", "no id", " 5 # a comment"])
+    def test_many_bare_ids(self, newline: str, odd: str) -> None:
+        """Bare IDs are taken by the block; one line among them that is not bare changes nothing."""
+        ids = [str(number) for number in range(10**6, 10**6 + 30_000)]
+        text = newline.join([*ids[:20_000], odd, *ids[20_000:]])
+        expected = [f"v6/deepfake/{id_}" for id_ in ids]
+        line = 20_000 * len(newline.strip("\r")) + 1
+        between = {
+            "video/1": ["v6/video/1"],
+            "no id": [f"ids:{line}: 'no id': {SPELLING}"],
+            " 5 # a comment": ["v6/deepfake/5"],
+        }
+        assert names(text) == expected[:20_000] + between.get(odd, []) + expected[20_000:]
+
     def test_default_endpoint(self) -> None:
         """A bare ID belongs to the default endpoint, in whatever spelling that is given."""
-        assert list(read(io.BytesIO(b"1"), "-", "faceswap")) == [Generation("v6/deepfake", "1")]
-        assert list(read(io.BytesIO(b"[1]"), "-", "v7/x")) == [Generation("v7/x", "1")]
+        for text in (b"1", b"1\n", b"[1]", b"id\n1\n"):
+            assert list(each(read(io.BytesIO(text), "-", "faceswap"))) == [
+                Generation("v6/deepfake", "1")
+            ]
+            assert list(each(read(io.BytesIO(text), "-", "v7/x"))) == [Generation("v7/x", "1")]
         with pytest.raises(ValueError, match="expected an endpoint"):
             list(read(io.BytesIO(b"1"), "-", "not one"))
 
@@ -462,7 +489,7 @@ class TestAnyFormat:
             yield from repeat(b"263\n", 30_000)
             raise OSError(5, "Input/output error")
 
-        reading = read(Stream(failing()), "ids", "deepfake")
+        reading = each(read(Stream(failing()), "ids", "deepfake"))
         assert next(reading) == Generation("v6/deepfake", "263")
         with pytest.raises(OSError, match="Input/output error"):
             list(reading)

@@ -1,11 +1,15 @@
 """A download that was cut goes on where it stopped, if it is surely the same file."""
 
+import io
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import Nights, assert_true_bag, generation, quick_downloads
+from raw_server import RawServer
 
-from archiver.emulation.script import LinkScript, OutputScript, Script
+from archiver.emulation.script import LinkScript, OutputScript, RawAnswer, Script
 from archiver.emulator import Seen
 from archiver.outcome import Failed
 from archiver.staging import Staging
@@ -16,6 +20,10 @@ CUT = LinkScript(fault="cut", seconds=0.3)
 CUT_ONCE = replace(CUT, times=1)
 CUT_TONIGHT = replace(CUT, times=2)
 """Both the links there are and the fresh ones, which are the same, are cut."""
+UNVOUCHED = replace(CUT, etag="none", last_modified=False)
+"""It is cut, and nothing vouches for the rest being of the same file."""
+LARGE = 6_000_000
+"""Of so much, a part is on the disk before the connection is cut."""
 ONE_RETRY = quick_downloads(retries=1)
 
 
@@ -32,42 +40,133 @@ def ranges(nights: Nights) -> list[str | None]:
     return [seen.headers.get("Range") for seen in gets(nights)]
 
 
+def incoming(nights: Nights) -> dict[str, int]:
+    """Return what is on its way: the kinds of the files, and how many bytes they have."""
+    kinds = {
+        path: "part" if path.name.endswith(".part") else path.name.partition(".")[2]
+        for path in (nights.archive / ".archiver/incoming").rglob("*")
+    }
+    return {kinds[path]: path.stat().st_size for path in kinds if path.is_file()}
+
+
+def assert_nothing_left(nights: Nights) -> None:
+    assert not any((nights.archive / ".archiver/incoming").iterdir())
+
+
+@pytest.fixture
+def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How parts were opened, time after time: to write anew, to append, or to read."""
+    modes: list[str] = []
+    plain = io.open
+
+    def opening(file: object, mode: str = "r", *args: object, **kwargs: object) -> object:
+        if str(file).endswith(".part"):
+            modes.append(mode)
+        return plain(file, mode, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(io, "open", opening)
+    return modes
+
+
 def assert_archived(nights: Nights) -> None:
+    assert_nothing_left(nights)
     assert nights.held()["data/v6/deepfake/263.mp4"] == nights.emulator.payload(G263).whole()
     assert_true_bag(nights.archive)
 
 
 @pytest.mark.parametrize("fault", ["cut", "reset", "stall"])
-async def test_a_cut_download_goes_on_in_the_same_run(nights: Nights, fault: str) -> None:
-    """The second request asks for the rest alone, on condition of the strong entity tag."""
+async def test_a_cut_download_goes_on_in_the_same_run(
+    nights: Nights, openings: list[str], fault: str
+) -> None:
+    """The second request asks for the rest alone, on condition of the strong entity tag.
+
+    What came with the first is not read again: it was hashed when it was written.
+    """
     nights.emulator.scripts[G263] = script(replace(CUT_ONCE, fault=fault))  # type: ignore[arg-type]
     assert (await nights.run("263", download=ONE_RETRY)).archived == 1
     first, second = gets(nights)
     assert "Range" not in first.headers
     assert 0 < int(second.headers["Range"].removeprefix("bytes=").rstrip("-")) < SIZE
     assert second.headers["If-Range"].startswith('"')
+    assert openings == ["wb"]
     assert_archived(nights)
 
 
-async def test_a_cut_download_goes_on_the_next_night(nights: Nights) -> None:
-    """What came is kept, and its bytes are hashed again from the disk."""
+async def test_a_cut_download_goes_on_the_next_night(nights: Nights, openings: list[str]) -> None:
+    """What came is kept, and its bytes are hashed again from the disk, once."""
     nights.emulator.scripts[G263] = script(CUT_TONIGHT)
     assert (await nights.run("263")).failed == 1
     assert nights.held() == {}
+    (part,) = (nights.archive / ".archiver/incoming").rglob("*.part")
+    assert nights.emulator.payload(G263).whole().startswith(part.read_bytes())
+    assert incoming(nights).keys() == {"part", "part.json", "json"}
+    assert 0 < incoming(nights)["part"] < SIZE
+    openings.clear()
     assert (await nights.run("263")).archived == 1
+    assert openings == ["rb", "ab"]
     assert ranges(nights)[0] is None
     assert ranges(nights)[-1] is not None
     assert_archived(nights)
 
 
-async def test_a_proxy_goes_on_with_the_primarys_part(nights: Nights) -> None:
-    """Under the same strong entity tag another host may give the rest."""
+async def test_a_proxy_goes_on_with_the_primarys_part(nights: Nights, openings: list[str]) -> None:
+    """Under the same strong entity tag another host may give the rest; nothing is read again."""
     nights.emulator.scripts[G263] = script(CUT, LinkScript())
     assert (await nights.run("263")).archived == 1
     primary, proxy = gets(nights)
     assert (primary.host, proxy.host) == ("primary", "proxy")
     assert proxy.headers["If-Range"].startswith('"')
+    assert openings == ["wb"]
     assert_archived(nights)
+
+
+async def test_a_part_lives_through_all_tries(nights: Nights, openings: list[str]) -> None:
+    """Found from an earlier night it is read once, however many tries and links go on with it."""
+    nights.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await nights.run("263")).failed == 1
+    nights.emulator.scripts[G263] = script(CUT, LinkScript())
+    nights.emulator.forget()
+    openings.clear()
+    assert (await nights.run("263", download=ONE_RETRY)).archived == 1
+    assert [seen.host for seen in gets(nights)] == ["primary", "primary", "proxy"]
+    starts = [int((value or "").removeprefix("bytes=").rstrip("-")) for value in ranges(nights)]
+    assert 0 < starts[0] < starts[1] < starts[2] < SIZE
+    assert openings == ["rb", "ab"]
+    assert_archived(nights)
+
+
+@pytest.mark.parametrize("proxy", [None, LinkScript(fault="dead"), UNVOUCHED])
+async def test_a_part_that_no_link_finishes_is_left_or_deleted_at_the_end(
+    nights: Nights, proxy: LinkScript | None
+) -> None:
+    """It is left where something vouches for its file, and deleted where nothing does."""
+    nights.emulator.scripts[G263] = script(UNVOUCHED, proxy, size=LARGE)
+    assert (await nights.run("263")).failed == 1
+    assert_nothing_left(nights)
+    nights.emulator.scripts[G263] = script(CUT, LinkScript(fault="dead"), size=LARGE)
+    assert (await nights.run("263")).failed == 1
+    left = incoming(nights)
+    assert left.keys() == {"part", "part.json", "json"}
+    assert 0 < left["part"] < LARGE
+
+
+@pytest.mark.parametrize("proxy", [LinkScript(), replace(UNVOUCHED, fault="none")])
+async def test_a_part_that_cannot_be_gone_on_with_has_no_bytes_in_the_next(
+    nights: Nights, openings: list[str], proxy: LinkScript
+) -> None:
+    """What the primary gave is on the disk when the proxy begins from zero, and is thrown away."""
+    nights.emulator.scripts[G263] = script(UNVOUCHED, proxy, size=LARGE)
+    assert (await nights.run("263")).archived == 1
+    assert ranges(nights) == [None, None]
+    assert openings == ["wb", "wb"]
+    assert_archived(nights)
+
+
+async def test_what_is_not_gone_on_with_is_thrown_away_with_its_origin(nights: Nights) -> None:
+    """Where the proxy has another file than the primary, no word of the primary's is left."""
+    nights.emulator.scripts[G263] = script(CUT, UNVOUCHED, size=LARGE, versions=2)
+    assert (await nights.run("263")).failed == 1
+    assert_nothing_left(nights)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +246,7 @@ async def test_a_part_from_before_a_reboot_is_not_believed(
     """After a power cut unwritten bytes may read as zeros, which no structure shows."""
     nights.emulator.scripts[G263] = script(CUT_TONIGHT)
     assert (await nights.run("263")).failed == 1
-    monkeypatch.setattr("archiver.staging.this_boot", lambda: "another boot")
+    monkeypatch.setattr("archiver.part.this_boot", lambda: "another boot")
     seen = len(gets(nights))
     assert (await nights.run("263")).archived == 1
     assert ranges(nights)[seen:] == [None]
@@ -210,4 +309,82 @@ async def test_a_part_of_full_length_starts_over(nights: Nights) -> None:
     seen = len(gets(nights))
     assert (await nights.run("263")).archived == 1
     assert ranges(nights)[seen:] == [f"bytes={SIZE}-", None]
+    assert_archived(nights)
+
+
+# --- Nothing came
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The directories that were made for generations on their way."""
+    names: list[str] = []
+    plain = os.mkdir
+
+    def mkdir(path: Path, *args: object, **kwargs: object) -> None:
+        plain(path, *args, **kwargs)  # type: ignore[arg-type]
+        if Path(path).parent.name == "incoming":
+            names.append(Path(path).name)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    return names
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["dead", "forbidden", "gone", "error", "busy", "throttled", "refuse", "hang-up", "silent"],
+)
+async def test_links_that_give_nothing_touch_nothing(
+    nights: Nights, made: list[str], fault: str
+) -> None:
+    """A generation all of whose links fail without a byte is not seen on the disk, ever."""
+    link = LinkScript(fault=fault)  # type: ignore[arg-type]
+    nights.emulator.scripts |= {
+        G263: script(link, link),
+        generation("264"): Script(outputs=(OutputScript(primary=link, proxy=link),) * 2),
+        generation("265"): Script(),
+    }
+    report = await nights.run("263", "264", "265", download=quick_downloads(timeout=0.3))
+    assert (report.failed, report.archived) == (2, 1)
+    assert made == ["v6~deepfake~265"]
+    assert_nothing_left(nights)
+    assert_true_bag(nights.archive)
+
+
+@pytest.mark.parametrize("fault", ["html", "disguised", "json-error", "empty"])
+async def test_links_that_give_no_video_leave_nothing(nights: Nights, fault: str) -> None:
+    """Whatever a page or an empty body has put on the disk is gone in the morning."""
+    link = LinkScript(fault=fault)  # type: ignore[arg-type]
+    nights.emulator.scripts[G263] = script(link, link)
+    assert (await nights.run("263")).failed == 1
+    assert_nothing_left(nights)
+
+
+@pytest.mark.parametrize("lines", [[], ['ETag: "one"', "Accept-Ranges: bytes"]])
+async def test_a_head_without_a_body_leaves_nothing(nights: Nights, lines: list[str]) -> None:
+    """Not even where a part of that file could be gone on with: there is none."""
+    head = "\r\n".join(["HTTP/1.1 200 OK", f"Content-Length: {SIZE}", *lines, "", ""]).encode()
+    async with RawServer({"*": (head,)}) as server:
+        document = {"status": "success", "output": [f"http://{server.host}/263.mp4"]}
+        nights.emulator.scripts[G263] = Script(answer=RawAnswer(document))
+        assert (await nights.run("263")).failed == 1
+        assert len(server.heads) == 2
+    assert "after 0 of" in "".join(str(outcome) for outcome in nights.outcomes)
+    assert_nothing_left(nights)
+
+
+async def test_what_came_before_is_not_lost_with_a_night_that_brings_nothing(
+    nights: Nights,
+) -> None:
+    """Links that fail without a byte leave the part of an earlier night as it was."""
+    nights.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await nights.run("263")).failed == 1
+    left = incoming(nights)
+    nights.emulator.scripts[G263] = script(LinkScript(fault="dead"))
+    assert (await nights.run("263")).failed == 1
+    assert incoming(nights) == left
+    nights.emulator.scripts[G263] = script(LinkScript())
+    nights.emulator.forget()
+    assert (await nights.run("263")).archived == 1
+    assert ranges(nights) == [f"bytes={left['part']}-"]
     assert_archived(nights)

@@ -1,0 +1,25 @@
+"""Whoever watches a night from outside: told what there is to do, what has come, what ended."""
+
+from typing import Protocol
+
+from archiver.outcome import Enlisted, Outcome
+
+
+class Meter(Protocol):
+    """Is told how many bytes are expected and have come."""
+
+    def expected(self, count: int) -> None:
+        """So many bytes more are to come; fewer, if negative."""
+
+    def received(self, count: int) -> None:
+        """So many bytes have come."""
+
+
+class Watch(Meter, Protocol):
+    """Watches the night from outside: what there is to do, and what became of it."""
+
+    def enlisted(self, enlisted: Enlisted) -> None:
+        """Tonight's list is read."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """One generation's outcome is certain."""

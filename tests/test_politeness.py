@@ -1,0 +1,209 @@
+"""The API and the link hosts are asked no more and no faster than was said or than they bear."""
+
+import asyncio
+import re
+from itertools import pairwise
+
+import pytest
+from conftest import Nights, generation, quick_downloads
+
+from archiver.agenda import Agenda, Turn
+from archiver.byte_rate import ByteRate
+from archiver.emulation.script import LinkScript, OutputScript, Script
+from archiver.emulator import Seen
+from archiver.generation import Generation
+from archiver.outcome import Failed
+
+FAULTY = ("busy", "throttled")
+"""503 with `Retry-After: 1`, and 429 that says nothing."""
+
+
+def video(primary: LinkScript, proxy: LinkScript | None = None, size: int = 20_000) -> Script:
+    return Script(outputs=(OutputScript(size=size, primary=primary, proxy=proxy),))
+
+
+def elsewhere(name: str) -> Script:
+    """A video whose only link leads to the other host."""
+    url = f"http://{{proxy}}/generations/v6.deepfake.{name}.1.mp4"
+    return video(LinkScript(url=url), LinkScript())
+
+
+def at_hosts(nights: Nights, host: str) -> list[Seen]:
+    return [seen for seen in nights.emulator.requests if seen.host == host]
+
+
+# --- Rates and bounds
+
+
+async def test_the_api_rate_holds(nights: Nights) -> None:
+    """Twenty questions at twenty a second take about a second."""
+    names = [str(number) for number in range(20)]
+    nights.emulator.scripts |= {generation(name): Script(answer="failed") for name in names}
+    await nights.run(*names, api_rate=20)
+    times = [request.at for request in nights.emulator.requests]
+    assert times[-1] - times[0] >= 0.7
+
+
+async def test_downloads_are_bounded(nights: Nights) -> None:
+    """No more videos are downloaded at once than allowed."""
+    names = [str(number) for number in range(12)]
+    slow = video(LinkScript(seconds=0.1))
+    nights.emulator.scripts |= {generation(name): slow for name in names}
+    await nights.run(*names, download=quick_downloads(at_once=3))
+    assert nights.emulator.busiest["primary"] == 3
+
+
+async def test_downloads_from_one_host_are_bounded_apart(nights: Nights) -> None:
+    """A host's bound is its own: the other host has as many downloads as are allowed in all."""
+    here, there = [str(number) for number in range(6)], [f"b{number}" for number in range(6)]
+    slow = LinkScript(seconds=0.2)
+    nights.emulator.scripts |= {generation(name): video(slow) for name in here}
+    for name in there:
+        dead = LinkScript(url="http://{nobody}/")
+        nights.emulator.scripts[generation(name)] = video(dead, slow)
+    report = await nights.run(*here, *there, download=quick_downloads(at_once=8, per_host=2))
+    assert (nights.emulator.busiest["primary"], nights.emulator.busiest["proxy"]) == (2, 2)
+    assert report.archived == 12
+
+
+async def test_the_byte_rate_holds(nights: Nights) -> None:
+    """Downloads at once share the rate: together they take as long as their bytes need."""
+    names = [str(number) for number in range(4)]
+    nights.emulator.scripts |= {
+        generation(name): video(LinkScript(), size=1_000_000) for name in names
+    }
+    report = await nights.run(*names, download=quick_downloads(limit_rate=2_000_000, timeout=10))
+    assert report.archived == 4
+    assert report.seconds >= 1.8  # 4 MB, a tenth of a second's worth at once
+
+
+async def test_the_byte_rate_is_within_five_percent_and_fair() -> None:
+    """Three downloads, one of which comes in large chunks, get a third of the rate each."""
+    rate, got = ByteRate(10_000_000), [0, 0, 0]
+
+    async def download(index: int, chunk: int) -> None:
+        share = rate.share()
+        while True:
+            if share.take(chunk):
+                await share.wait()
+            got[index] += chunk
+
+    tasks = [asyncio.create_task(download(*one)) for one in enumerate((20_000, 64_000, 250_000))]
+    await asyncio.sleep(0.5)
+    before = list(got)
+    await asyncio.sleep(2)
+    for task in tasks:
+        task.cancel()
+    came = [now - then for now, then in zip(got, before, strict=True)]
+    assert sum(came) == pytest.approx(20_000_000, rel=0.05)
+    assert all(each == pytest.approx(sum(came) / 3, rel=0.15) for each in came)
+
+
+async def test_a_slow_rate_is_no_crawl(nights: Nights) -> None:
+    """What is slow because we wait is not given up as a link that crawls."""
+    nights.emulator.scripts[generation("1")] = video(LinkScript(), size=300_000)
+    settings = quick_downloads(limit_rate=100_000, timeout=0.5)
+    report = await nights.run("1", download=settings)
+    assert (report.archived, nights.emulator.downloads()) == (1, 1)
+
+
+# --- A host that throttles
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+async def test_a_host_that_throttles_is_left_alone(nights: Nights, fault: str) -> None:
+    """For as long as it says, or a second, nobody asks it for anything; then all is had."""
+    names = [str(number) for number in range(10)]
+    nights.emulator.scripts |= {generation(name): video(LinkScript()) for name in names}
+    nights.emulator.scripts[generation("0")] = video(LinkScript(fault=fault, times=1))
+    report = await nights.run(*names, download=quick_downloads(retries=1, at_once=1))
+    assert (report.archived, report.exit_status) == (10, 0)
+    times = [seen.at for seen in at_hosts(nights, "primary")]
+    assert max(later - sooner for sooner, later in pairwise(times)) >= 0.95
+    assert len(times) == 11
+
+
+async def test_other_hosts_go_on_meanwhile(nights: Nights) -> None:
+    """Videos that lie elsewhere are had during the pause, however many are put off."""
+    held_up, others = [str(number) for number in range(6)], [f"b{number}" for number in range(10)]
+    busy = video(LinkScript(fault="busy", times=1))
+    nights.emulator.scripts |= {generation(name): busy for name in held_up}
+    nights.emulator.scripts |= {generation(name): elsewhere(name) for name in others}
+    settings = quick_downloads(retries=1, at_once=2)
+    report = await nights.run(*held_up, *others, download=settings)
+    assert (report.archived, report.exit_status) == (16, 0)
+    first, *_ = at_hosts(nights, "primary")
+    assert at_hosts(nights, "proxy")[-1].at < first.at + 1
+
+
+async def test_a_proxy_serves_while_the_primary_is_left_alone(nights: Nights) -> None:
+    """A link on another host is tried at once, and no generation waits for its primary."""
+    names = [str(number) for number in range(5)]
+    nights.emulator.scripts |= {
+        generation(name): video(LinkScript(fault="throttled"), LinkScript()) for name in names
+    }
+    report = await nights.run(*names, download=quick_downloads(retries=1, at_once=1))
+    assert (report.archived, len(at_hosts(nights, "primary"))) == (5, 1)
+    assert nights.emulator.asked() == 5
+
+
+async def test_a_pause_that_is_too_long_is_told(nights: Nights) -> None:
+    """A generation whose host asks to wait longer than the run may fails, with the reason."""
+    names = ("1", "2")
+    nights.emulator.scripts |= {generation(n): video(LinkScript(fault="busy")) for n in names}
+    report = await nights.run(*names, download=quick_downloads(retries=0, at_once=1))
+    assert (report.failed, report.exit_status) == (2, 3)
+    why = [failed.why for failed in nights.outcomes if isinstance(failed, Failed)]
+    assert all(re.search("a host is to be left alone; primary http.* 503 Service", w) for w in why)
+    assert "not asked: its host says 503" in "".join(why)
+    assert nights.emulator.downloads() == 1
+
+
+# --- What comes first
+
+
+class Lists:
+    """A night's list of so many, those never tried first."""
+
+    def __init__(self, *rows: tuple[str, bool]) -> None:
+        self.rows = [(generation(name), first) for name, first in rows]
+
+    def take(self, count: int) -> list[tuple[Generation, bool]]:
+        """Give the next of them."""
+        taken, self.rows = self.rows[:count], self.rows[count:]
+        return taken
+
+
+async def test_what_is_ready_and_was_put_off_comes_before_all_else() -> None:
+    """As soon as its pause is over: its links may die."""
+    agenda = Agenda(Lists(("1", True), ("2", True)).take, wait=60)
+    first = await agenda.next()
+    assert first
+    assert agenda.put_off(first, 0)
+    again = await agenda.next()
+    assert again
+    assert again.generation == generation("1")
+    assert agenda.put_off(again, 0.05)
+    second = await agenda.next()
+    assert second
+    assert second.generation == generation("2")
+    agenda.done()
+    third = await agenda.next()
+    assert third
+    assert third.generation == generation("1")
+    agenda.done()
+    assert await agenda.next() is None
+
+
+async def test_a_turn_is_put_off_no_longer_than_there_is_time() -> None:
+    """A minute is always sat out; more only if the run may wait so long, counted in all."""
+    agenda = Agenda(Lists(("1", True)).take, wait=0)
+    turn = await agenda.next()
+    assert turn
+    assert not agenda.put_off(turn, 61)
+    patient = Agenda(Lists(("1", True)).take, wait=100)
+    turn = await patient.next()
+    assert turn
+    assert patient.put_off(turn, 99)
+    late = Turn(generation("1"), first=True, give_up_at=0.5)
+    assert not patient.put_off(late, 1)
