@@ -11,11 +11,20 @@ from archiver.errors import DiskTrouble
 from archiver.fixity import Finding, Kind
 
 _PLACE = Path("the tables of an audit")
+_GROUP = 1000
 
 _AUDIT = """
 CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
 CREATE INDEX temp.by_path ON line (path);
+CREATE TEMP TABLE chosen (
+    number INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    sha256 TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    bytes INTEGER,                   -- NULL where the catalogue does not know the file
+    proven INTEGER NOT NULL DEFAULT 0
+);
 """
 _COMPARISONS: tuple[tuple[Kind, str], ...] = (
     (
@@ -119,16 +128,41 @@ class Audit:
                 for path, detail in self._db.execute(query):
                     yield Finding(kind, path, detail)
 
-    def least_recently_proven(self, limit: int, older_than: float) -> Sequence[Listed]:
-        """Return files to read: those not proven for so many seconds, the longest ago first."""
+    def choose(self, limit: int, older_than: float) -> None:
+        """Choose files to read: those not proven for so many seconds, the longest ago first."""
         before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat(timespec="seconds")
-        query = (
-            "SELECT path, line.sha256, min(number) FROM line JOIN found USING (path)"
-            " LEFT JOIN file USING (path) WHERE proven IS NULL OR proven <= ?"
-            " GROUP BY path ORDER BY proven, path LIMIT ?"
-        )
         with sqlite_trouble(_PLACE):
-            return [Listed(*row) for row in self._db.execute(query, (before, limit))]
+            self._db.execute(
+                "INSERT INTO chosen (path, sha256, line, bytes)"
+                " SELECT path, line.sha256, min(number), bytes FROM line JOIN found USING (path)"
+                " LEFT JOIN file USING (path) WHERE proven IS NULL OR proven <= ?"
+                " GROUP BY path ORDER BY proven, path LIMIT ?",
+                (before, limit),
+            )
+
+    def chosen_bytes(self) -> int:
+        """Return how many bytes there are to read, by what the catalogue knows."""
+        with sqlite_trouble(_PLACE):
+            return int(self._db.execute("SELECT total(bytes) FROM chosen").fetchone()[0])
+
+    def chosen(self) -> Iterator[Sequence[Listed]]:
+        """Yield the files that are chosen, in groups."""
+        after, query = 0, "SELECT number, path, sha256, line FROM chosen WHERE number > ? LIMIT ?"
+        with sqlite_trouble(_PLACE):
+            while rows := self._db.execute(query, (after, _GROUP)).fetchall():
+                yield [Listed(*row[1:]) for row in rows]
+                after = rows[-1][0]
+
+    def proven(self, paths: Iterable[str]) -> None:
+        """Take in the files that were read and match."""
+        self._fill("UPDATE chosen SET proven = 1 WHERE path = ?", ((path,) for path in paths))
+
+    def all_proven(self) -> Iterator[str]:
+        """Yield the files that were read and match."""
+        with sqlite_trouble(_PLACE):
+            yield from (
+                path for (path,) in self._db.execute("SELECT path FROM chosen WHERE proven")
+            )
 
     def _fill(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         with sqlite_trouble(_PLACE):

@@ -9,22 +9,24 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Self, assert_never
 
 from archiver.audit import Audit, Damaged, sqlite_trouble
 from archiver.bag import Bag, Checksum, Mark
-from archiver.errors import ConfigurationError
 from archiver.generation import Generation, generation_at
+from archiver.history import History
+from archiver.inquiry import Inquiry
+from archiver.manifest import Ids
 from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending
+from archiver.schema import connect, connect_to_read, upgraded
 from archiver.staging import StagedFile
 
 PATH = Path(".archiver") / "catalogue.sqlite"
-_VERSION = 1
 _BATCH = 10_000
 _RANK = {None: 0, "pending": 1}
 _GONE_NIGHTS = 3
@@ -36,33 +38,6 @@ _STUCK_AFTER = timedelta(days=3)
 _LOST_AFTER = timedelta(days=14)
 """What is still being made after so long is told, and then given up: nothing takes that long."""
 
-_SCHEMA = """
-CREATE TABLE generation (
-    number INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,       -- v6/deepfake/263
-    state TEXT NOT NULL CHECK (state IN ('held', 'pending', 'lost', 'failed')),
-    reason TEXT,
-    since TEXT NOT NULL,             -- when it came into this state, UTC
-    asked TEXT NOT NULL,             -- when this was last found, UTC
-    first_asked TEXT NOT NULL,       -- when it was first asked about, UTC
-    told INTEGER NOT NULL,           -- whether a run has lived to report it
-    gone_nights INTEGER NOT NULL DEFAULT 0,
-    gone_since TEXT,                 -- the first of the nights on which all its links were dead
-    served_by TEXT                   -- the links that gave the payloads
-);
-CREATE INDEX untold ON generation (told) WHERE NOT told;
-CREATE TABLE file (
-    path TEXT PRIMARY KEY,           -- data/v6/deepfake/263.mp4
-    sha256 TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    proven TEXT                      -- when its bytes last matched, UTC
-) WITHOUT ROWID;
-CREATE TABLE absorbed (              -- one row: how much of the checksum manifest is known here
-    bytes INTEGER NOT NULL,
-    tail BLOB NOT NULL
-);
-INSERT INTO absorbed VALUES (0, x'');
-"""
 _UPSERT = """
 INSERT INTO generation (name, state, reason, since, asked, first_asked, told, gone_nights,
     gone_since, served_by)
@@ -112,23 +87,21 @@ class Catalogue:
         """
         path = root / PATH
         try:
-            return cls(_connect(path))
+            return cls(connect(path))
         except Damaged:
             stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
             for damaged in path.parent.glob(f"{path.name}*"):
                 if ".damaged-" not in damaged.name:
                     damaged.rename(damaged.with_name(f"{damaged.name}.damaged-{stamp}"))
-            return cls(_connect(path))
+            return cls(connect(path))
 
     @classmethod
     def look(cls, root: Path) -> Self:
         """Open a catalogue only to read it; where there is none, the checksum manifest serves."""
         path = root / PATH
         if path.exists() and path.stat().st_size:
-            with sqlite_trouble(path):
-                uri = f"{path.absolute().as_uri()}?mode=ro"
-                return cls(_prepared(sqlite3.connect(uri, uri=True), _checked))
-        catalogue = cls(_begin(sqlite3.connect(":memory:")))
+            return cls(connect_to_read(path))
+        catalogue = cls(upgraded(sqlite3.connect(":memory:")))
         if (bag := Bag(root)).checksums.exists():
             catalogue.absorb(bag)
         return catalogue
@@ -188,7 +161,7 @@ class Catalogue:
         near = self._db.execute(query, (start, start + "/"))
         return any(generation_at(path) == generation for (path,) in near)
 
-    def enlist(self, generations: Iterable[Generation], *, retry_lost: bool) -> Enlisted:
+    def enlist(self, listed: Iterable[Ids], *, retry_lost: bool) -> Enlisted:
         """Take tonight's list: keep what is to be asked, count what is held or lost for good.
 
         A generation that is listed more than once is counted and kept once.
@@ -196,23 +169,56 @@ class Catalogue:
         with sqlite_trouble(PATH), self._lock, self._db:
             enlisted = Enlisted()
             last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
-            seen, names = bytearray(last + 1), (generation.name for generation in generations)
+            held, lost = bytearray(last + 1), set[int]()
+            names = chain.from_iterable(ids.names() for ids in listed)
             while batch := list(islice(names, _BATCH)):
-                to_ask = []
-                for name, number, state, told, reason in self._states(batch):
-                    if state != "held" and (state != "lost" or retry_lost):
-                        to_ask.append((name, _RANK.get(state, 2)))
-                    elif not seen[number]:
-                        seen[number] = 1
-                        enlisted.already_held += state == "held"
-                        enlisted.known_lost += state == "lost" and told
-                        if not told:
-                            enlisted.untold.append(Lost(Generation.from_name(name), reason))
-                self._db.executemany(
-                    "INSERT OR IGNORE INTO waiting (name, rank) VALUES (?, ?)", to_ask
-                )
+                document = json.dumps(batch)
+                if _mark(held, self._held(document)) < len(batch):
+                    lost |= self._keep_those_to_ask(document, retry_lost=retry_lost)
+            enlisted.already_held = held.count(1)
+            self._count_lost(lost, enlisted)
             enlisted.to_ask = self._db.execute("SELECT count(*) FROM waiting").fetchone()[0]
             return enlisted
+
+    def _held(self, names: str) -> list[int]:
+        """Return the numbers of those that are held: in one value, since a row each takes longer.
+
+        The join keeps its order, or each name would be looked for in all of the table.
+        """
+        query = (
+            "SELECT json_group_array(number) FROM json_each(?) CROSS JOIN generation"
+            " ON name = value WHERE state = 'held'"
+        )
+        numbers: list[int] = json.loads(self._db.execute(query, (names,)).fetchone()[0])
+        return numbers
+
+    def _keep_those_to_ask(self, names: str, *, retry_lost: bool) -> set[int]:
+        """Keep those that are neither held nor lost; return the numbers of those that are lost."""
+        rows = self._db.execute(
+            "SELECT value, number, state FROM json_each(?) LEFT JOIN generation ON name = value"
+            " WHERE state IS NOT 'held'",
+            (names,),
+        ).fetchall()
+        lost = {number for _, number, state in rows if state == "lost" and not retry_lost}
+        self._db.executemany(
+            "INSERT OR IGNORE INTO waiting (name, rank) VALUES (?, ?)",
+            ((name, _RANK.get(state, 2)) for name, number, state in rows if number not in lost),
+        )
+        return lost
+
+    def _count_lost(self, numbers: Iterable[int], enlisted: Enlisted) -> None:
+        """Count what is known to be lost, and bring up what nobody was told of yet."""
+        told = self._db.execute(
+            "SELECT count(*) FROM json_each(?) CROSS JOIN generation ON number = value WHERE told",
+            (document := json.dumps(list(numbers)),),
+        )
+        enlisted.known_lost = told.fetchone()[0]
+        untold = self._db.execute(
+            "SELECT name, reason FROM json_each(?) CROSS JOIN generation ON number = value"
+            " WHERE NOT told",
+            (document,),
+        )
+        enlisted.untold = [Lost(Generation.from_name(name), reason) for name, reason in untold]
 
     def take(self, limit: int) -> list[tuple[Generation, bool]]:
         """Return the next generations to ask about, and whether each was never tried before.
@@ -269,6 +275,14 @@ class Catalogue:
             query = "SELECT 1 FROM generation WHERE name = ? AND state = 'held'"
             return self._db.execute(query, (generation.name,)).fetchone() is not None
 
+    def history(self) -> History:
+        """Return the runs there were."""
+        return History(self._db)
+
+    def inquire(self) -> Inquiry:
+        """Return whom to ask where things stand."""
+        return Inquiry(self._db)
+
     def audit(self) -> Audit:
         """Begin to compare what is known here with what is found."""
         return Audit(self._db)
@@ -300,15 +314,8 @@ class Catalogue:
     def totals(self) -> tuple[int, int]:
         """Return how many files are held, and their bytes: the bag's Payload-Oxum."""
         with sqlite_trouble(PATH), self._lock:
-            files, size = self._db.execute("SELECT count(*), total(bytes) FROM file").fetchone()
-        return files, int(size)
-
-    def _states(self, names: list[str]) -> Iterator[tuple[str, int, str | None, int, str]]:
-        return self._db.execute(
-            "SELECT value, number, state, told, reason"
-            " FROM json_each(?) LEFT JOIN generation ON name = value",
-            (json.dumps(names),),
-        )
+            files, size = self._db.execute("SELECT files, bytes FROM total").fetchone()
+        return files, size
 
     def _learn(self, lines: Sequence[Checksum], size_of: Callable[[str], int]) -> None:
         """A file that is known here keeps its checksum: `verify` compares the two."""
@@ -321,7 +328,11 @@ class Catalogue:
     def _hold(self, files: Iterable[tuple[str, str, int]]) -> None:
         now = _now()
         rows = ((path, sha256, size, now) for path, sha256, size in files)
-        self._db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?)", rows)
+        self._db.executemany(
+            "INSERT INTO file VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET"
+            " sha256 = excluded.sha256, bytes = excluded.bytes, proven = excluded.proven",
+            rows,
+        )
 
     def _upsert(self, rows: Iterable[dict[str, object]]) -> None:
         now = _now()
@@ -346,6 +357,13 @@ def _judge_pending(outcome: Pending, first_asked: str) -> Outcome:
     if age >= _LOST_AFTER:
         return Lost(outcome.generation, reason)
     return Failed(outcome.generation, reason) if age >= _STUCK_AFTER else outcome
+
+
+def _mark(marks: bytearray, numbers: Collection[int]) -> int:
+    """Set these marks; return how many numbers there were."""
+    for number in numbers:
+        marks[number] = 1
+    return len(numbers)
 
 
 def _now() -> str:
@@ -374,41 +392,3 @@ def _row(outcome: Outcome) -> dict[str, object]:
             return row | {"state": "failed", "reason": outcome.why, "gone": outcome.gone}
         case _:
             assert_never(outcome)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    with sqlite_trouble(path):
-        connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        return _prepared(connection, _be_durable, _begin)
-
-
-def _prepared(
-    connection: sqlite3.Connection, *steps: Callable[[sqlite3.Connection], object]
-) -> sqlite3.Connection:
-    """Return the connection after these steps; close it if one of them fails."""
-    with ExitStack() as stack:
-        stack.enter_context(closing(connection))
-        for step in steps:
-            step(connection)
-        stack.pop_all()
-    return connection
-
-
-def _be_durable(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Make the tables in a new catalogue; refuse one of a later kind."""
-    (found,) = _checked(connection).execute("PRAGMA user_version").fetchone()
-    if found == 0:
-        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-    return connection
-
-
-def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > _VERSION:
-        raise ConfigurationError("the catalogue was written by a newer archiver: upgrade this one")
-    return connection

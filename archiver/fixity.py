@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from archiver.errors import ArchiverError
 from archiver.quantity import format_duration, format_size
+from archiver.run import Command, Run
 
 TOLD_LIMIT = 20
 KEPT_LIMIT = 100_000
@@ -59,13 +61,31 @@ class FixityReport:
         mended = sum(finding.path in self.mended for finding in self.findings)
         return 4 if sum(self.counts.values()) > mended else 0
 
-    def lines(self) -> Iterator[str]:
-        """Say what was found: a line of counts, then one for each finding."""
+    @property
+    def headline(self) -> str:
+        """The counts, in a line."""
         found = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
-        yield (
+        return (
             f"{self.checked:,} of {self.listed:,} files checked, {format_size(self.bytes)} in "
             f"{format_duration(self.seconds)}: {found or 'all as they should be'}"
         )
+
+    def as_run(self, command: Command, began: datetime) -> Run:
+        """Return what is to be remembered of the run that this tells of, which ends now."""
+        counts = {"listed": self.listed, "checked": self.checked, "mended": len(self.mended)}
+        return Run(
+            command,
+            began,
+            datetime.now(UTC),
+            self.exit_status,
+            counts | {str(kind): count for kind, count in self.counts.items()},
+            self.bytes,
+            f"ended early: {self.ending}" if self.ending else self.headline,
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Say what was found: a line of counts, then one for each finding."""
+        yield self.headline
         if self.ending:
             yield f"ended early: {self.ending}"
         for finding in self.findings[:TOLD_LIMIT]:

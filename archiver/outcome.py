@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias, TypeVar, assert_never
 
 from archiver.errors import ArchiverError
 from archiver.generation import Generation
 from archiver.manifest import BadLine
 from archiver.quantity import format_duration, format_size
+from archiver.run import Command, Run
 
 T = TypeVar("T")
 
@@ -222,6 +224,19 @@ class Report:
         left = self.left if not self.time_is_up else 0
         wrong = self.lost or self.failed or left or self.bad_lines or self.unreadable
         return 3 if wrong else 0
+
+    def as_run(self, command: Command, began: datetime) -> Run:
+        """Return what is to be remembered of the run that this tells of, which ends now."""
+        counts = {name: count for name, _, count in self._counts()}
+        return Run(
+            command,
+            began,
+            datetime.now(UTC),
+            self.exit_status,
+            counts | {"bad_lines": self.bad_lines},
+            self.bytes,
+            f"ended early: {self.ending}" if self.ending else self._headline(),
+        )
 
     def as_json(self) -> dict[str, object]:
         """Return the summary for `--json`."""

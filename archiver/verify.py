@@ -9,10 +9,11 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from archiver.bag import Bag
 from archiver.catalogue import Catalogue
 from archiver.errors import DiskTrouble
 from archiver.fixity import Finding, FixityReport
-from archiver.transfer import Meter
+from archiver.watch import Meter
 
 _BATCH = 1000
 
@@ -36,31 +37,46 @@ class Selection:
 
 
 def verify(archive: Path, selection: Selection, watch: Meter) -> FixityReport:
-    """Compare the files, the checksum manifest and the catalogue with each other.
+    """Compare the files, the checksum manifest and the catalogue with each other, and remember it.
 
     Raises:
         NotAnArchive: if there is no archive.
         DiskTrouble: if its records cannot be read.
     """
-    bag, report, started = Bag(archive), FixityReport(), time.monotonic()
+    report, began = FixityReport(), datetime.now(UTC)
+    audit(archive, selection, watch, report)
+    with suppress(DiskTrouble):  # an archive that is read-only remembers nothing
+        _remember(
+            archive, lambda catalogue: catalogue.history().add(report.as_run("verify", began))
+        )
+    return report
+
+
+def audit(archive: Path, selection: Selection, watch: Meter, report: FixityReport) -> None:
+    """Compare them, and report what is found.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        DiskTrouble: if its records cannot be read.
+    """
+    bag, started = Bag(archive), time.monotonic()
     bag.require()
     with closing(Catalogue.look(archive)) as catalogue:
-        audit = catalogue.audit()
-        audit.find(bag.files())
-        audit.excuse(bag.being_settled())
-        _read_manifest(bag, audit, report)
-        audit.find([path for path in audit.not_found() if bag.exists(path)])  # placed meanwhile
-        report.listed = audit.listed()
-        for finding in audit.findings():
+        tables = catalogue.audit()
+        tables.find(bag.files())
+        tables.excuse(bag.being_settled())
+        _read_manifest(bag, tables, report)
+        tables.find([path for path in tables.not_found() if bag.exists(path)])  # placed meanwhile
+        report.listed = tables.listed()
+        for finding in tables.findings():
             report.add(finding)
         limit = math.ceil(report.listed * selection.sample)
-        chosen = audit.least_recently_proven(limit, selection.older_than)
-        audit.end()
-    proven = _Reading(bag, report, watch).read(chosen, selection.threads)
-    with suppress(DiskTrouble):  # an archive that is read-only remembers nothing
-        _remember(archive, proven)
+        tables.choose(limit, selection.older_than)
+        tables.end()
+        _Reading(bag, report, watch).read(tables, selection.threads)
+        with suppress(DiskTrouble):  # an archive that is read-only remembers nothing
+            _remember(archive, lambda known: known.prove(tables.all_proven()))
     report.seconds = time.monotonic() - started
-    return report
 
 
 def _read_manifest(bag: Bag, audit: Audit, report: FixityReport) -> None:
@@ -84,39 +100,39 @@ class _Reading:
         self._report = report
         self._watch = watch
 
-    def read(self, chosen: Sequence[Listed], threads: int) -> list[str]:
-        """Read these files, so many at once; return what is proven now."""
-        self._watch.expected(sum(self._bag.size_of(listed.path) for listed in chosen))
-        proven = []
+    def read(self, tables: Audit, threads: int) -> None:
+        """Read the chosen files, so many at once, and note which are proven now."""
+        self._watch.expected(tables.chosen_bytes())
         with ThreadPoolExecutor(threads) as pool:
-            for listed, finding in zip(chosen, pool.map(self._check, chosen), strict=True):
-                size = self._bag.size_of(listed.path)
-                self._report.checked += 1
-                self._report.bytes += size
-                self._watch.received(size)
-                if finding:
-                    self._report.add(finding)
-                else:
-                    proven.append(listed.path)
-        return proven
+            for group in tables.chosen():
+                checked = zip(group, pool.map(self._check, group), strict=True)
+                tables.proven(listed.path for listed, found in checked if self._is_right(*found))
 
-    def _check(self, listed: Listed) -> Finding | None:
-        path = self._bag.root / listed.path
+    def _is_right(self, finding: Finding | None, size: int) -> bool:
+        self._report.checked += 1
+        self._report.bytes += size
+        self._watch.received(size)
+        if finding:
+            self._report.add(finding)
+        return finding is None
+
+    def _check(self, listed: Listed) -> tuple[Finding | None, int]:
+        """Read a file; return what is wrong with it, if anything, and how large it is."""
         try:
-            with path.open("rb", buffering=0) as file:
+            with (self._bag.root / listed.path).open("rb", buffering=0) as file:
                 actual = hashlib.file_digest(file, "sha256").hexdigest()
+                size = os.fstat(file.fileno()).st_size
         except FileNotFoundError:
-            return Finding("missing", listed.path, "it is listed and not there")
+            return Finding("missing", listed.path, "it is listed and not there"), 0
         except OSError as error:
-            return Finding("unreadable", listed.path, error.strerror or str(error))
+            return Finding("unreadable", listed.path, error.strerror or str(error)), 0
         if actual == listed.sha256:
-            return None
-        size = path.stat().st_size
+            return None, size
         detail = f"its {size:,} bytes have the checksum {actual[:16]}…, not {listed.sha256[:16]}…"
-        return Finding("changed", listed.path, detail)
+        return Finding("changed", listed.path, detail), size
 
 
-def _remember(archive: Path, proven: list[str]) -> None:
+def _remember(archive: Path, what: Callable[[Catalogue], object]) -> None:
     if Catalogue.is_writable(archive):
         with closing(Catalogue.open(archive)) as catalogue:
-            catalogue.prove(proven)
+            what(catalogue)

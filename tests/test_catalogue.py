@@ -15,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver import catalogue as catalogue_module
+from archiver import schema
 from archiver.bag import CHECKSUMS, Bag, Mark
 from archiver.catalogue import PATH, Catalogue, Enlisted
 from archiver.errors import ConfigurationError, DiskTrouble
 from archiver.generation import Generation, generation_at
+from archiver.manifest import Ids
 from archiver.outcome import Archived, Failed, LinkFault, Lost, Outcome, Pending
+from archiver.schema import upgraded
 from archiver.staging import StagedFile
 
 GONE = (LinkFault("primary", "https://a.example/x.mp4", "404 Not Found", gone=True),)
@@ -33,6 +36,11 @@ def generation(id_: int | str) -> Generation:
 
 def generations(*ids: int | str) -> list[Generation]:
     return [generation(id_) for id_ in ids]
+
+
+def listed(*ids: int | str) -> list[Ids]:
+    """A list of these, one for itself and the others as they follow each other."""
+    return [Ids("v6/deepfake", [str(id_) for id_ in some]) for some in (ids[:1], ids[1:])]
 
 
 class Evening:
@@ -171,7 +179,7 @@ def test_lines_that_were_cut_are_known(
     catalogue.forget(cut)
     assert held(catalogue, 1, 2, 3) == still_held
     assert catalogue.totals()[0] == 2 * len(still_held)
-    assert catalogue.enlist(generations(9), retry_lost=False).known_lost == 1
+    assert catalogue.enlist(listed(9), retry_lost=False).known_lost == 1
 
 
 def test_large_manifests_are_learnt_in_batches(
@@ -211,7 +219,7 @@ def test_losing_the_catalogue_loses_only_history(bag: Bag, spared: tuple[str, ..
         assert catalogue.absorb(bag) == 4
         assert catalogue.totals() == before
         assert held(catalogue, 1, 2) == [1, 2]
-        assert catalogue.enlist(generations(1, 2, 3), retry_lost=False) == Enlisted(2, 0, 1)
+        assert catalogue.enlist(listed(1, 2, 3), retry_lost=False) == Enlisted(2, 0, 1)
 
 
 # --- Tonight's list
@@ -223,7 +231,7 @@ def test_the_list_is_sorted_out(bag: Bag, catalogue: Catalogue) -> None:
     catalogue.absorb(bag)
     lost, pending, failed = generations(3, 4, 5)
     tell(catalogue, Lost(lost, "x"), Pending(pending), Failed(failed, "x"))
-    tonight = generations(1, 2, 3, 4, 5, 6, 7)
+    tonight = listed(1, 2, 3, 4, 5, 6, 7)
     assert catalogue.enlist(tonight, retry_lost=False) == Enlisted(2, 1, 4)
 
 
@@ -236,7 +244,7 @@ def test_each_generation_is_counted_once(
     place_generations(bag, 1)
     catalogue.absorb(bag)
     tell(catalogue, Lost(generation(2), "x"), Failed(generation(4), "x"))
-    tonight = generations(1, 1, 2, 3, 2, 4, 1, 3, 3, 4, 2, 1)
+    tonight = listed(1, 1, 2, 3, 2, 4, 1, 3, 3, 4, 2, 1)
     assert catalogue.enlist(tonight, retry_lost=False) == Enlisted(1, 1, 2)
     assert [one.id for one, _ in catalogue.take(100)] == ["3", "4"]
     assert catalogue.take(100) == []
@@ -245,9 +253,9 @@ def test_each_generation_is_counted_once(
 def test_the_lost_are_asked_again_on_request(catalogue: Catalogue) -> None:
     """`--retry-lost` asks, and nothing else does."""
     tell(catalogue, Lost(generation(1), "x"))
-    assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(0, 1, 0)
+    assert catalogue.enlist(listed(1), retry_lost=False) == Enlisted(0, 1, 0)
     assert catalogue.take(10) == []
-    assert catalogue.enlist(generations(1), retry_lost=True) == Enlisted(0, 0, 1)
+    assert catalogue.enlist(listed(1), retry_lost=True) == Enlisted(0, 0, 1)
     assert catalogue.take(10) == [(generation(1), False)]
 
 
@@ -256,7 +264,7 @@ def test_the_new_come_first_and_old_troubles_last(catalogue: Catalogue, limit: i
     """Never tried, then still in the making, then failed or lost: each in the list's order."""
     failed, pending, lost = generations("f", "p", "l")
     tell(catalogue, Failed(failed, "x"), Pending(pending), Lost(lost, "x"))
-    catalogue.enlist(generations("f", "n1", "l", "p", "n2", "n3"), retry_lost=True)
+    catalogue.enlist(listed("f", "n1", "l", "p", "n2", "n3"), retry_lost=True)
     taken = []
     while turn := catalogue.take(limit):
         assert len(turn) <= limit
@@ -271,7 +279,7 @@ def test_the_plan_takes_all_and_closes(
 ) -> None:
     """A dry run reads the list to its end, one by one."""
     monkeypatch.setattr(catalogue_module, "_BATCH", 2)
-    catalogue.enlist(generations(*range(5)), retry_lost=False)
+    catalogue.enlist(listed(*range(5)), retry_lost=False)
     assert list(catalogue.taken()) == generations(*range(5))
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         catalogue._db.execute("SELECT 1")
@@ -290,12 +298,12 @@ def test_any_list_is_shared_out(
     lost -= in_bag
     with (
         pytest.MonkeyPatch.context() as patch,
-        closing(Catalogue(catalogue_module._begin(sqlite3.connect(":memory:")))) as catalogue,
+        closing(Catalogue(upgraded(sqlite3.connect(":memory:")))) as catalogue,
     ):
         patch.setattr(catalogue_module, "_BATCH", n)
         tell(catalogue, *(Archived(one, 1, ()) for one in generations(*in_bag)))
         tell(catalogue, *(Lost(one, "x") for one in generations(*lost)))
-        enlisted = catalogue.enlist(generations(*tonight), retry_lost=False)
+        enlisted = catalogue.enlist(listed(*tonight), retry_lost=False)
         to_ask = [id_ for id_ in dict.fromkeys(tonight) if id_ not in in_bag | lost]
         assert [one for one, _ in catalogue.take(100)] == generations(*to_ask)
     assert enlisted == Enlisted(len(set(tonight) & in_bag), len(set(tonight) & lost), len(to_ask))
@@ -382,7 +390,7 @@ def test_links_dead_for_three_nights_are_lost(catalogue: Catalogue, evening: Eve
         evening.time += timedelta(days=1)
     judged = night(catalogue, DEAD)
     assert judged == Lost(generation(1), f"{DEAD.reason}, for 3 nights by now", GONE)
-    assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(0, 1, 0)
+    assert catalogue.enlist(listed(1), retry_lost=False) == Enlisted(0, 1, 0)
 
 
 @pytest.mark.parametrize(("hours", "lost"), [(0, False), (1, False), (19.9, False), (20, True)])
@@ -481,6 +489,23 @@ def test_a_newer_catalogue_is_refused(bag: Bag, open_: Callable[[Path], Catalogu
     assert (bag.root / PATH).read_bytes()[100:] == before[100:]
 
 
+@pytest.mark.parametrize("open_", [Catalogue.look, Catalogue.open])
+def test_an_older_catalogue_is_brought_up_to_date(
+    bag: Bag, open_: Callable[[Path], Catalogue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it remembers stays, and what it did not keep count of is counted."""
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "_SCHEMA", schema._SCHEMA[:1])
+        with closing(Catalogue.open(bag.root)) as older:
+            place_generations(bag, 1, 2)
+            older.absorb(bag)
+            tell(older, Lost(generation(3), "x"))
+    with closing(open_(bag.root)) as catalogue:
+        assert catalogue.enlist(listed(1, 2, 3, 4), retry_lost=False) == Enlisted(2, 1, 1)
+        sizes = [path.stat().st_size for path in (bag.root / "data").rglob("*.*")]
+        assert catalogue.totals() == (len(sizes), sum(sizes)) == (4, sum(sizes))
+
+
 @pytest.mark.parametrize("open_", [Catalogue.open, Catalogue.look])
 def test_a_catalogue_cut_short_at_birth_is_begun(
     bag: Bag, open_: Callable[[Path], Catalogue]
@@ -489,7 +514,7 @@ def test_a_catalogue_cut_short_at_birth_is_begun(
     (bag.root / PATH).touch()
     place_generations(bag, 1)
     with closing(open_(bag.root)) as catalogue:
-        assert catalogue.enlist(generations(2), retry_lost=False) == Enlisted(0, 0, 1)
+        assert catalogue.enlist(listed(2), retry_lost=False) == Enlisted(0, 0, 1)
 
 
 def test_at_rest_it_is_one_file(bag: Bag) -> None:
@@ -525,7 +550,7 @@ def test_what_was_committed_outlives_a_kill(bag: Bag, open_: Callable[[Path], Ca
     killed = subprocess.run([sys.executable, "-c", KILLED, bag.root], timeout=60, check=False)
     assert killed.returncode == -signal.SIGKILL
     with closing(open_(bag.root)) as catalogue:
-        enlisted = catalogue.enlist(generations(1), retry_lost=False)
+        enlisted = catalogue.enlist(listed(1), retry_lost=False)
         assert enlisted == Enlisted(untold=[Lost(generation(1), "x")])
 
 
@@ -547,7 +572,7 @@ def test_looking_touches_nothing(bag: Bag, known: bool) -> None:
             catalogue.absorb(bag)
     before = traces(bag.root)
     with closing(Catalogue.look(bag.root)) as catalogue:
-        assert catalogue.enlist(generations(1, 2, 3), retry_lost=False) == Enlisted(2, 0, 1)
+        assert catalogue.enlist(listed(1, 2, 3), retry_lost=False) == Enlisted(2, 0, 1)
         assert catalogue.take(10) == [(generation(3), True)]
         assert held(catalogue, 1, 2, 3) == [1, 2]
     assert traces(bag.root) == before
@@ -556,7 +581,7 @@ def test_looking_touches_nothing(bag: Bag, known: bool) -> None:
 def test_looking_at_nothing_makes_nothing(tmp_path: Path) -> None:
     """Where there is no archive yet, everything is to be asked, and there is none still."""
     with closing(Catalogue.look(tmp_path / "archive")) as catalogue:
-        assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(0, 0, 1)
+        assert catalogue.enlist(listed(1), retry_lost=False) == Enlisted(0, 0, 1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -564,10 +589,10 @@ def test_looking_does_not_disturb_who_works(bag: Bag, catalogue: Catalogue) -> N
     """Beside a run it sees what is committed, and both go on."""
     tell(catalogue, Lost(generation(1), "x"))
     with closing(Catalogue.look(bag.root)) as looking:
-        assert looking.enlist(generations(1, 2), retry_lost=False) == Enlisted(0, 1, 1)
+        assert looking.enlist(listed(1, 2), retry_lost=False) == Enlisted(0, 1, 1)
         tell(catalogue, Lost(generation(2), "x"))
     with closing(Catalogue.look(bag.root)) as looking:
-        assert looking.enlist(generations(1, 2), retry_lost=False) == Enlisted(0, 2, 0)
+        assert looking.enlist(listed(1, 2), retry_lost=False) == Enlisted(0, 2, 0)
 
 
 def test_looking_writes_nothing(bag: Bag) -> None:
@@ -604,6 +629,6 @@ def test_a_loss_that_nobody_was_told_is_told_the_next_time(catalogue: Catalogue)
     """A run that was killed before its report has told nobody what it had found."""
     lost = Lost(generation(1), "not found")
     catalogue.record([lost], (), START)
-    assert catalogue.enlist(generations(1, 1), retry_lost=False) == Enlisted(untold=[lost])
+    assert catalogue.enlist(listed(1, 1), retry_lost=False) == Enlisted(untold=[lost])
     catalogue.have_told()
-    assert catalogue.enlist(generations(1), retry_lost=False) == Enlisted(known_lost=1)
+    assert catalogue.enlist(listed(1), retry_lost=False) == Enlisted(known_lost=1)

@@ -1,0 +1,60 @@
+"""The whole catalogue, for spreadsheets and scripts."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Literal, TextIO, TypeAlias
+
+from archiver.bag import Bag
+from archiver.catalogue import Catalogue
+from archiver.inquiry import HeldFile, Known
+
+Format: TypeAlias = Literal["csv", "jsonl"]
+COLUMNS = (
+    "generation", "endpoint", "id", "state", "reason", "since", "first_asked", "asked",
+    "served_by", "path", "bytes", "sha256", "proven",
+)  # fmt: skip
+"""One row a file; what is not held has one row without a file. Times are UTC, ISO 8601."""
+
+
+def export(archive: Path, form: Format, out: TextIO) -> None:
+    """Write everything the catalogue knows, in the order of the names.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        DiskTrouble: if its records cannot be read.
+    """
+    Bag(archive).require()
+    with closing(Catalogue.look(archive)) as catalogue:
+        write = _writer(form, out)
+        for known in catalogue.inquire().all():
+            for row in _rows(known):
+                write(row)
+
+
+def _writer(form: Format, out: TextIO) -> Callable[[dict[str, object]], object]:
+    if form == "jsonl":
+        return lambda row: out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    return table.writerow
+
+
+def _rows(known: Known) -> Iterator[dict[str, object]]:
+    for file in known.files or (None,):
+        yield dict(zip(COLUMNS, (*_generation(known), *_file(file)), strict=True))
+
+
+def _generation(known: Known) -> tuple[object, ...]:
+    one = known.generation
+    links = "\n".join(known.served_by) or None
+    return (
+        one.name, one.endpoint, one.id, known.state, known.reason, known.since,
+        known.first_asked, known.asked, links,
+    )  # fmt: skip
+
+
+def _file(file: HeldFile | None) -> tuple[object, ...]:
+    return (file.path, file.bytes, file.sha256, file.proven) if file else (None,) * 4

@@ -1,0 +1,99 @@
+"""The history of an archive: a row for each run, begun when it begins and closed when it ends.
+
+A run that was killed leaves a row without an end.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from archiver.audit import sqlite_trouble
+from archiver.errors import ArchiverError, DiskTrouble
+from archiver.run import Command, Run
+
+_PLACE = Path(".archiver") / "catalogue.sqlite"
+
+
+class Report(Protocol):
+    """What a run's own report must tell of it."""
+
+    ending: ArchiverError | None
+
+    def as_run(self, command: Command, began: datetime) -> Run:
+        """Return what is to be remembered."""
+
+
+class History:
+    """The runs in an open catalogue, the last of them first."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @contextmanager
+    def recorded(self, command: Command, report: Report) -> Iterator[None]:
+        """Record a run from its beginning to its end, however it ends, with what `report` says.
+
+        Raises:
+            DiskTrouble: if its beginning cannot be recorded. Its end is, or not: that changes
+                nothing.
+        """
+        began = datetime.now(UTC)
+        number = self.add(Run(command, began))
+        try:
+            yield
+        except ArchiverError as error:
+            report.ending = report.ending or error
+            self._close(number, report.as_run(command, began))
+            raise
+        except Exception as bug:
+            summary = f"a bug: {type(bug).__name__}"
+            self._close(number, Run(command, began, datetime.now(UTC), 1, summary=summary))
+            raise
+        self._close(number, report.as_run(command, began))
+
+    def add(self, run: Run) -> int:
+        """Remember a run; return its number."""
+        with sqlite_trouble(_PLACE), self._db:
+            query = "INSERT INTO run VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+            return self._db.execute(query, (run.command, *_columns(run))).lastrowid or 0
+
+    def last(self, limit: int, *commands: Command) -> list[Run]:
+        """Return the last runs, or the last of these commands."""
+        with sqlite_trouble(_PLACE):
+            rows = self._db.execute(
+                "SELECT command, began, ended, exit_status, counts, bytes, summary, version"
+                " FROM run WHERE ?1 = '[]' OR command IN (SELECT value FROM json_each(?1))"
+                " ORDER BY number DESC LIMIT ?2",
+                (json.dumps(commands), limit),
+            ).fetchall()
+        return [_run(*row) for row in rows]
+
+    def _close(self, number: int, run: Run) -> None:
+        with suppress(DiskTrouble), sqlite_trouble(_PLACE), self._db:
+            self._db.execute(
+                "UPDATE run SET began = ?, ended = ?, exit_status = ?, counts = ?, bytes = ?,"
+                " summary = ?, version = ? WHERE number = ?",
+                (*_columns(run), number),
+            )
+
+
+def _columns(run: Run) -> tuple[object, ...]:
+    return (
+        run.began.isoformat(timespec="seconds"),
+        run.ended and run.ended.isoformat(timespec="seconds"),
+        run.exit_status,
+        json.dumps(dict(run.counts)),
+        run.bytes,
+        run.summary,
+        run.version,
+    )
+
+
+def _run(command: Command, began: str, ended: str | None, *rest: Any) -> Run:
+    exit_status, counts, size, summary, version = rest
+    times = datetime.fromisoformat(began), datetime.fromisoformat(ended) if ended else None
+    return Run(command, *times, exit_status, json.loads(counts), size, summary, version)
