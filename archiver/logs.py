@@ -1,0 +1,72 @@
+"""Where log lines go: to standard error for a person, to a file for the morning after."""
+
+import json
+import logging
+from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from archiver.errors import ConfigurationError
+
+Format: TypeAlias = Literal["text", "json"]
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+_TELLER = logging.getLogger("archiver.summary")
+
+
+def log_to(handler: logging.Handler, verbosity: int) -> None:
+    """Send log lines to a handler: 0 warnings, 1 what happens, 2 all."""
+    handler.setLevel(_LEVELS[min(verbosity, 2)])
+    handler.addFilter(lambda record: record.name != _TELLER.name)  # told on its own there
+    _attach(handler)
+
+
+def log_to_file(path: Path, form: Format, verbosity: int) -> None:
+    """Append log lines to a file, which may be rotated away: what happens, and with 2 all.
+
+    Raises:
+        ConfigurationError: if it cannot be written to.
+    """
+    try:
+        handler = WatchedFileHandler(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        why = f"the log file {path} cannot be written: {error.strerror}"
+        raise ConfigurationError(why) from None
+    handler.setLevel(_LEVELS[2 if verbosity > 1 else 1])
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    _attach(handler)
+
+
+def log_summary(line: str, *, wrong: bool) -> None:
+    """Put a line of a run's summary into the log file; a person is told it by itself."""
+    _TELLER.log(logging.WARNING if wrong else logging.INFO, "%s", line)
+
+
+def _attach(handler: logging.Handler) -> None:
+    logger = logging.getLogger("archiver")
+    logger.setLevel(min(logger.level or logging.WARNING, handler.level))
+    logger.addHandler(handler)
+
+
+class _Text(logging.Formatter):
+    """`2026-11-24T02:30:00+00:00 INFO archived v6/deepfake/263: …`, each record one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record).replace("\n", "\n    ")
+        return f"{_moment(record)} {record.levelname} {message}"
+
+
+class _Json(logging.Formatter):
+    """A JSON object a line: time (UTC), level, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "time": _moment(record),
+            "level": record.levelname.lower(),
+            "message": super().format(record),
+        }
+        return json.dumps(told, ensure_ascii=False)
+
+
+def _moment(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
