@@ -1,36 +1,32 @@
 """The command line: parse, call, print, exit."""
 
-import asyncio
-import json
 import os
-import shlex
 import signal
 import sys
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from archiver import __version__
 from archiver.errors import ArchiverError
-from archiver.generation import canonical_endpoint
+from archiver.help import GroupedGroup
 from archiver.options import (
-    Parsed,
+    LIMITS,
+    WHAT,
     archive_option,
+    argument,
+    config_option,
+    endpoint_option,
     fetch_options,
     json_option,
+    manifests_argument,
+    night_watch_options,
     option,
     quiet_option,
-    settings_of,
-    share,
     verbose_option,
 )
 from archiver.quantity import parse_duration
-from archiver.secret import ApiKey
-
-if TYPE_CHECKING:
-    from archiver.fixity import FixityReport
-    from archiver.outcome import Report
+from archiver.values import Directory, Parsed, share
 
 EXIT_STATUS = """\b
 Exit status (the worst that happened wins):
@@ -47,39 +43,54 @@ Exit status (the worst that happened wins):
 """
 
 
-@click.group(epilog=EXIT_STATUS, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="archiver", message="%(prog)s %(version)s")
+@click.group(
+    cls=GroupedGroup,
+    epilog=EXIT_STATUS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@config_option
+@click.version_option(__version__, message="%(prog)s %(version)s", help="Print the version.")
 def cli() -> None:
     """Back up videos generated through the ModelsLab API before their links die.
 
     \b
-    Example:
+    With a list of IDs in ids.txt:
       export MODELSLAB_API_KEY=...
-      archiver backup -a /srv/videos /srv/manifests
+      archiver backup -a videos ids.txt
 
     Every video that can be had is then on disk, whole, with its checksum in
-    DIR/manifest-sha256.txt; what cannot be had is named with the reason.
+    videos/manifest-sha256.txt; what cannot be had is named with the reason.
+
+    \b
+    To see it work without a key:
+      archiver demo
+
+    Each command tells of its options: archiver backup --help
     """
 
 
-@cli.command(epilog=EXIT_STATUS)
+@cli.command(
+    epilog=EXIT_STATUS, short_help="Archive the videos of all generations that are listed."
+)
+@manifests_argument
 @archive_option
-@click.argument("manifests", metavar="MANIFEST...", nargs=-1, required=True)
+@endpoint_option
+@option("--dry-run", is_flag=True, heading=WHAT, help="Say what would be asked for; touch nothing.")
 @option(
-    "--endpoint", type=Parsed("endpoint", canonical_endpoint), default="deepfake",
-    help="What a bare ID belongs to: realtime, video, v7/video-fusion, v1/enterprise/video, …",
+    "--strict", is_flag=True, heading=WHAT,
+    help="Fetch nothing if a line of a MANIFEST is not understood.",
 )  # fmt: skip
+@option("--retry-lost", is_flag=True, heading=WHAT, help="Ask again for what is known to be lost.")
 @fetch_options
 @option(
-    "--max-time", metavar="DURATION", type=Parsed("duration", parse_duration),
+    "--max-time", metavar="DURATION", type=Parsed("duration", parse_duration), heading=LIMITS,
     help="End the night in order after so long; the rest is left for the next.",
 )  # fmt: skip
-@option("--retry-lost", is_flag=True, help="Ask again for what is known to be lost.")
-@option("--strict", is_flag=True, help="Fetch nothing if a manifest line is not understood.")
-@option("--dry-run", is_flag=True, help="Say what would be asked for; touch nothing.")
-@json_option
-@quiet_option
 @verbose_option
+@quiet_option
+@json_option
+@night_watch_options
+@config_option
 @click.pass_context
 def backup(ctx: click.Context, /, **options: Any) -> None:
     """Archive the videos of all generations that the MANIFESTs list.
@@ -89,65 +100,47 @@ def backup(ctx: click.Context, /, **options: Any) -> None:
 
     \b
     A text manifest, one generation a line:
-      263                    an ID of the default endpoint
-      realtime/263           of another endpoint
+      263             an ID of the default endpoint
+      realtime/263    of another endpoint
       https://modelslab.com/api/v6/video/fetch/147
 
     DURATION is in seconds, or 90s, 15m, 2h; SIZE in bytes, or 500K, 20M, 1G.
     """
-    ctx.exit(_dry_run(options) if options["dry_run"] else _backup(options))
+    from archiver.commands.backup import backup, dry_run  # noqa: PLC0415 (see there)
+
+    ctx.exit(dry_run(options) if options["dry_run"] else backup(options))
 
 
-@cli.command(short_help="Back up a dozen generations from an emulated ModelsLab.")
-@option(
-    "-a", "--archive", metavar="DIR", type=click.Path(path_type=Path),
-    help="The archive to make; a new temporary directory if not given.",
-)  # fmt: skip
-@quiet_option
-@verbose_option
-@click.pass_context
-def demo(ctx: click.Context, /, archive: Path | None, quiet: bool, verbose: int) -> None:
-    """Back up a dozen generations from an emulated ModelsLab; needs no key and no network."""
-    from archiver.demo import demonstrate  # noqa: PLC0415 (keeps the start of --help quick)
-    from archiver.progress import log_to_stderr, watching  # noqa: PLC0415
-
-    log_to_stderr(verbose)
-    place = archive or Path(tempfile.mkdtemp(prefix="archiver-demo-"))
-    click.echo(f"Backing up a dozen generations from an emulated ModelsLab into {place}")
-    with watching(bars=not quiet and sys.stderr.isatty()) as watch:
-        report = asyncio.run(demonstrate(place, watch))
-    click.echo("\n".join(report.lines()))
-    click.echo(
-        "\nCheck it without this program:\n"
-        f"  (cd {shlex.quote(str(place))} && sha256sum -c manifest-sha256.txt)"
-    )
-    as_it_should = report.ending is None and not report.failed  # one is to be lost
-    ctx.exit(0 if as_it_should else report.exit_status)
-
-
-@cli.command(epilog=EXIT_STATUS)
+@cli.command(
+    epilog=EXIT_STATUS, short_help="Check that every file is what its checksum says; repair."
+)
 @archive_option
 @option(
-    "--sample", metavar="SHARE", type=Parsed("share", share), default="100%",
+    "--sample", metavar="SHARE", type=Parsed("share", share), default="100%", heading=WHAT,
     help="Read only this share of the files, those not proven for longest.",
 )  # fmt: skip
 @option(
     "--older-than", metavar="DURATION", type=Parsed("duration", parse_duration), default="0",
-    help="Read only files that were last proven so long ago.",
+    heading=WHAT, help="Read only files that were last proven so long ago.",
 )  # fmt: skip
 @option(
     "--threads", metavar="N", type=click.IntRange(1, 256), default=os.cpu_count() or 1,
-    help="Read so many files at once.",
+    show_default="one a CPU", heading=WHAT, help="Read so many files at once.",
 )  # fmt: skip
-@option("--repair", is_flag=True, help="Mend what can be mended; fetch what is missing or damaged.")
 @option(
-    "--accept-changed", is_flag=True,
+    "--repair", is_flag=True, heading="Repair",
+    help="Mend what can be mended; fetch what is missing or damaged.",
+)  # fmt: skip
+@option(
+    "--accept-changed", is_flag=True, heading="Repair",
     help="With --repair: take another file than the recorded one, if ModelsLab gives that now.",
 )  # fmt: skip
-@json_option
-@quiet_option
 @verbose_option
+@quiet_option
+@json_option
+@night_watch_options
 @fetch_options
+@config_option
 @click.pass_context
 def verify(ctx: click.Context, /, **options: Any) -> None:
     """Check that every file in the archive is what its checksum says.
@@ -155,76 +148,94 @@ def verify(ctx: click.Context, /, **options: Any) -> None:
     Names what is missing, changed, unreadable, unexpected or contradictory. It needs no key and
     may run beside a backup; --repair does need one, and holds the archive. A damaged file is kept
     in .archiver/quarantine, never deleted.
+
+    The options from "The API" on are for --repair alone. DURATION is in seconds, or 90s, 15m, 2h,
+    30d; SIZE in bytes, or 500K, 20M, 1G; SHARE is 5% or 0.05.
     """
-    ctx.exit(_verify(options))
+    from archiver.commands.verify import verify  # noqa: PLC0415
+
+    ctx.exit(verify(options))
 
 
-def _verify(options: dict[str, Any]) -> int:
-    from archiver import repair, verify  # noqa: PLC0415
-    from archiver.progress import log_to_stderr, watching  # noqa: PLC0415
+@cli.command(short_help="Say where the archive stands, or what became of some IDs.")
+@argument("which", metavar="[ID|MANIFEST]...", nargs=-1, type=click.Path(), heading=WHAT,
+          help="What to tell of; of the archive as a whole if nothing is named.")  # fmt: skip
+@archive_option
+@endpoint_option
+@option(
+    "--json", "as_json", is_flag=True, heading="Reporting",
+    help="Say it in JSON; of IDs, in an object a line.",
+)  # fmt: skip
+@config_option
+@click.pass_context
+def status(ctx: click.Context, /, **options: Any) -> None:
+    """Say where the archive stands: what is held, pending, failing and lost, and the last runs.
 
-    log_to_stderr(options["verbose"])
-    selection = verify.Selection(options["sample"], options["older_than"], options["threads"])
-    bars = not options["quiet"] and sys.stderr.isatty()
-    with watching(bars=bars, generations=options["repair"]) as watch:
-        if options["repair"]:
-            fetching = repair.Fetching(settings_of(options), options["accept_changed"], watch)
-            report = asyncio.run(repair.repair(options["archive"], selection, fetching))
-        else:
-            report = verify.verify(options["archive"], selection, watch)
-    _tell(report, options)
-    return report.exit_status
+    With IDs, or manifests of them: what became of each, and where its files are. It needs no key,
+    and may be asked while a backup runs.
+    """
+    from archiver.commands.status import status  # noqa: PLC0415
 
-
-def _backup(options: dict[str, Any]) -> int:
-    from archiver.backup import backup as run  # noqa: PLC0415
-    from archiver.outcome import Report  # noqa: PLC0415
-    from archiver.progress import log_to_stderr, watching  # noqa: PLC0415
-
-    log_to_stderr(options["verbose"])
-    try:
-        settings = settings_of(options)
-        with watching(bars=not options["quiet"] and sys.stderr.isatty()) as watch:
-            report = asyncio.run(
-                run(options["archive"], options["manifests"], options["endpoint"], settings, watch)
-            )
-    except ArchiverError as error:
-        if options["as_json"]:
-            click.echo(json.dumps(Report(ending=error).as_json(), indent=2))
-        raise
-    _tell(report, options)
-    return report.exit_status
+    ctx.exit(status(options))
 
 
-def _tell(report: "Report | FixityReport", options: dict[str, Any]) -> None:
-    """Cron is told nothing when all is well; a person at a terminal is."""
-    if options["as_json"]:
-        click.echo(json.dumps(report.as_json(), indent=2))
-    wanted = sys.stderr.isatty() or options["verbose"]
-    if report.exit_status or (wanted and not options["quiet"]):
-        click.echo("\n".join(report.lines()), err=True)
+@cli.command(short_help="Write the whole catalogue as CSV or JSON Lines.")
+@archive_option
+@option(
+    "--format", "form", metavar="csv|jsonl", type=click.Choice(["csv", "jsonl"]), default="csv",
+    heading=WHAT, help="A table, or a JSON object a line.",
+)  # fmt: skip
+@config_option
+@click.pass_context
+def export(ctx: click.Context, /, **options: Any) -> None:
+    """Write the whole catalogue to standard output: a row a file, or a generation without one."""
+    from archiver.commands.export import export  # noqa: PLC0415
+
+    ctx.exit(export(options))
 
 
-def _dry_run(options: dict[str, Any]) -> int:
-    from archiver.backup import plan  # noqa: PLC0415
+@cli.command(short_help="Back up a dozen generations from an emulated ModelsLab.")
+@option(
+    "-a", "--archive", metavar="DIR", type=Directory(), envvar=None, heading=WHAT,
+    show_default="a new temporary directory",
+    help="The archive to make, a directory. Only the command line can say it, so that the demo's "
+    "videos never come among your own.",
+)  # fmt: skip
+@verbose_option
+@quiet_option
+@config_option
+@click.pass_context
+def demo(ctx: click.Context, /, **options: Any) -> None:
+    """Back up a dozen generations from an emulated ModelsLab; needs no key and no network."""
+    from archiver.commands.demo import demo  # noqa: PLC0415
 
-    settings = settings_of(options | {"key": ApiKey("none-is-needed")})
-    report, generations = plan(
-        options["archive"], options["manifests"], options["endpoint"], settings
-    )
-    if options["as_json"]:
-        names = [generation.name for generation in generations]
-        click.echo(
-            json.dumps(
-                report.as_json() | {"would_ask": report.would_ask, "generations": names}, indent=2
-            )
-        )
-    else:
-        for generation in generations:
-            click.echo(f"would ask for {generation}")
-    if report.exit_status or not options["quiet"]:
-        click.echo("\n".join(report.lines()), err=True)
-    return report.exit_status
+    ctx.exit(demo(options))
+
+
+@cli.command(short_help="Print the script that lets a shell complete commands.")
+@argument("shell", metavar="bash|zsh|fish", type=click.Choice(["bash", "zsh", "fish"]),
+          heading="Arguments", help="The shell that is to run the script.")  # fmt: skip
+@click.pass_context
+def completion(ctx: click.Context, /, shell: str) -> None:
+    """Print the script that lets a shell complete commands, options and paths.
+
+    \b
+    bash: add this line to ~/.bashrc
+      eval "$(archiver completion bash)"
+
+    \b
+    zsh: add this line to ~/.zshrc, after compinit
+      eval "$(archiver completion zsh)"
+
+    \b
+    fish: add this line to ~/.config/fish/config.fish
+      archiver completion fish | source
+
+    It works in the next shell that you open.
+    """
+    from archiver.commands.completion import completion  # noqa: PLC0415
+
+    ctx.exit(completion(shell, ctx.find_root().command))
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -242,6 +253,9 @@ def main() -> None:
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         status = 130
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
     except ArchiverError as error:
         for line in str(error).splitlines():
             click.echo(f"archiver: {line}", err=True)

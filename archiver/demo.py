@@ -3,15 +3,14 @@
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from archiver.api import ApiSettings
 from archiver.backup import backup
 from archiver.emulation.script import LinkScript, OutputScript, Script
 from archiver.emulator import Emulator
 from archiver.generation import Generation
-from archiver.night import Settings, Watch
 from archiver.outcome import Report
 from archiver.secret import ApiKey
-from archiver.transfer import DownloadSettings
+from archiver.settings import ApiSettings, DownloadSettings, Settings
+from archiver.watch import Watch
 
 _KEY = "demo-key"
 

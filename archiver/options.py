@@ -1,177 +1,216 @@
-"""What can be said on the command line, and what it means: options, their values, the key."""
+"""What can be said to a command, and what it means: options, the configuration file, the key."""
 
 import os
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
 from archiver.errors import ConfigurationError
-from archiver.quantity import parse_duration, parse_rate, parse_size
-from archiver.secret import ApiKey
+from archiver.help import OTHERS, Argument, Option
+from archiver.quantity import parse_byte_rate, parse_duration, parse_rate, parse_size
+from archiver.values import Directory, File, Parsed, api_url, endpoint, ping_url, some_time
 
 if TYPE_CHECKING:
-    from archiver.night import Settings
+    from pathlib import Path
+
+    from archiver.secret import ApiKey
+    from archiver.settings import Settings
 
 Command = TypeVar("Command", bound="Callable[..., Any] | click.Command")
 _LINK_RETRIES = 2
+_CONFIG = "archiver.config"
 
 
-class Parsed(click.ParamType[Any]):
-    """A value that one of our own functions reads; its `ValueError` is shown to the person."""
+def option(*names: str, heading: str, **settings: Any) -> Callable[[Command], Command]:
+    """A Click option under a heading that also reads `ARCHIVER_<NAME>` and the file, and says so.
 
-    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse what was given; a value that is parsed already is let through."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _api_url(text: str) -> str:
-    parts = urlsplit(text)
-    usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query
-    if not usable or parts.port == 0:
-        raise ValueError(f"{text!r} is not an http(s) URL such as https://modelslab.com/api")
-    if parts.username or parts.password:
-        raise ValueError("the URL has a user or a password in it, which would be shown in messages")
-    return text.rstrip("/")
-
-
-def _some_time(text: str) -> float:
-    if (seconds := parse_duration(text)) == 0:
-        raise ValueError("it must be more than 0")
-    return seconds
-
-
-def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    """A Click option that also reads `ARCHIVER_<NAME>`, and says so."""
+    A flag can be unset by `--no-<name>` where those have set it.
+    """
     long_name = next(name for name in names if name.startswith("--"))
-    variable = "ARCHIVER_" + long_name.strip("-").replace("-", "_").upper()
+    settings.setdefault("envvar", _variable(long_name))
     settings.setdefault("show_default", "default" in settings)
-    return click.option(*names, envvar=variable, show_envvar=True, **settings)
+    if settings.get("is_flag"):
+        both = f"{long_name}/--no-{long_name[2:]}"
+        names = tuple(both if name == long_name else name for name in names)
+    return click.option(*names, cls=Option, heading=heading, show_envvar=True, **settings)
 
 
-archive_option = option(
-    "-a", "--archive", metavar="DIR", type=click.Path(path_type=Path), required=True,
-    help="The archive: a directory, made if it does not exist.",
-)  # fmt: skip
-quiet_option = option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
-verbose_option = option(
-    "-v", "--verbose", count=True, help="Tell each generation's outcome; -vv each question too."
-)
-
-json_option = option(
-    "--json", "as_json", is_flag=True, help="Print a summary in JSON to standard output."
-)
-_FETCHING = (
-    option(
-        "--api-url",
-        type=Parsed("url", _api_url),
-        default="https://modelslab.com/api",
-        help="Where the API is.",
-    ),
-    option(
-        "--api-key-file",
-        metavar="PATH",
-        type=click.Path(path_type=Path),
-        help="A file that holds the API key. Without it the key is read from MODELSLAB_API_KEY, or "
-        "from $CREDENTIALS_DIRECTORY/modelslab-api-key.",
-    ),
-    option(
-        "--api-rate",
-        metavar="N/s",
-        type=Parsed("rate", parse_rate),
-        default="5/s",
-        help="Ask the API at most so often.",
-    ),
-    option(
-        "--downloads",
-        metavar="N",
-        type=click.IntRange(1, 256),
-        default=8,
-        help="Download so many videos at once.",
-    ),
-    option(
-        "--wait",
-        metavar="DURATION",
-        type=Parsed("duration", parse_duration),
-        default="15m",
-        help="How long to keep asking for what is still being made; 0 leaves it for the next run. "
-        "Also how long to sit out throttling.",
-    ),
-    option(
-        "--timeout",
-        metavar="DURATION",
-        type=Parsed("duration", _some_time),
-        default="30s",
-        help="How long a connection may stay silent.",
-    ),
-    option(
-        "--retries",
-        metavar="N",
-        type=click.IntRange(0, 20),
-        default=6,
-        help="When the API gives no usable answer ask again so often, at growing intervals; "
-        "a link at most twice.",
-    ),
-    option(
-        "--max-size",
-        metavar="SIZE",
-        type=Parsed("size", parse_size),
-        default="100G",
-        help="Take no video larger than this.",
-    ),
-    option(
-        "--min-free",
-        metavar="SIZE",
-        type=Parsed("size", parse_size),
-        default="1G",
-        help="Leave so much of the disk free.",
-    ),
-    option(
-        "--lock-wait",
-        metavar="DURATION",
-        type=Parsed("duration", parse_duration),
-        default="0",
-        help="How long to wait for another run that holds the archive.",
-    ),
-    option(
-        "--allow-private-links",
-        is_flag=True,
-        help="Follow links to addresses that are not public: loopback, private, link-local.",
-    ),
-)
+def argument(name: str, *, heading: str, **settings: Any) -> Callable[[Command], Command]:
+    """A Click argument that is told among the options, under a heading."""
+    return click.argument(name, cls=Argument, heading=heading, **settings)
 
 
-def fetch_options(command: Command) -> Command:
-    """Add the options of every command that asks ModelsLab and downloads."""
-    for each in reversed(_FETCHING):
-        command = each(command)
-    return command
+def _variable(name: str) -> str:
+    return "ARCHIVER_" + name.strip("-").replace("-", "_").upper()
 
 
-def share(text: str) -> float:
-    """Return a share: `5%` or `0.05`.
+def _all(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Return what adds several options to a command, in this order."""
+
+    def add(command: Command) -> Command:
+        for each in reversed(options):
+            command = each(command)
+        return command
+
+    return add
+
+
+# --- The configuration file
+
+
+def _usual_config() -> str:
+    return f"{click.get_app_dir('archiver')}/config.toml"
+
+
+def _configure(ctx: click.Context, _option: click.Parameter, path: "Path | None") -> None:
+    """Take a command's defaults from the file that it names, or its group, or from the usual one.
 
     Raises:
-        ValueError: if it is none, or not above 0 and at most 1.
+        ConfigurationError: if it cannot be read or something in it is wrong.
     """
-    number = text.strip().removesuffix("%")
-    if not number.replace(".", "", 1).isdecimal() or not number.isascii():
-        raise ValueError(f"{text!r} is not a share such as 5%")
-    value = float(number) / (100 if text.strip().endswith("%") else 1)
-    if not 0 < value <= 1:
-        raise ValueError(f"{text!r} is not between 0 and 100%")
-    return value
+    here = ctx.get_parameter_source("config") is click.core.ParameterSource.COMMANDLINE
+    named = path if here else ctx.meta.get(_CONFIG, path)
+    ctx.meta[_CONFIG] = named
+    if ctx.parent is None or ctx.resilient_parsing:
+        return
+    if named or _is_there(_usual_config()):
+        from pathlib import Path  # noqa: PLC0415 (the help needs none)
+
+        from archiver.config import defaults  # noqa: PLC0415
+
+        ctx.default_map = defaults(named or Path(_usual_config()), ctx)
+
+
+def _is_there(path: str) -> bool:
+    """Where it cannot even be looked, as in a service without a home, nothing is."""
+    return path.startswith(os.sep) and os.access(path, os.F_OK)
+
+
+config_option = option(
+    "--config", metavar="FILE", type=File(), heading=OTHERS, is_eager=True, expose_value=False,
+    callback=_configure,
+    show_default=_usual_config().replace(os.environ.get("HOME") or "~", "~", 1),
+    help="Read options from this TOML file by their names, such as downloads = 8; what stands "
+    "under [backup] is for that command alone. The environment and the command line win over it. "
+    "A flag that is set there is unset by its opposite, such as --no-strict.",
+)  # fmt: skip
+
+# --- What several commands have
+
+WHAT, LIMITS = "What and where", "Time and disk"
+_what = partial(option, heading=WHAT)
+_report = partial(option, heading="Reporting")
+_night = partial(option, heading="Night watch")
+_api = partial(option, heading="The API")
+_download = partial(option, heading="Downloads")
+_limit = partial(option, heading=LIMITS)
+
+manifests_argument = argument(
+    "manifests", metavar="MANIFEST...", nargs=-1, required=True, type=click.Path(allow_dash=True),
+    envvar="ARCHIVER_MANIFESTS", heading=WHAT,
+    help="The lists of what to archive; in the environment with a colon between them.",
+)  # fmt: skip
+archive_option = _what(
+    "-a", "--archive", metavar="DIR", type=Directory(), required=True,
+    help="The archive, a directory; a backup makes it if it does not exist.",
+)  # fmt: skip
+endpoint_option = _what(
+    "--endpoint", metavar="NAME", type=Parsed("endpoint", endpoint), default="deepfake",
+    help="What a bare ID belongs to: deepfake, realtime, video, v7/video-fusion, "
+    "v1/enterprise/video and others.",
+)  # fmt: skip
+
+verbose_option = _report(
+    "-v", "--verbose", count=True,
+    help="Tell what becomes of each generation; with -vv each question too.",
+)  # fmt: skip
+quiet_option = _report(
+    "-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong; show no bars."
+)
+json_option = _report(
+    "--json", "as_json", is_flag=True, help="Print a summary in JSON to standard output."
+)
+
+night_watch_options = _all(
+    _night(
+        "--ping", metavar="URL", type=Parsed("URL", ping_url),
+        help="Tell a watcher such as Healthchecks when the run begins and how it ends. The URL is "
+        "a secret: put it in the environment or a file rather than on the command line.",
+    ),
+    _night(
+        "--metrics", metavar="FILE", type=File(dir_okay=False),
+        help="Write the run's metrics for Prometheus' textfile collector.",
+    ),
+    _night(
+        "--log-file", metavar="FILE", type=File(dir_okay=False),
+        help="Append what happens to this file, which may be rotated.",
+    ),
+    _night(
+        "--log-format", metavar="text|json", type=click.Choice(["text", "json"]), default="text",
+        help="What the log file has on each line: text, or a JSON object.",
+    ),
+)  # fmt: skip
+
+_COUNT = click.IntRange(1, 256)
+fetch_options = _all(
+    _api(
+        "--api-key-file", metavar="FILE", type=File(),
+        help="What holds the API key. Without it the key is read from MODELSLAB_API_KEY, or from "
+        "the file modelslab-api-key in $CREDENTIALS_DIRECTORY.",
+    ),
+    _api(
+        "--api-rate", metavar="N/s", type=Parsed("rate", parse_rate), default="5/s",
+        help="Ask at most so often: 5/s, 30/m.",
+    ),
+    _api(
+        "--wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="15m",
+        help="How long to keep asking for what is still being made, and to sit out throttling; "
+        "with 0 it is left for the next run.",
+    ),
+    _api(
+        "--retries", metavar="N", type=click.IntRange(0, 20), default=6,
+        help="Where there is no usable answer ask again so often, at growing intervals; try a "
+        "link again so often too, but at most twice.",
+    ),
+    _api(
+        "--api-url", metavar="URL", type=Parsed("url", api_url),
+        default="https://modelslab.com/api", help="Where the API is.",
+    ),
+    _download(
+        "--downloads", metavar="N", type=_COUNT, default=8,
+        help="Download so many videos at once.",
+    ),
+    _download(
+        "--downloads-per-host", metavar="N", type=_COUNT, show_default="as --downloads",
+        help="Of these so many from one host.",
+    ),
+    _download(
+        "--limit-rate", metavar="RATE", type=Parsed("rate", parse_byte_rate),
+        help="Download at most so many bytes a second in all: 500K, 20M.",
+    ),
+    _download(
+        "--timeout", metavar="DURATION", type=Parsed("duration", some_time), default="30s",
+        help="Give up a connection, to the API too, that stays silent for so long.",
+    ),
+    _download(
+        "--max-size", metavar="SIZE", type=Parsed("size", parse_size), default="100G",
+        help="Take no video larger than this.",
+    ),
+    _download(
+        "--allow-private-links", is_flag=True,
+        help="Follow links to addresses that are not public: loopback, private, link-local.",
+    ),
+    _limit(
+        "--min-free", metavar="SIZE", type=Parsed("size", parse_size), default="1G",
+        help="Leave so much of the disk free.",
+    ),
+    _limit(
+        "--lock-wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="0",
+        help="How long to wait for another run that holds the archive.",
+    ),
+)  # fmt: skip
 
 
 def settings_of(options: dict[str, Any]) -> "Settings":
@@ -180,9 +219,7 @@ def settings_of(options: dict[str, Any]) -> "Settings":
     Raises:
         ConfigurationError: if there is no usable API key.
     """
-    from archiver.api import ApiSettings  # noqa: PLC0415
-    from archiver.night import Settings  # noqa: PLC0415
-    from archiver.transfer import DownloadSettings  # noqa: PLC0415
+    from archiver.settings import ApiSettings, DownloadSettings, Settings  # noqa: PLC0415
 
     key = options.get("key") or _api_key(options["api_key_file"])
     return Settings(
@@ -194,8 +231,10 @@ def settings_of(options: dict[str, Any]) -> "Settings":
             max_size=options["max_size"],
             min_free=options["min_free"],
             allow_private=options["allow_private_links"],
+            limit_rate=options["limit_rate"],
+            at_once=options["downloads"],
+            per_host=options["downloads_per_host"] or options["downloads"],
         ),
-        downloads=options["downloads"],
         api_rate=options["api_rate"],
         wait=options["wait"],
         max_time=options.get("max_time"),
@@ -205,7 +244,11 @@ def settings_of(options: dict[str, Any]) -> "Settings":
     )
 
 
-def _api_key(file: Path | None) -> ApiKey:
+def _api_key(file: "Path | None") -> "ApiKey":
+    from pathlib import Path  # noqa: PLC0415
+
+    from archiver.secret import ApiKey  # noqa: PLC0415
+
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if file is None and (key := os.environ.get("MODELSLAB_API_KEY")):
         return ApiKey(key.strip())

@@ -1,0 +1,118 @@
+"""What is done around a run that cron starts: it is logged, watched over, and told of."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from archiver.catalogue import Catalogue
+from archiver.commands.telling import Options, tell, watching
+from archiver.errors import ArchiverError, DiskTrouble
+from archiver.fixity import FixityReport
+from archiver.logs import log_summary, log_to_file
+from archiver.outcome import Report
+from archiver.run import Command, Holdings, Run
+from archiver.watch import Watch
+
+if TYPE_CHECKING:
+    from archiver.ping import Pinger
+
+R = TypeVar("R", Report, FixityReport)
+
+
+def conduct(options: Options, command: Command, blank: R, work: Callable[[Watch], R]) -> int:
+    """Do the work of a command and tell of it; return the exit status.
+
+    `blank` is a report of nothing: where the work cannot even begin, it says why.
+
+    Raises:
+        ArchiverError: what `work` raised, when everybody but the person has been told.
+    """
+    if options["log_file"]:
+        log_to_file(options["log_file"], options["log_format"], options["verbose"])
+    with _watched_over(options, command) as watcher:
+        try:
+            with watching(options, generations=command != "verify") as watch:
+                report = work(watch)
+        except ArchiverError as error:
+            blank.ending = error
+            watcher.ended(blank.as_run(command, watcher.began), blank)
+            if options["as_json"]:
+                click.echo(json.dumps(blank.as_json(), indent=2))
+            raise
+        tell(report, options)
+        watcher.ended(report.as_run(command, watcher.began), report)
+        return report.exit_status
+
+
+class _Watcher:
+    """Tells the log file, Prometheus and a watcher on the network how a run has ended."""
+
+    def __init__(self, options: Options, command: Command) -> None:
+        self.began = datetime.now(UTC)
+        self._options = options
+        self._command = command
+        self._pinger = _pinger(options)
+        self._told = False
+
+    def begin(self) -> None:
+        log_summary(f"{self._command} begins in {self._options['archive']}", wrong=False)
+        if self._pinger:
+            self._pinger.start()
+
+    def ended(self, run: Run, report: Report | FixityReport | None = None) -> None:
+        lines = list(report.lines()) if report else [run.summary]
+        self._told = True
+        for line in lines:
+            log_summary(line, wrong=bool(run.exit_status))
+        log_summary(f"{self._command} ends with exit status {run.exit_status}", wrong=False)
+        self._write_metrics(run)
+        if self._pinger:
+            self._pinger.end(run.exit_status or 0, "\n".join(lines))
+
+    def broke_off(self, error: BaseException) -> None:
+        """Tell of what no report tells: an interruption, or a bug."""
+        status = 130 if isinstance(error, KeyboardInterrupt) else 1
+        summary = "interrupted" if status == 130 else f"a bug: {type(error).__name__}"
+        if not self._told:
+            self.ended(Run(self._command, self.began, datetime.now(UTC), status, summary=summary))
+
+    def _write_metrics(self, run: Run) -> None:
+        if not self._options["metrics"]:
+            return
+        from archiver.metrics import write  # noqa: PLC0415 (only who wants it waits for it)
+
+        archive = str(self._options["archive"].absolute())
+        try:
+            write(self._options["metrics"], archive, run, self._holdings())
+        except DiskTrouble as error:
+            click.echo(f"archiver: no metrics: {error}", err=True)
+
+    def _holdings(self) -> Holdings | None:
+        with suppress(ArchiverError), closing(Catalogue.look(self._options["archive"])) as known:
+            return known.inquire().holdings()
+        return None
+
+
+@contextmanager
+def _watched_over(options: Options, command: Command) -> Iterator[_Watcher]:
+    watcher = _Watcher(options, command)
+    watcher.begin()
+    try:
+        yield watcher
+    except ArchiverError:
+        raise
+    except (KeyboardInterrupt, Exception) as error:
+        watcher.broke_off(error)
+        raise
+
+
+def _pinger(options: Options) -> "Pinger | None":
+    if not options["ping"]:
+        return None
+    from archiver.ping import Pinger  # noqa: PLC0415
+
+    return Pinger(options["ping"])

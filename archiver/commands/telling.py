@@ -1,0 +1,58 @@
+"""What every command says, to a person or to a program: meanwhile, and in the end."""
+
+import json
+import logging
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import click
+
+from archiver.fixity import FixityReport
+from archiver.logs import log_to
+from archiver.outcome import Report
+from archiver.progress import Told
+from archiver.watch import Watch
+
+Options: TypeAlias = dict[str, Any]
+"""What was said on the command line, by the names of the options."""
+
+
+@contextmanager
+def watching(options: Options, *, generations: bool = True) -> Iterator[Watch]:
+    """Tell log lines on standard error, and show bars there if a person is looking."""
+    if options["quiet"] or not sys.stderr.isatty():
+        log_to(logging.StreamHandler(), options["verbose"])
+        yield Told()
+        return
+    from archiver.bars import AboveBars, Bars  # noqa: PLC0415 (cron needs none)
+
+    log_to(AboveBars(), options["verbose"])
+    bars = Bars(generations=generations)
+    try:
+        yield bars
+    finally:
+        bars.close()
+
+
+def wrapped(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines, no longer than a person's terminal is wide, if one is looking."""
+    if not sys.stdout.isatty():
+        yield from lines
+        return
+    width = shutil.get_terminal_size().columns
+    for line in lines:
+        indent = " " * min(len(line) - len(line.lstrip()) + 2, width // 4)
+        yield from textwrap.wrap(line, width, subsequent_indent=indent) or [""]
+
+
+def tell(report: Report | FixityReport, options: Options) -> None:
+    """Cron is told nothing when all is well; a person at a terminal is."""
+    if options["as_json"]:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    wanted = sys.stderr.isatty() or options["verbose"]
+    if report.exit_status or (wanted and not options["quiet"]):
+        click.echo("\n".join(report.lines()), err=True)
