@@ -1,0 +1,1 @@
+"""How fast, how small and how durable the archiver is, beside programs that people know."""

@@ -1,0 +1,132 @@
+"""Fixity: how much of what the processor can hash `archiver verify` does hash."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from . import ours
+from .comparison import Spread, Target, at_least, ratios
+from .measure import Contender, Measurement, Rounds, Unsuccessful, in_turn, measured
+from .site import site
+from .table import Row
+from .tools import archiver
+from .workbench import Workbench
+
+_SIZE = 20_000_000
+_VERIFY = "archiver verify"
+_SUMS = "sha256sum -c"
+_ONE = "openssl speed, one core's"
+_ALL = "openssl speed, all cores'"
+_SHARE = at_least(0.85)
+_FASTER = at_least(4)
+_USES_INSTRUCTIONS = 0.5
+"""A `sha256sum` that has so large a share of openssl's speed uses the same instructions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Speeds:
+    """Bytes a second, round by round."""
+
+    verify: Sequence[float]
+    reading: Sequence[float]
+    """By its own clock: without the start of the interpreter."""
+    sums: Sequence[float]
+    one: Sequence[float]
+    all: Sequence[float]
+
+    @property
+    def sums_lack_instructions(self) -> bool:
+        """Whether the system's `sha256sum` hashes in plain code."""
+        return median(ratios(self.sums, self.one)) < _USES_INSTRUCTIONS
+
+
+def fixity(bench: Workbench) -> None:
+    """1.2 GB in memory, read and hashed: beside openssl's speed and sha256sum."""
+    count = bench.scaled(60, 4)
+    with bench.room("fixity") as room, site(room, count, _SIZE) as videos:
+        archive = room / "archive"
+        measured(ours.fresh("backup", videos, archive))
+        rounds = in_turn(_contenders(archive, 2 * count), bench.pairs)
+    bench.keep("fixity", rounds)
+    speeds = _speeds(rounds)
+    _show(bench, rounds, speeds)
+    bench.table.note(_told(speeds))
+
+
+def _contenders(archive: Path, files: int) -> Sequence[Contender]:
+    def check(run: Measurement) -> None:
+        if (checked := json.loads(run.out)["checked"]) != files:
+            raise Unsuccessful(f"{_VERIFY}: {checked:,} files checked, not {files:,}")
+
+    speed = ("openssl", "speed", "-bytes", "1048576", "-seconds", "1")
+    sums = ("sha256sum", "-c", "--quiet", "manifest-sha256.txt")
+    return (
+        Contender(_VERIFY, (archiver(), "verify", "-a", str(archive), "--json"), check=check),
+        Contender(_ALL, (*speed, "-multi", str(_cores()), "sha256")),
+        Contender(_ONE, (*speed, "sha256")),
+        Contender(_SUMS, sums, cwd=archive),
+    )
+
+
+def _speeds(rounds: Rounds) -> _Speeds:
+    reports = [json.loads(run.out) for run in rounds.runs[_VERIFY]]
+    sizes = [report["bytes"] for report in reports]
+    return _Speeds(
+        ratios(sizes, rounds.of(_VERIFY)),
+        ratios(sizes, [report["seconds"] for report in reports]),
+        ratios(sizes, rounds.of(_SUMS)),
+        [_openssl_speed(run.out) for run in rounds.runs[_ONE]],
+        [_openssl_speed(run.out) for run in rounds.runs[_ALL]],
+    )
+
+
+def _openssl_speed(said: str) -> float:
+    """Read what `openssl speed` says at its end, in thousands of bytes a second."""
+    found = re.findall(r"^sha256\s+([0-9.]+)k", said, re.MULTILINE)
+    if not found:
+        raise Unsuccessful(f"openssl speed says no speed: {said[-300:]}")
+    return float(found[-1]) * 1000
+
+
+def _show(bench: Workbench, rounds: Rounds, speeds: _Speeds) -> None:
+    table, cores = bench.table, _cores()
+    table.add(Row("fixity", _VERIFY, rounds.runs[_VERIFY]))
+    table.add(_row(f"{_ALL} ({cores})", speeds.verify, speeds.all, _SHARE))
+    table.add(_row("  without the start-up", speeds.reading, speeds.all))
+    table.add(_row(f"{_ONE}, {cores} times", speeds.verify, [cores * one for one in speeds.one]))
+    faster = Spread.of(ratios(speeds.verify, speeds.sums))
+    target = _FASTER if speeds.sums_lack_instructions else None
+    table.add(Row("fixity", _SUMS, rounds.runs[_SUMS], faster, target))
+
+
+def _row(
+    who: str, ours: Sequence[float], theirs: Sequence[float], target: Target | None = None
+) -> Row:
+    return Row("fixity", who, (), Spread.of(ratios(ours, theirs)), target)
+
+
+def _told(speeds: _Speeds) -> str:
+    does = "does not use them" if speeds.sums_lack_instructions else "uses them or is as quick"
+    return (
+        f"fixity: GB a second: verify {_giga(speeds.verify)}, {_giga(speeds.reading)} once "
+        f"started; openssl {_giga(speeds.one)} on one core, {_giga(speeds.all)} on {_cores()}; "
+        f"sha256sum {_giga(speeds.sums)}. {_processor()}; the system's sha256sum {does}"
+    )
+
+
+def _giga(speed: Sequence[float]) -> str:
+    return f"{median(speed) / 1e9:.2f}"
+
+
+def _processor() -> str:
+    flags = Path("/proc/cpuinfo")
+    has = flags.exists() and re.search(r"\bsha_ni\b|\bsha2\b", flags.read_text())
+    return f"This processor has {'' if has else 'no '}SHA instructions"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

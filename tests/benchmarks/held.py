@@ -1,0 +1,52 @@
+"""Archives that hold very many generations, as far as their records tell."""
+
+import sys
+from pathlib import Path
+
+from .measure import succeed
+from .site import FIRST_ID, write_lines
+
+_BUILD = """
+import hashlib
+import sys
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+from archiver.bag import Bag, Checksum
+from archiver.catalogue import Catalogue
+from archiver.generation import Generation
+from archiver.outcome import Archived
+from archiver.staging import StagedFile
+
+SIZE = 64 * 1024
+root, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+generations = (Generation.of("deepfake", str(id_)) for id_ in range(first, first + count))
+with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
+    while batch := list(islice(generations, 10_000)):
+        paths = [path for g in batch for path in (g.payload_path(1, 1, "mp4"), g.answer_path)]
+        sums = [hashlib.sha256(path.encode()).hexdigest() for path in paths]
+        with bag.checksums.open("a") as lines:
+            lines.writelines(map(str, map(Checksum, sums, paths)))
+        files = [StagedFile(path, path, sha256, SIZE) for path, sha256 in zip(paths, sums)]
+        links = [(f"primary https://videos.example/{g.id}.mp4",) for g in batch]
+        outcomes = [Archived(g, SIZE, served_by) for g, served_by in zip(batch, links)]
+        catalogue.record(outcomes, files, bag.mark())
+    bag.describe(*catalogue.totals())
+"""
+
+
+def held_archive(directory: Path, count: int) -> Path:
+    """Return an archive that holds the first so many IDs; it is built once and serves again.
+
+    The payloads themselves are not there: a night on which all is held does not look at them.
+    """
+    archive = directory / f"held-{count}"
+    if not archive.exists():
+        succeed(sys.executable, "-c", _BUILD, str(archive), str(FIRST_ID), str(count))
+    return archive
+
+
+def id_list(directory: Path, count: int) -> Path:
+    """Return a manifest of the first so many IDs."""
+    return write_lines(directory / f"ids-{count}.txt", map(str, range(FIRST_ID, FIRST_ID + count)))

@@ -1,0 +1,101 @@
+"""nginx, which plays both the API and the host that the links lead to."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from .measure import Unsuccessful
+from .tools import search_path
+
+_PATIENCE = 10
+_CONFIGURATION = """
+daemon off;
+pid nginx.pid;
+error_log error.log;
+{user}
+worker_processes 1;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp;
+    uwsgi_temp_path temp; scgi_temp_path temp;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 100000000;
+    types {{ video/mp4 mp4; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        root .;
+        location ~ ^/api/v6/deepfake/fetch/([A-Za-z0-9_-]+)$ {{
+            default_type application/json;
+            return 200 '{answer}';
+        }}
+    }}
+}}
+"""
+_ANSWER = (
+    '{{"status":"success","id":$1,"output":["http://127.0.0.1:{port}/videos/$1.mp4"],'
+    '"proxy_links":["http://127.0.0.1:{port}/proxies/$1.mp4"]}}'
+)
+
+
+@contextmanager
+def nginx(prefix: Path) -> Iterator[int]:
+    """Serve the directory `videos` in `prefix` on a free port; it has ended afterwards.
+
+    Raises:
+        Unsuccessful: if it does not start.
+    """
+    port = _free_port()
+    _configure(prefix, port)
+    process = subprocess.Popen(
+        ("nginx", "-p", str(prefix), "-e", "error.log", "-c", "nginx.conf"),
+        env={"PATH": search_path()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,  # an interruption at the terminal is for us: we end it, in order
+    )
+    try:
+        _wait_for(process, port, prefix / "error.log")
+        yield port
+    finally:
+        _end(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _configure(prefix: Path, port: int) -> None:
+    (prefix / "temp").mkdir()
+    user = "user root root;" if os.geteuid() == 0 else ""
+    answer = _ANSWER.format(port=port)
+    (prefix / "nginx.conf").write_text(_CONFIGURATION.format(port=port, user=user, answer=answer))
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    said = log.read_text(errors="replace") if log.exists() else "and says nothing"
+    raise Unsuccessful(f"nginx does not start: {said}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,38 @@
+"""The suite: every benchmark by its name, and the tools it needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .downloads import big, small
+from .fixity import fixity
+from .lists import busy, quiet
+from .memory import memory
+from .settling import settling
+from .start import start
+from .workbench import Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark; the first line of its docstring says what it measures."""
+
+    run: Callable[[Workbench], None]
+    tools: tuple[str, ...] = ()
+
+    @property
+    def what(self) -> str:
+        """What it measures, in a line."""
+        return (self.run.__doc__ or "").splitlines()[0]
+
+
+_DOWNLOADERS = ("nginx", "aria2c", "curl", "parfive")
+SUITE = {
+    "big": Benchmark(big, (*_DOWNLOADERS, "sha256sum")),
+    "small": Benchmark(small, _DOWNLOADERS),
+    "quiet": Benchmark(quiet),
+    "busy": Benchmark(busy, ("nginx",)),
+    "memory": Benchmark(memory, ("nginx",)),
+    "fixity": Benchmark(fixity, ("nginx", "openssl", "sha256sum")),
+    "start": Benchmark(start),
+    "settling": Benchmark(settling, ("nginx",)),
+}
