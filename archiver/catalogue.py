@@ -99,8 +99,8 @@ class Catalogue:
     def look(cls, root: Path) -> Self:
         """Open a catalogue only to read it; where there is none, the checksum manifest serves."""
         path = root / PATH
-        if path.exists() and path.stat().st_size:
-            return cls(connect_to_read(path))
+        if path.exists() and (connection := connect_to_read(path)):
+            return cls(connection)
         catalogue = cls(upgraded(sqlite3.connect(":memory:")))
         if (bag := Bag(root)).checksums.exists():
             catalogue.absorb(bag)

@@ -1,9 +1,12 @@
 """The catalogue's tables, and how a file of an earlier kind is brought up to date."""
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from archiver.audit import sqlite_trouble
 from archiver.errors import ConfigurationError
@@ -80,17 +83,51 @@ def connect(path: Path) -> sqlite3.Connection:
             return upgraded(connection)
 
 
-def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open a catalogue that is not written to; one of an earlier kind is upgraded in memory."""
+def connect_to_read(path: Path) -> sqlite3.Connection | None:
+    """Open a catalogue that is not written to; return None if there is nothing in it.
+
+    One of an earlier kind is upgraded in memory.
+    """
     with sqlite_trouble(path):
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        connection = _opened_to_read(path)
         with _closed_on_error(connection):
-            if _version(connection) == len(_SCHEMA):
-                return connection
-        copy = sqlite3.connect(":memory:")
-        with closing(connection), _closed_on_error(copy):
-            connection.backup(copy)
-            return upgraded(copy)
+            version = _version(connection)
+        if version == len(_SCHEMA):
+            return connection
+        with closing(connection):
+            return upgraded(_in_memory(connection)) if version else None
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+    """Open a catalogue; what a killed run has left half written is undone by SQLite first.
+
+    Where that cannot be done in place, since all is read-only, it is done in a copy.
+    """
+    with suppress(sqlite3.OperationalError):
+        return _opened(path, "ro")
+    if os.access(path, os.W_OK):
+        _opened(path, "rw").close()
+        return _opened(path, "ro")
+    with TemporaryDirectory(prefix="archiver-") as directory:
+        for suffix in ("", "-journal", "-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(f"{path}{suffix}", f"{directory}/{path.name}{suffix}")
+        with closing(_opened(Path(directory, path.name), "rw")) as copy:
+            return _in_memory(copy)
+
+
+def _opened(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+    with _closed_on_error(connection):
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return connection
+
+
+def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
+    copy = sqlite3.connect(":memory:")
+    with _closed_on_error(copy):
+        connection.backup(copy)
+        return copy
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from running import mounted
 
 from archiver import catalogue as catalogue_module
 from archiver import schema
@@ -552,6 +553,58 @@ def test_what_was_committed_outlives_a_kill(bag: Bag, open_: Callable[[Path], Ca
     with closing(open_(bag.root)) as catalogue:
         enlisted = catalogue.enlist(listed(1), retry_lost=False)
         assert enlisted == Enlisted(untold=[Lost(generation(1), "x")])
+
+
+HALF_WRITTEN = """
+import os, sqlite3, sys
+
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN")
+db.execute(sys.argv[2])
+os.kill(os.getpid(), 9)
+"""
+"""With room for one page in memory, pages are on the disk before the commit."""
+
+
+@pytest.fixture(params=["writable", "read-only"])
+def killed_in_between(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """An archive whose catalogue a killed run has left half written, on a disk of this kind."""
+    with mounted(tmp_path / "disk", "size=10m") as disk:
+        root = disk / "archive"
+        with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
+            place_generations(bag, 1)
+            catalogue.absorb(bag)
+            tell(catalogue, *(Failed(one, "x" * 500) for one in generations(*range(2, 200))))
+        kill_in_between(root / PATH, "UPDATE generation SET reason = NULL, name = number")
+        if request.param == "read-only":
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        yield root
+
+
+def kill_in_between(path: Path, change: str) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", HALF_WRITTEN, path, change], timeout=60, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert path.with_name(f"{path.name}-journal").stat().st_size
+
+
+def test_what_was_half_written_is_undone_for_who_looks(killed_in_between: Path) -> None:
+    """Nobody sees a change that was never committed, and nobody is told that the disk failed."""
+    with closing(Catalogue.look(killed_in_between)) as catalogue:
+        assert held(catalogue, 1, 2) == [1]
+        assert catalogue.inquire().of(generation(199)).reason == "x" * 500
+
+
+def test_a_birth_that_was_half_written_is_none(bag: Bag) -> None:
+    """Killed while the first catalogue is made, there is none: the checksum manifest serves."""
+    place_generations(bag, 1)
+    path = bag.root / PATH
+    blobs = ", ".join(["(zeroblob(5000))"] * 10)
+    kill_in_between(path, f"CREATE TABLE t AS SELECT * FROM (VALUES {blobs})")
+    with closing(Catalogue.look(bag.root)) as catalogue:
+        assert held(catalogue, 1, 2) == [1]
 
 
 # --- Looking

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from conftest import KEY, Nights, assert_lines_true, assert_true_bag, generation
@@ -107,16 +108,14 @@ class Runs:
         assert all(f"  {path}\n" in listed for path in self._catalogued())
 
     def _catalogued(self) -> list[str]:
-        catalogue = self.archive / ".archiver/catalogue.sqlite"
-        if not catalogue.exists() or not catalogue.stat().st_size:
-            return []
-        with sqlite3.connect(f"file:{catalogue}?mode=ro", uri=True) as db:
-            query = "SELECT name FROM sqlite_master WHERE name = 'file'"
-            known = (
-                db.execute("SELECT path FROM file").fetchall() if list(db.execute(query)) else []
-            )
-        db.close()
-        return [path for (path,) in known]
+        """Return the files that the catalogue holds, and leave it as the kill has left it."""
+        with TemporaryDirectory() as directory:
+            for path in self.archive.glob(".archiver/catalogue.sqlite*"):
+                shutil.copy(path, directory)
+            with closing(sqlite3.connect(f"{directory}/catalogue.sqlite")) as db:
+                query = "SELECT name FROM sqlite_master WHERE name = 'file'"
+                known = db.execute("SELECT path FROM file") if db.execute(query).fetchone() else ()
+                return [path for (path,) in known]
 
     def assert_finished(self) -> None:
         """The bag is whole, everything that could be had is in it, and nothing is left over."""
