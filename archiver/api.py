@@ -1,6 +1,7 @@
 """Asks ModelsLab about one generation at a time, at a pace that it bears."""
 
 import asyncio
+import json
 import logging
 import time
 from collections import defaultdict
@@ -9,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TypeAlias, assert_never
 
 import aiohttp
-import stamina
 from aiolimiter import AsyncLimiter
 
 from archiver.answer import (
@@ -27,6 +27,7 @@ from archiver.answer import (
     parse,
     read_answer,
 )
+from archiver.backoff import Backoff, with_backoff
 from archiver.errors import ApiUnreachable, KeyRefused
 from archiver.generation import Generation
 from archiver.network import describe
@@ -34,6 +35,7 @@ from archiver.quantity import format_duration
 from archiver.settings import ApiSettings
 
 _LOG = logging.getLogger(__name__)
+_JSON = {"Content-Type": "application/json"}
 _UNSAID_PAUSE = 30.0
 """How long to pause when throttled without being told for how long, in seconds."""
 _SHORT_PAUSE = 60.0
@@ -127,6 +129,7 @@ class Api:
     def __init__(self, session: aiohttp.ClientSession, settings: ApiSettings, pace: Pace) -> None:
         self._session = session
         self._settings = settings
+        self._question = json.dumps({"key": settings.key.reveal()}).encode()
         self._pace = pace
         self._answers = 0
         self._denials: list[str] = []
@@ -204,19 +207,19 @@ class Api:
         )
 
     async def _ask_patiently(self, generation: Generation) -> _Unthrottled:
+        backoff = Backoff(self._settings.retries + 1, first=1.0, longest=30.0)
         try:
-            async for attempt in stamina.retry_context(
-                on=_backoff,
-                attempts=self._settings.retries + 1,
-                timeout=None,
-                wait_initial=1.0,
-                wait_max=30.0,
-            ):
-                with attempt:
-                    return _answered(await self._ask_either(generation))
+            return await with_backoff(
+                lambda: self._ask_for_an_answer(generation), on=_backoff, backoff=backoff
+            )
         except _NoAnswer as failure:
             return failure.trouble
-        raise AssertionError("the last attempt returns or raises")
+
+    async def _ask_for_an_answer(self, generation: Generation) -> _Unthrottled:
+        answer = await self._ask_either(generation)
+        if isinstance(answer, Trouble):
+            raise _NoAnswer(answer)
+        return answer
 
     async def _ask_either(self, generation: Generation) -> _Unthrottled:
         answer = await self._ask_unthrottled(generation.fetch_path, generation.id)
@@ -235,12 +238,12 @@ class Api:
             self._pace.pause(answer.wait, answer.message)
 
     async def _ask_once(self, path: str, id_: str) -> Answer:
-        settings, url = self._settings, f"{self._settings.url.rstrip('/')}/{path}"
+        settings, url = self._settings, f"{self._settings.url}/{path}"
         try:
             async with (
                 asyncio.timeout(settings.timeout * _WHOLE_ANSWER),
                 self._session.post(
-                    url, json={"key": settings.key.reveal()}, allow_redirects=False
+                    url, data=self._question, headers=_JSON, allow_redirects=False
                 ) as response,
             ):
                 body = await _read(response)
@@ -271,12 +274,6 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
             response.close()
             return None
     return bytes(body)
-
-
-def _answered(answer: _Unthrottled) -> _Unthrottled:
-    if isinstance(answer, Trouble):
-        raise _NoAnswer(answer)
-    return answer
 
 
 def _backoff(error: Exception) -> bool | float:

@@ -2,7 +2,7 @@
 
 The order in which a group of generations is settled is the heart of it:
 
-1. each file is fsynced when it is staged;
+1. each file is fsynced when it is staged, and at the latest now;
 2. the journal says what is about to be placed, and is fsynced;
 3. each file is renamed into `data/`, and the directories are fsynced;
 4. the checksum lines are appended and fsynced;
@@ -19,7 +19,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from archiver.durable import replace, sync
 from archiver.errors import DiskTrouble, NotAnArchive, disk_trouble
 from archiver.generation import generation_at
 from archiver.lock import locked
-from archiver.staging import INCOMING, QUARANTINE, StagedFile, StagedGeneration
+from archiver.staging import INCOMING, QUARANTINE, StagedFile, StagedGeneration, write_out
 
 CHECKSUMS = "manifest-sha256.txt"
 HOUSEKEEPING = Path(".archiver")
@@ -126,6 +126,7 @@ class Bag:
         """
         files = [file for generation in group for file in generation.files]
         with disk_trouble(f"settling {len(group)} generations in {self.root}"):
+            write_out(self.root, group)
             self._move_occupants_aside(files)
             self._write_journal(files)
             self._place(files)
@@ -353,7 +354,7 @@ class Bag:
     def _write_journal(self, files: Sequence[StagedFile]) -> None:
         """Overwrite the journal; one that is torn was not followed by any renaming yet."""
         offset = self.checksums.stat().st_size
-        entry = {"offset": offset, "files": [asdict(file) for file in files]}
+        entry = {"offset": offset, "files": [file.as_json() for file in files]}
         with self._journal.open("wb") as journal:
             journal.write(json.dumps(entry).encode())
             journal.flush()

@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 
 import aiohttp
-import stamina
 from yarl import URL
 
 from archiver.answer import Link, Output
+from archiver.backoff import Backoff, with_backoff
 from archiver.hosts import Hosts
 from archiver.outcome import LinkFault
 from archiver.part import Part
@@ -78,15 +78,10 @@ class Downloader:
     async def _from_link(self, link: Link, staging: Staging, part: Part) -> StagedFile:
         """Fetch from a link, again if it may help; a host that throttles is left alone."""
         url = self._url(link)
-        async for attempt in stamina.retry_context(
-            on=_is_transient,
-            attempts=self._settings.retries + 1,
-            timeout=None,
-            wait_initial=0.5,
-        ):
-            with attempt:
-                return await self._in_turn(url, staging, part)
-        raise AssertionError("the last attempt returns or raises")
+        backoff = Backoff(self._settings.retries + 1, first=0.5, longest=5.0)
+        return await with_backoff(
+            lambda: self._in_turn(url, staging, part), on=_is_transient, backoff=backoff
+        )
 
     async def _in_turn(self, url: URL, staging: Staging, part: Part) -> StagedFile:
         async with self._hosts.slot(url):

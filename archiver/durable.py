@@ -14,6 +14,18 @@ def sync(path: Path | str) -> None:
         os.close(descriptor)
 
 
+def write(path: str, data: bytes) -> None:
+    """Write a file and flush it to the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def replace(path: Path, lines: Iterable[str]) -> None:
     """Write a file anew so that at every instant the old or the new one is there, whole."""
     temporary = path.with_name(path.name + ".new")

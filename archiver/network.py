@@ -8,7 +8,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -29,33 +28,42 @@ _DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
+def trusted_authorities() -> ssl.SSLContext:
+    """Return the system's authorities, or those in the file that `SSL_CERT_FILE` names."""
+    return ssl.create_default_context()
+
+
 @asynccontextmanager
 async def open_session(
-    silence: float, *, inside: bool, key: ApiKey | None = None, slow: bool = False
+    silence: float,
+    authorities: ssl.SSLContext,
+    *,
+    inside: bool,
+    key: ApiKey | None = None,
+    slow: bool = False,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a session that a connection of which may stay silent for `silence` seconds.
 
     Cookies are not kept, bodies are taken as they are sent (nothing is decompressed), proxies
-    are those of the environment, and certificates are verified against the system's authorities,
-    or those in the file that `SSL_CERT_FILE` names. Unless it may lead `inside`, addresses that
-    are not public are refused when a connection is made: after DNS, and after each redirect. No
-    redirect is followed that carries the `key` along. One that is to be `slow` takes in little
-    ahead of what is read.
+    are those of the environment, and certificates are verified against the `authorities`. Unless
+    it may lead `inside`, addresses that are not public are refused when a connection is made:
+    after DNS, and after each redirect. No redirect is followed that carries the `key` along. One
+    that is to be `slow` takes in little ahead of what is read.
     """
     guard = None if inside else _Guard(await _proxy_addresses())
     async with aiohttp.ClientSession(
         auto_decompress=False,
         connector=aiohttp.TCPConnector(
-            limit=0, ssl=ssl.create_default_context(), socket_factory=_Sockets(guard, slow=slow)
+            limit=0, ssl=authorities, socket_factory=_Sockets(guard, slow=slow)
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={
             "Accept-Encoding": "identity",
             "User-Agent": f"archiver/{__version__}",
         },
+        middlewares=[_refusing_redirects(key)] if key else (),
         read_bufsize=_SLOW_BUFFER if slow else _READ_BUFFER,
         timeout=aiohttp.ClientTimeout(sock_connect=silence, sock_read=silence),
-        trace_configs=[_watching_redirects(key)] if key else None,
         trust_env=bool(getproxies()),  # it looks for them anew at each request
     ) as session:
         yield session
@@ -65,19 +73,17 @@ class KeyInRedirect(aiohttp.ClientError):
     """A redirect leads to a link that contains the API key."""
 
 
-def _watching_redirects(key: ApiKey) -> aiohttp.TraceConfig:
+def _refusing_redirects(key: ApiKey) -> aiohttp.ClientMiddlewareType:
     async def check(
-        _session: aiohttp.ClientSession,
-        _context: SimpleNamespace,
-        redirect: aiohttp.TraceRequestRedirectParams,
-    ) -> None:
-        headers = redirect.response.headers
-        if any(key.redact(value) != value for value in headers.getall("Location", [])):
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        if any(key.redact(place) != place for place in response.headers.getall("Location", ())):
+            response.close()
             raise KeyInRedirect
+        return response
 
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_redirect.append(check)
-    return tracing
+    return check
 
 
 class _Guard:

@@ -1,6 +1,7 @@
 """The work under way: workers ask and download, and one task settles what they finish."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -9,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from typing import assert_never
-
-import stamina
 
 from archiver.agenda import Agenda, Turn
 from archiver.answer import (
@@ -33,15 +32,15 @@ from archiver.errors import (
     KeyRefused,
 )
 from archiver.generation import Generation
-from archiver.network import open_session
+from archiver.network import open_session, trusted_authorities
 from archiver.outcome import Failed, LinkFault, Lost, Outcome, Pending, Report
 from archiver.settings import Settings
-from archiver.staging import StagedFile, StagedGeneration, Staging, slots
+from archiver.staging import StagedFile, Staging, slots
 from archiver.watch import Watch
 from archiver.worker_thread import in_thread
 
 _LOG = logging.getLogger(__name__)
-_GROUP = 256
+_GROUP = 64
 """At most so many generations are settled in one group."""
 _AHEAD = 2
 """For each download under way, so many generations may be in hand: asked about, or waiting."""
@@ -92,12 +91,14 @@ class Night:
 
     async def run(self) -> None:
         """Work until nothing is left to do, or the night is ended early."""
-        stamina.instrumentation.set_on_retry_hooks(())  # what is tried again is told in the end
+        gc.freeze()  # what is here now is here to stay, and need not be looked at again
         api, download = self._settings.api, self._settings.download
+        authorities = trusted_authorities()
         async with (
-            open_session(api.timeout, inside=True) as questions,
+            open_session(api.timeout, authorities, inside=True) as questions,
             open_session(
                 download.timeout,
+                authorities,
                 inside=download.allow_private,
                 key=download.key,
                 slow=download.limit_rate is not None,
@@ -204,8 +205,7 @@ class Night:
         if len(whole) < len(results):
             pauses = [result.pause for result in results if isinstance(result, Unavailable)]
             return Unavailable(faults, _longest(pauses))
-        files = (*(result.file for result in whole), kept_answer)
-        staged = StagedGeneration(generation, files)
+        staged = staging.gathered([*(result.file for result in whole), kept_answer])
         return Finished(staged, archived(staged, tuple(r.served_by for r in whole), faults))
 
     async def _settle_results(self) -> None:

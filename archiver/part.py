@@ -65,15 +65,23 @@ class Part:
     Its methods block: call them in a thread.
     """
 
-    def __init__(self, directory: Path, slot: Slot, prepare: Callable[[], None]) -> None:
+    def __init__(self, directory: Path | str, slot: Slot, prepare: Callable[[], None]) -> None:
         """Name the part for `slot`; `prepare` is called before anything is put there."""
-        self.path = directory / f"{slot.stem}.part"
+        self._directory = directory
+        self.name = f"{slot.stem}.part"
         self.slot = slot
         self._prepare = prepare
         self.origin: Origin | None = None
         self.kept = False
+        self.held: bytes | None = None
+        """All of it, where it is not on the disk."""
         self._file: io.FileIO | None = None
         self._begin()
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self._directory, self.name)
 
     def take_up(self) -> None:
         """Take up what an earlier try has left, if it is known of which file that is a part."""
@@ -112,6 +120,16 @@ class Part:
             DiskTrouble: if the disk does not take them.
         """
         self.write(b"".join(blocks))
+
+    def hold(self, blocks: Sequence[bytes]) -> None:
+        """Take blocks, which are all there is of it, and keep them in memory.
+
+        Raises:
+            NotWhole: if these bytes can no longer become a video.
+        """
+        data = b"".join(blocks)
+        self._take(memoryview(data))
+        self.held = data
 
     def restart(self, origin: Origin | None = None) -> None:
         """Throw away what there is, and begin anew with a file of this origin."""
@@ -179,6 +197,7 @@ class Part:
 
     def _begin(self) -> None:
         self.bytes = 0
+        self.held = None
         self._digest = hashlib.sha256()
         self._prover = Prover()
 

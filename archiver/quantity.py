@@ -86,4 +86,6 @@ def format_duration(seconds: float) -> str:
 
 def printable(text: str) -> str:
     """Return text from elsewhere as it can be shown and stored: no control characters in it."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

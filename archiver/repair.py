@@ -11,12 +11,13 @@ from archiver.backup import mend
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue
 from archiver.desk import Finished, Result
+from archiver.errors import disk_trouble
 from archiver.fixity import FixityReport
 from archiver.generation import Generation, generation_at
 from archiver.night import Night
 from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending, Report
 from archiver.settings import Settings
-from archiver.staging import StagedFile, Staging
+from archiver.staging import StagedFile, StagedGeneration, Staging, write_out
 from archiver.verify import Selection, audit
 from archiver.video import NotWhole, Prover
 from archiver.watch import Watch
@@ -187,6 +188,7 @@ class _Desk:
         for result in group:
             match result:
                 case Finished(staged, outcome):
+                    self._write_out(staged)
                     for file in staged.files:
                         self._restore(file)
                     Staging(self.root, outcome.generation).clear()
@@ -196,6 +198,10 @@ class _Desk:
                     self._leave(outcome.generation, str(outcome))
             outcomes.append(outcome)
         return outcomes
+
+    def _write_out(self, staged: StagedGeneration) -> None:
+        with disk_trouble(f"staging {staged.generation} in {self.root}"):
+            write_out(self.root, [staged])
 
     def _restore(self, file: StagedFile) -> None:
         recorded = self.damaged.get(file.path)

@@ -27,7 +27,7 @@ from archiver.video import NotWhole
 from archiver.watch import Meter
 from archiver.worker_thread import finished, in_thread
 
-_GATHER = 2 << 20
+_GATHER = 1 << 20
 """So many bytes are gathered from the socket before one thread writes, hashes and proves them."""
 _CRAWL = 1024
 """Slower than this many bytes a second, over the time a connection may be silent, is a crawl."""
@@ -108,8 +108,11 @@ class Transfer:
                 staging.make_sure_of_room((total or 0) - part.bytes, self._settings.min_free)
                 progress.begin(total, part.bytes)
                 blocks = await self._take_body(response, part, progress)
-                framed = total is not None or _is_chunked(response)
-                return await in_thread(_conclude, staging, part, blocks, _Frame(total, framed))
+                frame = _Frame(total, framed=total is not None or _is_chunked(response))
+                if staging.may_hold(part, blocks):
+                    part.hold(blocks)
+                    return _conclude(staging, part, frame)
+                return await in_thread(_write_and_conclude, staging, part, blocks, frame)
         except BaseException as error:
             progress.undo()
             if isinstance(error, NotWhole | LinkFailed | _StartOver):
@@ -149,7 +152,8 @@ class Transfer:
         """Write the body to the part, but for its last blocks, which are returned."""
         pace, share = _Crawl(self._settings.timeout), self._rate.share()
         async with _Sink(part) as sink:
-            while chunk := await self._some(response.content):
+            content = response.content
+            while not content.at_eof() and (chunk := await self._some(content)):
                 progress.received(len(chunk))
                 pace.check(len(chunk))
                 if share.take(len(chunk)):
@@ -348,12 +352,18 @@ class _Frame:
     framed: bool
 
 
-def _conclude(staging: Staging, part: Part, rest: Sequence[bytes], frame: _Frame) -> StagedFile:
-    """Write the last blocks and keep the part, if it is whole.
+def _write_and_conclude(
+    staging: Staging, part: Part, rest: Sequence[bytes], frame: _Frame
+) -> StagedFile:
+    part.writelines(rest)
+    return _conclude(staging, part, frame)
+
+
+def _conclude(staging: Staging, part: Part, frame: _Frame) -> StagedFile:
+    """Keep the part, if it is whole.
 
     Where the format has no end of its own, HTTP must have said where it is.
     """
-    part.writelines(rest)
     if frame.total is not None and part.bytes != frame.total:
         raise NotWhole(f"{part.bytes:,} bytes came of {frame.total:,}")
     proof = part.finish()

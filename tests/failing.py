@@ -23,6 +23,7 @@ from archiver.commands import backup  # noqa: F401
 
 CALLS = [
     "fsync", "rename", "replace", "truncate", "ftruncate", "pwrite", "mkdir", "rmdir", "unlink",
+    "write",
 ]  # fmt: skip
 SQLITE_SAYS = {
     "ENOSPC": "database or disk is full",

@@ -25,7 +25,9 @@ from typing import Any
 from archiver import cli, night, part  # noqa: F401 (all is imported before a fork)
 from archiver.commands import backup  # noqa: F401
 
-CALLS = ["fsync", "rename", "replace", "truncate", "ftruncate", "mkdir", "rmdir", "unlink"]
+CALLS = [
+    "fsync", "rename", "replace", "truncate", "ftruncate", "mkdir", "rmdir", "unlink", "write",
+]  # fmt: skip
 
 
 class Steps:
@@ -71,13 +73,19 @@ def arm(steps: Steps) -> None:
     """Put a step before everything that changes the disk."""
     for name in CALLS:
         setattr(os, name, steps.before(getattr(os, name)))
-    plain_open = io.open
+    plain_os_open, plain_open = os.open, io.open
+
+    def os_opening(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            steps.take()
+        return plain_os_open(path, flags, *args, **kwargs)
 
     def opening(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         if set(mode) & set("wax+"):
             steps.take()
         return plain_open(file, mode, *args, **kwargs)
 
+    os.open = os_opening
     io.open = opening  # type: ignore[assignment]  # what pathlib opens files with
     part.Part.write = steps.before(part.Part.write)  # type: ignore[method-assign]
 

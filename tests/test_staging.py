@@ -25,6 +25,7 @@ from archiver.staging import (
     Staging,
     slots,
     staged_generations,
+    write_out,
 )
 from archiver.video import NotWhole, Proof
 
@@ -100,6 +101,8 @@ class Disk:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.log: list[str] = []
         self._plain = {"rename": os.rename, "mkdir": os.mkdir, "open": io.open}
+        self._os_open = os.open
+        patch.setattr(os, "open", self._os_opening)
         patch.setattr(os, "fsync", self._fsync)
         patch.setattr(os, "rename", self._rename)
         patch.setattr(os, "mkdir", self._mkdir)
@@ -110,12 +113,17 @@ class Disk:
         self.log.append(f"fsync {path.name} of {path.stat().st_size}")
 
     def _rename(self, path: Path, target: Path) -> None:
-        self.log.append(f"rename {path.name} {target.name}")
+        self.log.append(f"rename {Path(path).name} {Path(target).name}")
         self._plain["rename"](path, target)
 
     def _mkdir(self, path: Path, *args: object, **kwargs: object) -> None:
         self.log.append(f"mkdir {path}")
         self._plain["mkdir"](path, *args, **kwargs)
+
+    def _os_opening(self, path: Path, flags: int, *args: int) -> int:
+        if flags & os.O_WRONLY:
+            self.log.append(f"open {Path(path).name} wb")
+        return self._os_open(path, flags, *args)
 
     def _open(self, path: Path, mode: str = "r", *args: object, **kwargs: object) -> object:
         self.log.append(f"open {Path(path).name} {mode}")
@@ -255,6 +263,96 @@ def test_a_small_video_is_one_visit_to_the_disk(
         f"open {name} wb", f"fsync {name} of {len(MP4)}", f"rename {name} {Path(kept.staged).name}",
     ]  # fmt: skip
     assert sha256((tmp_path / answer.staged).read_bytes()) == answer.sha256
+
+
+# --- A small video that comes in one piece
+
+LIMIT = 128 << 10
+
+
+def held(staging: Staging, *blocks: bytes) -> StagedGeneration:
+    """Stage the only output of a generation as a download of these blocks does."""
+    answer = staging.begin(document(*ONE))
+    part = staging.new_part(slots(outputs(*ONE))[0])
+    assert staging.may_hold(part, blocks)
+    part.hold(blocks)
+    return staging.gathered([staging.keep(part, part.finish()), answer])
+
+
+def test_a_small_video_waits_in_memory(
+    tmp_path: Path, staging: Staging, directory: Path, disk: Disk
+) -> None:
+    """Nothing is on the disk until the group is settled; then it is as if it had been all along.
+
+    The answer is flushed before the payload is written, and that before it has its name.
+    """
+    generation = held(staging, MP4[:100], MP4[100:])
+    assert disk.log == []
+    assert not staging.has_leftovers()
+    write_out(tmp_path, [generation])
+    kept, answer = generation.files
+    name = f"{slots(outputs(*ONE))[0].stem}.part"
+    assert disk.log == [
+        f"mkdir {directory}",
+        "open answer.json wb", f"fsync answer.json of {answer.bytes}",
+        f"open {name} wb", f"fsync {name} of {len(MP4)}", f"rename {name} {Path(kept.staged).name}",
+    ]  # fmt: skip
+    assert Staging(tmp_path, GENERATION).complete() == StagedGeneration(GENERATION, (kept, answer))
+
+
+def test_what_a_killed_night_was_writing_out_is_written_over(
+    tmp_path: Path, staging: Staging, directory: Path
+) -> None:
+    """A directory, an answer and half a part that are there already are in nobody's way."""
+    directory.mkdir(parents=True)
+    (directory / "answer.json").write_text("{")
+    generation = held(staging, MP4)
+    assert generation.unwritten
+    (tmp_path / generation.unwritten.part).write_bytes(OTHER_MP4)
+    write_out(tmp_path, [generation])
+    complete = Staging(tmp_path, GENERATION).complete()
+    assert complete
+    assert complete.files == generation.files
+
+
+@pytest.mark.parametrize(
+    "why", ["it is large", "there are two", "something is written", "it may be resumed"]
+)
+def test_nothing_else_is_held_in_memory(staging: Staging, origin: Origin, why: str) -> None:
+    """Not what is worth going on with after a crash, nor what is on the disk in part."""
+    urls = TWO if why == "there are two" else ONE
+    staging.begin(document(*urls))
+    part = staging.new_part(slots(outputs(*urls))[0])
+    blocks = [bytes(LIMIT // 2)] * (3 if why == "it is large" else 2)
+    with closing(part):
+        if why == "something is written":
+            part.write(MP4[:1000])
+        if why == "it may be resumed":
+            part.restart(origin)
+        assert not staging.may_hold(part, blocks)
+
+
+def test_where_something_is_left_over_nothing_is_held(staging: Staging) -> None:
+    """The answer is on the disk already, and what is new belongs beside it."""
+    staging.begin(document(*ONE))
+    (part,) = staging.leftovers(slots(outputs(*ONE)))
+    assert isinstance(part, Part)
+    assert not staging.may_hold(part, [MP4])
+
+
+def test_what_is_held_and_is_no_video_is_refused(staging: Staging, disk: Disk) -> None:
+    """A page, or a video that is cut, leaves no trace."""
+    staging.begin(document(*ONE))
+    part = staging.new_part(slots(outputs(*ONE))[0])
+    with pytest.raises(NotWhole, match="HTML"):
+        part.hold([b"<!doctype html><title>404</title>"])
+    part.restart()
+    part.hold([MP4[:-1]])
+    with pytest.raises(NotWhole, match="cut"):
+        part.finish()
+    part.restart()
+    assert part.held is None
+    assert disk.log == []
 
 
 def test_the_answer_is_written_once(staging: Staging, directory: Path, disk: Disk) -> None:
