@@ -5,7 +5,7 @@ import struct
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 _T = TypeVar("_T")
 Steps: TypeAlias = Generator[None, None, _T]
@@ -29,7 +29,8 @@ class Proof:
     open_ended: bool
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Part:
     """A box or an element whose header has been read; it ends at `inf` where it gives no size."""
 
     name: str
@@ -64,25 +65,6 @@ class Source:
     def keep(self) -> None:
         """Let go of the caller's chunk: what a parser waits with is less than one read."""
         self._chunk = memoryview(bytes(self._chunk[:LONGEST_READ]))
-
-    def here(self, count: int, inside: Part) -> bytes:
-        """Return and pass the next `count` bytes, or nothing unless all are here and inside.
-
-        What this and `skip` do, `read` and `leave` do as well: they can wait, and take longer.
-        """
-        if len(self._chunk) < count or self.position + count > inside.end:
-            return b""
-        data = bytes(self._chunk[:count])
-        self._chunk = self._chunk[count:]
-        self.position += count
-        return data
-
-    def skip(self, part: Part) -> bool:
-        """Skip what is left of `part`, if all of it is here; tell whether it is."""
-        if (step := part.end - self.position) > len(self._chunk):
-            return False
-        self._pass(step)
-        return True
 
     def peek(self, count: int) -> Steps[bytes]:
         """Return the next `count` bytes without passing them: fewer only at the end."""
@@ -165,8 +147,7 @@ def mp4(source: Source) -> Steps[Proof]:
                 movie.brand = (yield from source.read(8, box))[:4].decode("latin-1")
             case "moov":
                 yield from _inside(source, box, movie)
-        if not source.skip(box):
-            yield from source.leave(box)
+        yield from source.leave(box)
         if source.position > begin:
             movie.held |= _TELLING & {box.name}
     _check(movie, source)
@@ -190,7 +171,7 @@ def _check(movie: _Movie, source: Source) -> None:
 
 def _box(source: Source, parent: Part) -> Steps[Part]:
     begin = source.position
-    header = source.here(8, parent) or (yield from source.read(8, parent))
+    header = yield from source.read(8, parent)
     size, name, least = int.from_bytes(header[:4]), header[4:].decode("latin-1"), 8
     if not _BOX_NAME.fullmatch(name):
         raise NotWhole(f"no box at {begin:,}, but 0x{header.hex()}")
@@ -214,8 +195,7 @@ def _inside(source: Source, parent: Part, movie: _Movie) -> Steps[None]:
                 movie.furthest = max(movie.furthest, (yield from _furthest(source, box)))
         if box.name == _INNER.get(parent.name):
             yield from _inside(source, box, movie)
-        if not source.skip(box):
-            yield from source.leave(box)
+        yield from source.leave(box)
 
 
 def _furthest(source: Source, table: Part) -> Steps[int]:
