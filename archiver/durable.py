@@ -14,16 +14,21 @@ def sync(path: Path | str) -> None:
         os.close(descriptor)
 
 
-def write(path: str, data: bytes) -> None:
-    """Write a file and flush it to the disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+def write_all(files: Iterable[tuple[str, bytes]]) -> None:
+    """Write files and flush them to the disk, which then has all of them to do at once."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    descriptors = []
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
+        for path, data in files:
+            descriptors.append(descriptor := os.open(path, flags, 0o666))
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        for descriptor in descriptors:
+            os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def replace(path: Path, lines: Iterable[str]) -> None:

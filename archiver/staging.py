@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from archiver.answer import Output, Ready, Reply, parse, read_answer
-from archiver.durable import sync, write
+from archiver.durable import sync, write_all
 from archiver.errors import DiskTrouble, disk_trouble
 from archiver.generation import Generation, generation_at
 from archiver.part import Part, Slot
@@ -104,16 +104,20 @@ class StagedGeneration:
 
 
 def write_out(archive: Path, group: Iterable[StagedGeneration]) -> None:
-    """Write what is still in memory: the answer, then the payload, each flushed to the disk."""
+    """Write what is still in memory; a payload has its name when it is on the disk, not before."""
+    files: list[tuple[str, bytes]] = []
+    whole: list[tuple[str, str]] = []
     for staged in group:
         if unwritten := staged.unwritten:
             payload, answer = (f"{archive}/{file.staged}" for file in staged.files)
             part = f"{archive}/{unwritten.part}"
             with suppress(FileExistsError):
                 os.mkdir(part.rpartition("/")[0])  # noqa: PTH102
-            write(answer, unwritten.answer)
-            write(part, unwritten.payload)
-            os.rename(part, payload)  # noqa: PTH104
+            files += [(answer, unwritten.answer), (part, unwritten.payload)]
+            whole.append((part, payload))
+    write_all(files)
+    for part, payload in whole:
+        os.rename(part, payload)  # noqa: PTH104
 
 
 class Staging:

@@ -284,7 +284,7 @@ def test_a_small_video_waits_in_memory(
 ) -> None:
     """Nothing is on the disk until the group is settled; then it is as if it had been all along.
 
-    The answer is flushed before the payload is written, and that before it has its name.
+    All is written before anything is flushed, and flushed before a payload has its name.
     """
     generation = held(staging, MP4[:100], MP4[100:])
     assert disk.log == []
@@ -293,9 +293,9 @@ def test_a_small_video_waits_in_memory(
     kept, answer = generation.files
     name = f"{slots(outputs(*ONE))[0].stem}.part"
     assert disk.log == [
-        f"mkdir {directory}",
-        "open answer.json wb", f"fsync answer.json of {answer.bytes}",
-        f"open {name} wb", f"fsync {name} of {len(MP4)}", f"rename {name} {Path(kept.staged).name}",
+        f"mkdir {directory}", "open answer.json wb", f"open {name} wb",
+        f"fsync answer.json of {answer.bytes}", f"fsync {name} of {len(MP4)}",
+        f"rename {name} {Path(kept.staged).name}",
     ]  # fmt: skip
     assert Staging(tmp_path, GENERATION).complete() == StagedGeneration(GENERATION, (kept, answer))
 
