@@ -54,9 +54,9 @@ async def backup(
                 await Night(_Desk(bag, catalogue), settings, report, watch).run()
             catalogue.have_told()
         finally:
+            report.seconds = time.monotonic() - started
             with suppress(DiskTrouble) if report.ending else nullcontext():
                 bag.describe(*catalogue.totals())
-    report.seconds = time.monotonic() - started
     return report
 
 

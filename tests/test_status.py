@@ -74,6 +74,14 @@ async def test_what_is_not_held_is_named_with_the_reason(stocked: Nights) -> Non
     assert "v6/deepfake/l  lost since 20" in text
 
 
+async def test_a_run_is_remembered_by_what_was_told_of_it(nights: Nights) -> None:
+    """The line of counts, with how long it took."""
+    slow = Script(outputs=(OutputScript(primary=LinkScript(seconds=0.7)),))
+    nights.emulator.scripts[generation("1")] = slow
+    report = await nights.run("1")
+    assert runs(nights.archive)[0].summary == next(report.lines())
+
+
 async def test_the_last_runs_and_the_last_audit_are_told(stocked: Nights) -> None:
     """Each with when it was, how it ended and what it said in one line."""
     verify(stocked.archive, Selection(), Told())
