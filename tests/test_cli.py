@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import pytest
 from conftest import KEY, assert_true_bag, generation
-from running import Desk, Ended, assert_valid_bag, ended, mounted, started, until
+from running import COMMAND, Desk, Ended, assert_valid_bag, ended, mounted, started, until
 
 from archiver.emulation.script import ApiScript, LinkScript, OutputScript, RawAnswer, Script
 from archiver.emulator import Emulator
@@ -892,6 +892,22 @@ async def test_a_terminal_is_left_in_order_by_trouble(desk: Desk) -> None:
     assert status == 3
     assert re.fullmatch(r"1 archived, 1 lost; 1\.0 MB in \d s", counts)
     assert why == "lost v6/deepfake/2: ModelsLab says: Failed, Try Again"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+async def test_a_terminal_has_columns_and_whole_links(desk: Desk, width: int) -> None:
+    """What is too long goes on in its column; a link stays in one piece, to be copied."""
+    dead = Script(outputs=(OutputScript(primary=LinkScript(fault="dead")),))
+    assert (await desk.backup(script(desk, {"1": Script(), "2": dead}))).status == 3
+    command = (COMMAND, "status", "-a", str(desk.archive))
+    _, written = await on_a_terminal(desk, *command, width=width)
+    lines = written.replace("\r\n", "\n").splitlines()
+    link = re.compile(r"http://[\w.:/]+/v6\.deepfake\.2\.1\.mp4")
+    assert any(link.search(line) for line in lines)
+    assert all(len(line) <= width or link.search(line) or str(desk.home) in line for line in lines)
+    held = lines.index(next(line for line in lines if line.startswith("held  ")))
+    assert all(line.startswith(" " * 12) for line in lines[held + 1 : lines.index("pending     0")])
+    assert lines[held + 1].startswith(" " * 12 + ("the" if width == 80 else ""))
 
 
 # --- The demo

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 import sys
 import textwrap
@@ -19,6 +20,7 @@ from archiver.watch import Watch
 
 Options: TypeAlias = dict[str, Any]
 """What was said on the command line, by the names of the options."""
+_FIRST_COLUMN = re.compile(r" *\S+( \S+)* {2,}|  +(?=\S)")
 
 
 @contextmanager
@@ -45,8 +47,20 @@ def wrapped(lines: Iterable[str]) -> Iterator[str]:
         return
     width = shutil.get_terminal_size().columns
     for line in lines:
-        indent = " " * min(len(line) - len(line.lstrip()) + 2, width // 4)
-        yield from textwrap.wrap(line, width, subsequent_indent=indent) or [""]
+        yield from textwrap.wrap(
+            line,
+            width,
+            subsequent_indent=_hanging(line, width),
+            break_long_words=False,  # a link that is torn cannot be followed
+            break_on_hyphens=False,
+        ) or [""]
+
+
+def _hanging(line: str, width: int) -> str:
+    """Return the indent of what does not fit: below the second column, where there is room."""
+    column = match.end() if (match := _FIRST_COLUMN.match(line)) else 0
+    beside = 0 < column <= width // 3
+    return " " * (column if beside else len(line) - len(line.lstrip()) + 2)
 
 
 def tell(report: Report | FixityReport, options: Options) -> None:
