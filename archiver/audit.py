@@ -2,15 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from archiver.errors import DiskTrouble
+from archiver.database import sqlite_trouble
 from archiver.fixity import Finding, Kind
 
-_PLACE = Path("the tables of an audit")
 _GROUP = 1000
 
 _AUDIT = """
@@ -55,23 +52,6 @@ _COMPARISONS: tuple[tuple[Kind, str], ...] = (
 )
 
 
-class Damaged(DiskTrouble):
-    """The file is no SQLite database, or a broken one."""
-
-
-@contextmanager
-def sqlite_trouble(path: Path) -> Iterator[None]:
-    """Translate SQLite's errors: a broken file is one thing, a disk that fails another."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise DiskTrouble(f"the disk failed while using {path}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise Damaged(
-            f"{path} is damaged ({error}): move it away, and it is made anew from the archive"
-        ) from error
-
-
 @dataclass(frozen=True, slots=True)
 class Listed:
     """What the checksum manifest says, on which line."""
@@ -86,7 +66,7 @@ class Audit:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             self._db.executescript(_AUDIT)
             # What the catalogue learns from now on is not seen: its lines may come after ours.
             self._db.execute("BEGIN")
@@ -94,7 +74,7 @@ class Audit:
 
     def end(self) -> None:
         """Let go of the catalogue as it was: whoever writes to it need not wait any more."""
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             self._db.commit()
 
     def find(self, paths: Iterable[str]) -> None:
@@ -112,18 +92,18 @@ class Audit:
 
     def not_found(self) -> Iterator[str]:
         """Yield the paths that are listed and were not found."""
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             query = "SELECT DISTINCT path FROM line WHERE path NOT IN (SELECT path FROM found)"
             yield from (path for (path,) in self._db.execute(query))
 
     def listed(self) -> int:
         """Return how many files are listed."""
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             return int(self._db.execute("SELECT count(DISTINCT path) FROM line").fetchone()[0])
 
     def findings(self) -> Iterator[Finding]:
         """Yield what does not fit together, without reading any file."""
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             for kind, query in _COMPARISONS:
                 for path, detail in self._db.execute(query):
                     yield Finding(kind, path, detail)
@@ -131,7 +111,7 @@ class Audit:
     def choose(self, limit: int, older_than: float) -> None:
         """Choose files to read: those not proven for so many seconds, the longest ago first."""
         before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat(timespec="seconds")
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             self._db.execute(
                 "INSERT INTO chosen (path, sha256, line, bytes)"
                 " SELECT path, line.sha256, min(number), bytes FROM line JOIN found USING (path)"
@@ -142,13 +122,13 @@ class Audit:
 
     def chosen_bytes(self) -> int:
         """Return how many bytes there are to read, by what the catalogue knows."""
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             return int(self._db.execute("SELECT total(bytes) FROM chosen").fetchone()[0])
 
     def chosen(self) -> Iterator[Sequence[Listed]]:
         """Yield the files that are chosen, in groups."""
         after, query = 0, "SELECT number, path, sha256, line FROM chosen WHERE number > ? LIMIT ?"
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             while rows := self._db.execute(query, (after, _GROUP)).fetchall():
                 yield [Listed(*row[1:]) for row in rows]
                 after = rows[-1][0]
@@ -159,11 +139,11 @@ class Audit:
 
     def all_proven(self) -> Iterator[str]:
         """Yield the files that were read and match."""
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             yield from (
                 path for (path,) in self._db.execute("SELECT path FROM chosen WHERE proven")
             )
 
     def _fill(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             self._db.executemany(statement, rows)

@@ -16,8 +16,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Self, assert_never
 
-from archiver.audit import Audit, Damaged, sqlite_trouble
+from archiver.audit import Audit
 from archiver.bag import Bag, Checksum, Mark
+from archiver.database import CATALOGUE, Damaged, sqlite_trouble
 from archiver.generation import Generation, generation_at
 from archiver.history import History
 from archiver.inquiry import Inquiry
@@ -26,7 +27,6 @@ from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending
 from archiver.schema import connect, connect_to_read, upgraded
 from archiver.staging import StagedFile
 
-PATH = Path(".archiver") / "catalogue.sqlite"
 _BATCH = 10_000
 _RANK = {None: 0, "pending": 1}
 _GONE_NIGHTS = 3
@@ -71,7 +71,7 @@ class Catalogue:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._lock = threading.RLock()
-        with sqlite_trouble(PATH):
+        with sqlite_trouble():
             self._db.executescript(_TONIGHT)
         self._taken = (-1, -1)
 
@@ -85,7 +85,7 @@ class Catalogue:
             DiskTrouble: if the disk does not let it.
             ConfigurationError: if a newer archiver wrote it.
         """
-        path = root / PATH
+        path = root / CATALOGUE
         try:
             return cls(connect(path))
         except Damaged:
@@ -98,7 +98,7 @@ class Catalogue:
     @classmethod
     def look(cls, root: Path) -> Self:
         """Open a catalogue only to read it; where there is none, the checksum manifest serves."""
-        path = root / PATH
+        path = root / CATALOGUE
         if path.exists() and (connection := connect_to_read(path)):
             return cls(connection)
         catalogue = cls(upgraded(sqlite3.connect(":memory:")))
@@ -118,7 +118,7 @@ class Catalogue:
         Where it is not the manifest that was known here, all of it is read. What is known here
         and not listed there stays known: see `unlisted`.
         """
-        with sqlite_trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(), self._lock, self._db:
             known = Mark(*self._db.execute("SELECT bytes, tail FROM absorbed").fetchone())
             whole = not bag.has(known)
             if whole:
@@ -141,14 +141,14 @@ class Catalogue:
 
     def unlisted(self) -> list[StagedFile]:
         """Return the files that were held when the checksum manifest still listed them."""
-        with sqlite_trouble(PATH), self._lock:
+        with sqlite_trouble(), self._lock:
             rows = self._db.execute("SELECT path, path, sha256, bytes FROM unlisted").fetchall()
         return [StagedFile(*row) for row in rows]
 
     def forget(self, files: Iterable[StagedFile]) -> None:
         """Forget files that are neither listed nor there: somebody has taken them away."""
         paths = [file.path for file in files]
-        with sqlite_trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(), self._lock, self._db:
             self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
             for generation in {generation_at(path) for path in paths} - {None}:
                 if generation and not self._has_files(generation):
@@ -166,7 +166,7 @@ class Catalogue:
 
         A generation that is listed more than once is counted and kept once.
         """
-        with sqlite_trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(), self._lock, self._db:
             enlisted = Enlisted()
             last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
             held, lost = bytearray(last + 1), set[int]()
@@ -226,7 +226,7 @@ class Catalogue:
         Those never tried come first, for their links may die; then those that were still being
         made; then old troubles.
         """
-        with sqlite_trouble(PATH), self._lock:
+        with sqlite_trouble(), self._lock:
             rows = self._db.execute(
                 "SELECT rank, place, name FROM waiting WHERE (rank, place) > (?, ?)"
                 " ORDER BY rank, place LIMIT ?",
@@ -244,14 +244,14 @@ class Catalogue:
 
     def record(self, outcomes: Iterable[Outcome], placed: Iterable[StagedFile], mark: Mark) -> None:
         """Commit what became of some generations, and the files placed in the bag for them."""
-        with sqlite_trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(), self._lock, self._db:
             self._hold((file.path, file.sha256, file.bytes) for file in placed)
             self._upsert(_row(outcome) for outcome in outcomes)
             self._absorbed(mark)
 
     def judge(self, outcome: Outcome) -> Outcome:
         """Say whether what has lasted for many nights is a loss by now, or worth telling."""
-        with sqlite_trouble(PATH), self._lock:
+        with sqlite_trouble(), self._lock:
             row = self._db.execute(
                 "SELECT gone_nights, gone_since, first_asked FROM generation WHERE name = ?",
                 (outcome.generation.name,),
@@ -266,12 +266,12 @@ class Catalogue:
 
     def have_told(self) -> None:
         """Note that all losses found so far have been told."""
-        with sqlite_trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(), self._lock, self._db:
             self._db.execute("UPDATE generation SET told = 1 WHERE state = 'lost' AND NOT told")
 
     def holds(self, generation: Generation) -> bool:
         """Tell whether a generation is held."""
-        with sqlite_trouble(PATH), self._lock:
+        with sqlite_trouble(), self._lock:
             query = "SELECT 1 FROM generation WHERE name = ? AND state = 'held'"
             return self._db.execute(query, (generation.name,)).fetchone() is not None
 
@@ -290,30 +290,32 @@ class Catalogue:
     @staticmethod
     def is_writable(root: Path) -> bool:
         """Tell whether there is a catalogue that could be written to."""
-        return os.access(root / PATH, os.W_OK) and os.access((root / PATH).parent, os.W_OK)
+        return os.access(root / CATALOGUE, os.W_OK) and os.access(
+            (root / CATALOGUE).parent, os.W_OK
+        )
 
     def prove(self, paths: Iterable[str]) -> None:
         """Remember that these files were just proven to match."""
         now = _now()
-        with sqlite_trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(), self._lock, self._db:
             self._db.executemany(
                 "UPDATE file SET proven = ? WHERE path = ?", ((now, path) for path in paths)
             )
 
     def checksums(self, path: str) -> set[str]:
         """Return the checksum that is known of a file, if one is."""
-        with sqlite_trouble(PATH), self._lock:
+        with sqlite_trouble(), self._lock:
             rows = self._db.execute("SELECT sha256 FROM file WHERE path = ?", (path,))
             return {sha256 for (sha256,) in rows}
 
     def correct(self, path: str, sha256: str, size: int) -> None:
         """Take over the checksum of a file that has been put in its place by a repair."""
-        with sqlite_trouble(PATH), self._lock, self._db:
+        with sqlite_trouble(), self._lock, self._db:
             self._hold([(path, sha256, size)])
 
     def totals(self) -> tuple[int, int]:
         """Return how many files are held, and their bytes: the bag's Payload-Oxum."""
-        with sqlite_trouble(PATH), self._lock:
+        with sqlite_trouble(), self._lock:
             files, size = self._db.execute("SELECT files, bytes FROM total").fetchone()
         return files, size
 

@@ -8,14 +8,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
-from archiver.audit import sqlite_trouble
+from archiver.database import sqlite_trouble
 from archiver.errors import ArchiverError, DiskTrouble
 from archiver.run import Command, Run
-
-_PLACE = Path(".archiver") / "catalogue.sqlite"
 
 
 class Report(Protocol):
@@ -57,13 +54,13 @@ class History:
 
     def add(self, run: Run) -> int:
         """Remember a run; return its number."""
-        with sqlite_trouble(_PLACE), self._db:
+        with sqlite_trouble(), self._db:
             query = "INSERT INTO run VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
             return self._db.execute(query, (run.command, *_columns(run))).lastrowid or 0
 
     def last(self, limit: int, *commands: Command) -> list[Run]:
         """Return the last runs, or the last of these commands."""
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             rows = self._db.execute(
                 "SELECT command, began, ended, exit_status, counts, bytes, summary, version"
                 " FROM run WHERE ?1 = '[]' OR command IN (SELECT value FROM json_each(?1))"
@@ -73,7 +70,7 @@ class History:
         return [_run(*row) for row in rows]
 
     def _close(self, number: int, run: Run) -> None:
-        with suppress(DiskTrouble), sqlite_trouble(_PLACE), self._db:
+        with suppress(DiskTrouble), sqlite_trouble(), self._db:
             self._db.execute(
                 "UPDATE run SET began = ?, ended = ?, exit_status = ?, counts = ?, bytes = ?,"
                 " summary = ?, version = ? WHERE number = ?",

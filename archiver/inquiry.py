@@ -3,15 +3,13 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, TypeAlias
 
-from archiver.audit import sqlite_trouble
+from archiver.database import sqlite_trouble
 from archiver.generation import Generation, generation_at
 from archiver.run import Holdings
 
 State: TypeAlias = Literal["held", "pending", "failed", "lost"]
-_PLACE = Path(".archiver") / "catalogue.sqlite"
 _BATCH = 1000
 
 
@@ -58,32 +56,32 @@ class Inquiry:
 
     def holdings(self) -> Holdings:
         """Return how much is held."""
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             files, size = self._db.execute("SELECT files, bytes FROM total").fetchone()
         return Holdings(self.tally("held").count, files, size)
 
     def tally(self, state: State) -> Tally:
         """Return how many generations are in a state, and since when."""
         query = "SELECT count(*), min(since), max(since) FROM generation WHERE state = ?"
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             return Tally(*self._db.execute(query, (state,)).fetchone())
 
     def latest(self, state: State, limit: int) -> list[Known]:
         """Return those that came into a state last, without their files."""
         query = f"{_SELECT} WHERE state = ? ORDER BY since DESC, number DESC LIMIT ?"
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             return [_known(row) for row in self._db.execute(query, (state, limit))]
 
     def of(self, generation: Generation) -> Known:
         """Return what is known of one generation."""
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             row = self._db.execute(f"{_SELECT} WHERE name = ?", (generation.name,)).fetchone()
             return self._with_files(_known(row)) if row else Known(generation)
 
     def all(self) -> Iterator[Known]:
         """Yield everything that is known, by name."""
         after, query = "", f"{_SELECT} WHERE name > ? ORDER BY name LIMIT ?"
-        with sqlite_trouble(_PLACE):
+        with sqlite_trouble():
             while rows := self._db.execute(query, (after, _BATCH)).fetchall():
                 yield from (self._with_files(_known(row)) for row in rows)
                 after = rows[-1][0]

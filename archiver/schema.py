@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from archiver.audit import sqlite_trouble
+from archiver.database import sqlite_trouble
 from archiver.errors import ConfigurationError
 
 _SCHEMA = (

@@ -18,7 +18,8 @@ from running import mounted
 from archiver import catalogue as catalogue_module
 from archiver import schema
 from archiver.bag import CHECKSUMS, Bag, Mark
-from archiver.catalogue import PATH, Catalogue, Enlisted
+from archiver.catalogue import Catalogue, Enlisted
+from archiver.database import CATALOGUE
 from archiver.errors import ConfigurationError, DiskTrouble
 from archiver.generation import Generation, generation_at
 from archiver.manifest import Ids
@@ -101,7 +102,7 @@ def held(catalogue: Catalogue, *ids: int | str) -> list[int | str]:
 def rows(root: Path) -> dict[str, tuple[object, ...]]:
     """What a catalogue at rest remembers of each generation."""
     query = "SELECT name, state, reason, gone_nights, served_by FROM generation"
-    with closing(sqlite3.connect(root / PATH)) as db:
+    with closing(sqlite3.connect(root / CATALOGUE)) as db:
         return {name: tuple(rest) for name, *rest in db.execute(query)}
 
 
@@ -212,10 +213,10 @@ def test_losing_the_catalogue_loses_only_history(bag: Bag, spared: tuple[str, ..
         tell(catalogue, Lost(generation(3), "not found"))
         catalogue.absorb(bag)
         before = catalogue.totals()
-        kept = {s: (bag.root / f"{PATH}{s}").read_bytes() for s in spared}
-    (bag.root / PATH).unlink()
+        kept = {s: (bag.root / f"{CATALOGUE}{s}").read_bytes() for s in spared}
+    (bag.root / CATALOGUE).unlink()
     for suffix, data in kept.items():
-        (bag.root / f"{PATH}{suffix}").write_bytes(data)
+        (bag.root / f"{CATALOGUE}{suffix}").write_bytes(data)
     with closing(Catalogue.open(bag.root)) as catalogue:
         assert catalogue.absorb(bag) == 4
         assert catalogue.totals() == before
@@ -344,7 +345,7 @@ def test_a_state_is_dated_by_its_first_night(bag: Bag, evening: Evening) -> None
     ):  # fmt: skip
         with closing(Catalogue.open(bag.root)) as catalogue:
             tell(catalogue, outcome)
-        with closing(sqlite3.connect(bag.root / PATH)) as db:
+        with closing(sqlite3.connect(bag.root / CATALOGUE)) as db:
             seen += db.execute("SELECT since, asked, reason FROM generation").fetchall()
         evening.time += timedelta(days=1)
     first, second, third = (f"2026-11-{day}T02:00:00+00:00" for day in (23, 24, 25))
@@ -467,7 +468,7 @@ def test_a_damaged_catalogue_is_kept_aside_and_begun_anew(bag: Bag, garbage: byt
     """It is an index: the bag still holds what it holds, and nobody is kept from working."""
     place_generations(bag, 1)
     for suffix in ("", "-wal", "-shm"):
-        (bag.root / f"{PATH}{suffix}").write_bytes(garbage)
+        (bag.root / f"{CATALOGUE}{suffix}").write_bytes(garbage)
     with closing(Catalogue.open(bag.root)) as catalogue:
         assert catalogue.absorb(bag) == 2
         assert held(catalogue, 1) == [1]
@@ -482,12 +483,12 @@ def test_a_damaged_catalogue_is_kept_aside_and_begun_anew(bag: Bag, garbage: byt
 def test_a_newer_catalogue_is_refused(bag: Bag, open_: Callable[[Path], Catalogue]) -> None:
     """An old archiver does not write, nor read, what it does not know."""
     Catalogue.open(bag.root).close()
-    with closing(sqlite3.connect(bag.root / PATH)) as db:
+    with closing(sqlite3.connect(bag.root / CATALOGUE)) as db:
         db.execute("PRAGMA user_version = 99")
-    before = (bag.root / PATH).read_bytes()
+    before = (bag.root / CATALOGUE).read_bytes()
     with pytest.raises(ConfigurationError, match="newer archiver"):
         open_(bag.root).close()
-    assert (bag.root / PATH).read_bytes()[100:] == before[100:]
+    assert (bag.root / CATALOGUE).read_bytes()[100:] == before[100:]
 
 
 @pytest.mark.parametrize("open_", [Catalogue.look, Catalogue.open])
@@ -512,7 +513,7 @@ def test_a_catalogue_cut_short_at_birth_is_begun(
     bag: Bag, open_: Callable[[Path], Catalogue]
 ) -> None:
     """A crash before the first commit leaves an empty file: that is a new one."""
-    (bag.root / PATH).touch()
+    (bag.root / CATALOGUE).touch()
     place_generations(bag, 1)
     with closing(open_(bag.root)) as catalogue:
         assert catalogue.enlist(listed(2), retry_lost=False) == Enlisted(0, 0, 1)
@@ -522,7 +523,7 @@ def test_at_rest_it_is_one_file(bag: Bag) -> None:
     """Whoever copies an archive copies one file, and not two halves."""
     with closing(Catalogue.open(bag.root)) as catalogue:
         tell(catalogue, Pending(generation(1)))
-    assert [path.name for path in (bag.root / ".archiver").glob("catalogue*")] == [PATH.name]
+    assert [path.name for path in (bag.root / ".archiver").glob("catalogue*")] == [CATALOGUE.name]
 
 
 def test_a_disk_that_does_not_let_it_is_disk_trouble(tmp_path: Path) -> None:
@@ -576,7 +577,7 @@ def killed_in_between(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
             place_generations(bag, 1)
             catalogue.absorb(bag)
             tell(catalogue, *(Failed(one, "x" * 500) for one in generations(*range(2, 200))))
-        kill_in_between(root / PATH, "UPDATE generation SET reason = NULL, name = number")
+        kill_in_between(root / CATALOGUE, "UPDATE generation SET reason = NULL, name = number")
         if request.param == "read-only":
             subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         yield root
@@ -600,7 +601,7 @@ def test_what_was_half_written_is_undone_for_who_looks(killed_in_between: Path) 
 def test_a_birth_that_was_half_written_is_none(bag: Bag) -> None:
     """Killed while the first catalogue is made, there is none: the checksum manifest serves."""
     place_generations(bag, 1)
-    path = bag.root / PATH
+    path = bag.root / CATALOGUE
     blobs = ", ".join(["(zeroblob(5000))"] * 10)
     kill_in_between(path, f"CREATE TABLE t AS SELECT * FROM (VALUES {blobs})")
     with closing(Catalogue.look(bag.root)) as catalogue:
@@ -651,10 +652,10 @@ def test_looking_does_not_disturb_who_works(bag: Bag, catalogue: Catalogue) -> N
 def test_looking_writes_nothing(bag: Bag) -> None:
     """Even if it is told to."""
     Catalogue.open(bag.root).close()
-    before = (bag.root / PATH).read_bytes()
+    before = (bag.root / CATALOGUE).read_bytes()
     with closing(Catalogue.look(bag.root)) as catalogue, suppress(DiskTrouble):
         tell(catalogue, Lost(generation(1), "x"))
-    assert (bag.root / PATH).read_bytes() == before
+    assert (bag.root / CATALOGUE).read_bytes() == before
     assert (bag.root / CHECKSUMS).read_bytes() == b""
 
 

@@ -12,7 +12,8 @@ from conftest import Nights, generation, quick_downloads
 
 from archiver import inquiry
 from archiver.backup import backup
-from archiver.catalogue import PATH, Catalogue
+from archiver.catalogue import Catalogue
+from archiver.database import CATALOGUE
 from archiver.emulation.script import LinkScript, OutputScript, Script
 from archiver.errors import ConfigurationError, DiskTrouble, NotAnArchive
 from archiver.export import COLUMNS, Format, export
@@ -141,7 +142,7 @@ def test_no_archive_has_no_status(tmp_path: Path) -> None:
 
 async def test_status_survives_the_loss_of_the_catalogue(stocked: Nights) -> None:
     """What is held is known from the checksum manifest; the rest was history."""
-    (stocked.archive / PATH).unlink()
+    (stocked.archive / CATALOGUE).unlink()
     found = status(stocked.archive)
     assert (found.holdings.generations, found.holdings.files) == (4, 9)
     assert found.runs == []
