@@ -10,6 +10,7 @@ from typing import assert_never
 
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue
+from archiver.database import Damaged
 from archiver.desk import Finished, Result, archived
 from archiver.errors import ConfigurationError, DiskTrouble
 from archiver.generation import Generation
@@ -33,12 +34,30 @@ async def backup(
         ArchiveLocked: if another run holds the archive.
         DiskTrouble: if the archive cannot be opened or mended.
     """
+    Intake(manifests, default_endpoint, Report()).check()
+    with Bag.hold(archive, settings.lock_wait) as bag:
+        try:
+            return await _back_up(bag, manifests, default_endpoint, settings, watch)
+        except Damaged as damage:
+            Catalogue.put_aside(archive)
+            if "-" in manifests:  # what was read from there cannot be read again
+                raise
+            _LOG.warning("%s: it is put aside and made anew, without its history", damage.what)
+        return await _back_up(bag, manifests, default_endpoint, settings, watch)
+
+
+async def _back_up(
+    bag: Bag, manifests: Sequence[str], default_endpoint: str, settings: Settings, watch: Watch
+) -> Report:
+    """Do the work of `backup` in an archive that is held.
+
+    Raises:
+        Damaged: if the catalogue is, wherever that has shown.
+    """
     report, started = Report(), time.monotonic()
     intake = Intake(manifests, default_endpoint, report)
-    intake.check()
     with (
-        Bag.hold(archive, settings.lock_wait) as bag,
-        closing(Catalogue.open(archive)) as catalogue,
+        closing(Catalogue.open(bag.root)) as catalogue,
         catalogue.history().recorded("backup", report),
     ):
         mend(bag, catalogue)
@@ -57,6 +76,8 @@ async def backup(
             report.seconds = time.monotonic() - started
             with suppress(DiskTrouble) if report.ending else nullcontext():
                 bag.describe(*catalogue.totals())
+    if isinstance(report.ending, Damaged):
+        raise report.ending
     return report
 
 

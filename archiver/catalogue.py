@@ -19,6 +19,7 @@ from typing import Self, assert_never
 from archiver.audit import Audit
 from archiver.bag import Bag, Checksum, Mark
 from archiver.database import CATALOGUE, Damaged, sqlite_trouble
+from archiver.errors import disk_trouble
 from archiver.generation import Generation, generation_at
 from archiver.history import History
 from archiver.inquiry import Inquiry
@@ -85,15 +86,24 @@ class Catalogue:
             DiskTrouble: if the disk does not let it.
             ConfigurationError: if a newer archiver wrote it.
         """
-        path = root / CATALOGUE
         try:
-            return cls(connect(path))
+            return cls(connect(root / CATALOGUE))
         except Damaged:
-            stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+            cls.put_aside(root)
+            return cls(connect(root / CATALOGUE))
+
+    @staticmethod
+    def put_aside(root: Path) -> None:
+        """Keep a damaged catalogue aside: where there is none, one is made anew.
+
+        Raises:
+            DiskTrouble: if the disk does not let it.
+        """
+        path, suffix = root / CATALOGUE, f".damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        with disk_trouble(f"putting {path} aside"):
             for damaged in path.parent.glob(f"{path.name}*"):
                 if ".damaged-" not in damaged.name:
-                    damaged.rename(damaged.with_name(f"{damaged.name}.damaged-{stamp}"))
-            return cls(connect(path))
+                    damaged.rename(damaged.with_name(f"{damaged.name}{suffix}"))
 
     @classmethod
     def look(cls, root: Path) -> Self:

@@ -14,6 +14,10 @@ CATALOGUE = Path(".archiver") / "catalogue.sqlite"
 class Damaged(DiskTrouble):
     """The file is no SQLite database, or a broken one."""
 
+    def __init__(self, path: Path, error: sqlite3.DatabaseError) -> None:
+        self.what = f"{path} is damaged ({error})"
+        super().__init__(f"{self.what}: the next backup puts it aside and makes it anew")
+
 
 @contextmanager
 def sqlite_trouble(path: Path = CATALOGUE) -> Iterator[None]:
@@ -28,6 +32,4 @@ def sqlite_trouble(path: Path = CATALOGUE) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise DiskTrouble(f"the disk failed while using {path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise Damaged(
-            f"{path} is damaged ({error}): move it away, and it is made anew from the archive"
-        ) from error
+        raise Damaged(path, error) from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from conftest import KEY, Nights, assert_true_bag, generation, quick_downloads
 
 from archiver.backup import backup
 from archiver.catalogue import Catalogue
+from archiver.database import CATALOGUE, Damaged
 from archiver.emulation.script import (
     Answer,
     ApiScript,
@@ -508,3 +510,51 @@ def _age_troubles(archive: Path, by: str) -> None:
 async def _run_unwritten(nights: Nights) -> None:
     manifests = [str(nights.archive.with_name("ids.txt"))]
     await backup(nights.archive, manifests, "deepfake", nights.settings(), Told())
+
+
+# --- A catalogue that is damaged
+
+
+def damage(archive: Path, start: int) -> bytes:
+    """Overwrite the catalogue from a byte on; return what it is now."""
+    path = archive / CATALOGUE
+    path.write_bytes(path.read_bytes()[:start].ljust(path.stat().st_size, b"\xff"))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("start", [0, 100, 4096, 8192])
+async def test_a_damaged_catalogue_does_not_cost_a_night(
+    nights: Nights, caplog: pytest.LogCaptureFixture, start: int
+) -> None:
+    """Wherever the damage shows it is put aside and made anew, and the night goes on."""
+    nights.emulator.scripts |= {generation(str(n)): Script() for n in range(5)}
+    await nights.run("0", "1", "2")
+    damaged = damage(nights.archive, start)
+    nights.emulator.forget()
+    report = await nights.run(*map(str, range(5)))
+    assert (report.exit_status, report.already_held, report.archived) == (0, 3, 2)
+    kept = nights.archive.glob(".archiver/catalogue.sqlite.damaged-*")
+    assert damaged[4096:] in [path.read_bytes()[4096:] for path in kept]
+    if start > 100:
+        assert "is damaged (" in caplog.text
+        assert "it is put aside and made anew" in caplog.text
+    assert (await nights.run(*map(str, range(5)))).already_held == 5
+
+
+async def test_damage_that_the_night_comes_upon_is_mended_as_well(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was settled by then is held, and is not fetched a second time."""
+    nights.emulator.scripts |= {generation(str(n)): Script() for n in range(3)}
+    record, calls = Catalogue.record, iter(range(99))
+
+    def recording(self: Catalogue, *args: object) -> None:
+        if next(calls) == 0:
+            raise Damaged(CATALOGUE, sqlite3.DatabaseError("database disk image is malformed"))
+        record(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Catalogue, "record", recording)
+    report = await nights.run("0", "1", "2")
+    assert (report.exit_status, report.archived + report.already_held) == (0, 3)
+    videos = [seen for seen in nights.emulator.requests if seen.number]
+    assert len(videos) == 3

@@ -13,8 +13,8 @@ import pytest
 from conftest import Collected, Nights, assert_true_bag, generation
 from running import mounted
 
-from archiver.catalogue import PATH as CATALOGUE
 from archiver.catalogue import Catalogue
+from archiver.database import CATALOGUE
 from archiver.emulation.script import OutputScript, Script
 from archiver.errors import ArchiveLocked, NotAnArchive
 from archiver.fixity import FixityReport
