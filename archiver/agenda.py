@@ -8,15 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from archiver.generation import Generation
+from archiver.settings import SHORT_PAUSE
 
 _SOONEST = 5.0
 _LATEST = 60.0
 """Between two questions about one generation lie this many seconds. The provider's samples ask
 every 5 to 10; identical questions in quick succession have been punished as spam."""
-_SHORT_PAUSE = 60.0
 _MOST_PUT_OFF = 1000
 """When so many are ready and their hosts ask for a pause, no more are asked about meanwhile."""
-_UNKNOWN = 5.0
+_FIRST_GUESS = 5.0
+"""Without the provider's guess, in seconds; each one after it is `_GROWTH` times as long."""
 _GROWTH = 1.5
 _GROWTHS = 10
 _TAKE = 1000
@@ -76,7 +77,7 @@ class Agenda:
         self.done()
         if self._closed or now >= give_up_at:
             return False
-        guess = _UNKNOWN * _GROWTH ** min(turn.asked, _GROWTHS) if eta is None else eta
+        guess = _FIRST_GUESS * _GROWTH ** min(turn.asked, _GROWTHS) if eta is None else eta
         due = min(now + min(max(guess, _SOONEST), _LATEST), max(give_up_at, now + _SOONEST))
         later = replace(turn, asked=turn.asked + 1, give_up_at=give_up_at)
         heapq.heappush(self._polls, (due, id(later), later))
@@ -88,7 +89,7 @@ class Agenda:
         It comes again then, if there is time. A short pause is always sat out.
         """
         now = time.monotonic()
-        give_up_at = turn.give_up_at or now + max(self._wait, _SHORT_PAUSE)
+        give_up_at = turn.give_up_at or now + max(self._wait, SHORT_PAUSE)
         self.done()
         if self._closed or now + pause > give_up_at:
             return False

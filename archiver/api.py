@@ -32,14 +32,12 @@ from archiver.errors import ApiUnreachable, KeyRefused
 from archiver.generation import Generation
 from archiver.network import describe
 from archiver.quantity import format_duration
-from archiver.settings import ApiSettings
+from archiver.settings import SHORT_PAUSE, ApiSettings
 
 _LOG = logging.getLogger(__name__)
 _JSON = {"Content-Type": "application/json"}
 _UNSAID_PAUSE = 30.0
 """How long to pause when throttled without being told for how long, in seconds."""
-_SHORT_PAUSE = 60.0
-"""A pause up to this long is always sat out, in seconds."""
 _BURST = 0.1
 """The rate is held over this many seconds."""
 _WHOLE_ANSWER = 2
@@ -50,7 +48,7 @@ _IN_A_ROW = 5
 
 @dataclass(frozen=True, slots=True)
 class NotAsked:
-    """The endpoint has been given up for tonight; `message` is what it gave instead of answers."""
+    """The endpoint has been given up for tonight; `message` says why."""
 
     message: str
 
@@ -69,7 +67,7 @@ class Pace:
     def __init__(self, rate: float, patience: float) -> None:
         burst = max(1.0, rate * _BURST)
         self._limiter = AsyncLimiter(burst, burst / rate)
-        self._patience = max(patience, _SHORT_PAUSE)
+        self._patience = max(patience, SHORT_PAUSE)
         self._paused_since: float | None = None
         self._resume_at = 0.0
         self._why = ""
@@ -210,7 +208,7 @@ class Api:
         backoff = Backoff(self._settings.retries + 1, first=1.0, longest=30.0)
         try:
             return await with_backoff(
-                lambda: self._ask_for_an_answer(generation), on=_backoff, backoff=backoff
+                lambda: self._ask_for_an_answer(generation), on=_retry_after, backoff=backoff
             )
         except _NoAnswer as failure:
             return failure.trouble
@@ -276,7 +274,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
     return bytes(body)
 
 
-def _backoff(error: Exception) -> bool | float:
+def _retry_after(error: Exception) -> bool | float:
     if not isinstance(error, _NoAnswer):
         return False
-    return True if error.trouble.wait is None else min(error.trouble.wait, _SHORT_PAUSE)
+    return True if error.trouble.wait is None else min(error.trouble.wait, SHORT_PAUSE)

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often to try in all, and how long to pause: at `first`, and at most, in seconds."""
+    """How often to try in all, and how long to pause between, in seconds: first, and at most."""
 
     tries: int
     first: float

@@ -65,7 +65,7 @@ async def _back_up(
             enlisted = catalogue.enlist(intake.listed(), retry_lost=settings.retry_lost)
             intake.check()
             report.enlist(enlisted)
-            _be_strict(report, settings)
+            _be_strict(report, strict=settings.strict)
             watch.enlisted(enlisted)
             if enlisted.to_ask:
                 from archiver.night import Night  # noqa: PLC0415 (a night without work starts sooner)
@@ -82,7 +82,12 @@ async def _back_up(
 
 
 def plan(
-    archive: Path, manifests: Sequence[str], default_endpoint: str, settings: Settings
+    archive: Path,
+    manifests: Sequence[str],
+    default_endpoint: str,
+    *,
+    retry_lost: bool,
+    strict: bool,
 ) -> tuple[Report, Iterator[Generation]]:
     """Say what `backup` would ask for, and touch nothing.
 
@@ -96,16 +101,16 @@ def plan(
     Bag(archive).check()
     with ExitStack() as stack:
         catalogue = stack.enter_context(closing(Catalogue.look(archive)))
-        enlisted = catalogue.enlist(intake.listed(), retry_lost=settings.retry_lost)
+        enlisted = catalogue.enlist(intake.listed(), retry_lost=retry_lost)
         intake.check()
-        _be_strict(report, settings)
+        _be_strict(report, strict=strict)
         stack.pop_all()
     report.plan(enlisted)
     return report, catalogue.taken()
 
 
-def _be_strict(report: Report, settings: Settings) -> None:
-    if settings.strict and report.not_understood:
+def _be_strict(report: Report, *, strict: bool) -> None:
+    if strict and report.not_understood:
         raise ConfigurationError("\n".join(report.not_understood))
 
 

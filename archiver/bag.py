@@ -207,6 +207,8 @@ class Bag:
                 StagedFile(path, path, _sha256(self.root / path), self.size_of(path))
                 for path in paths
             ]
+            for file in files:
+                sync(self.root / file.path)
             self._append(files)
         return files
 

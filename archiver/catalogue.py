@@ -161,15 +161,9 @@ class Catalogue:
         with sqlite_trouble(), self._lock, self._db:
             self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
             for generation in {generation_at(path) for path in paths} - {None}:
-                if generation and not self._has_files(generation):
+                if generation and not self.inquire().files(generation):
                     query = "DELETE FROM generation WHERE name = ? AND state = 'held'"
                     self._db.execute(query, (generation.name,))
-
-    def _has_files(self, generation: Generation) -> bool:
-        start = f"data/{generation.name}"
-        query = "SELECT path FROM file WHERE path >= ? AND path < ?"
-        near = self._db.execute(query, (start, start + "/"))
-        return any(generation_at(path) == generation for (path,) in near)
 
     def enlist(self, listed: Iterable[Ids], *, retry_lost: bool) -> Enlisted:
         """Take tonight's list: keep what is to be asked, count what is held or lost for good.

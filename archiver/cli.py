@@ -65,7 +65,7 @@ def cli() -> None:
     To see it work without a key:
       archiver demo
 
-    Each command tells of its options: archiver backup --help
+    Each command has its own help: archiver backup --help
     """
 
 
@@ -84,7 +84,7 @@ def cli() -> None:
 @fetch_options
 @option(
     "--max-time", metavar="DURATION", type=Parsed("duration", parse_duration), heading=LIMITS,
-    help="End the night in order after so long; the rest is left for the next.",
+    help="End the run in order after this long; the rest is left for the next.",
 )  # fmt: skip
 @verbose_option
 @quiet_option
@@ -117,15 +117,15 @@ def backup(ctx: click.Context, /, **options: Any) -> None:
 @archive_option
 @option(
     "--sample", metavar="SHARE", type=Parsed("share", share), default="100%", heading=WHAT,
-    help="Read only this share of the files, those not proven for longest.",
+    help="Read only this share of the files: those proven longest ago.",
 )  # fmt: skip
 @option(
     "--older-than", metavar="DURATION", type=Parsed("duration", parse_duration), default="0",
-    heading=WHAT, help="Read only files that were last proven so long ago.",
+    heading=WHAT, help="Read only files last proven at least this long ago, or never.",
 )  # fmt: skip
 @option(
     "--threads", metavar="N", type=click.IntRange(1, 256), default=os.cpu_count() or 1,
-    show_default="one a CPU", heading=WHAT, help="Read so many files at once.",
+    show_default="one per CPU", heading=WHAT, help="Read this many files at once.",
 )  # fmt: skip
 @option(
     "--repair", is_flag=True, heading="Repair",
@@ -164,12 +164,12 @@ def verify(ctx: click.Context, /, **options: Any) -> None:
 @endpoint_option
 @option(
     "--json", "as_json", is_flag=True, heading="Reporting",
-    help="Say it in JSON; of IDs, in an object a line.",
+    help="Print JSON: one object, or with IDs one object per line.",
 )  # fmt: skip
 @config_option
 @click.pass_context
 def status(ctx: click.Context, /, **options: Any) -> None:
-    """Say where the archive stands: what is held, pending, failing and lost, and the last runs.
+    """Say where the archive stands: what is held, pending, failed and lost, and the last runs.
 
     With IDs, or manifests of them: what became of each, and where its files are. It needs no key,
     and may be asked while a backup runs.
@@ -183,12 +183,15 @@ def status(ctx: click.Context, /, **options: Any) -> None:
 @archive_option
 @option(
     "--format", "form", metavar="csv|jsonl", type=click.Choice(["csv", "jsonl"]), default="csv",
-    heading=WHAT, help="A table, or a JSON object a line.",
+    heading=WHAT, help="A table, or one JSON object per line.",
 )  # fmt: skip
 @config_option
 @click.pass_context
 def export(ctx: click.Context, /, **options: Any) -> None:
-    """Write the whole catalogue to standard output: a row a file, or a generation without one."""
+    """Write the whole catalogue to standard output.
+
+    There is one row per file, and one for each generation without any.
+    """
     from archiver.commands.export import export  # noqa: PLC0415
 
     ctx.exit(export(options))

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import click
 
@@ -43,13 +43,13 @@ def defaults(path: Path, ctx: click.Context) -> dict[str, object]:
 class _Config:
     """What is said in a file, and what can be said to each command."""
 
-    def __init__(self, said: dict[str, Any], directory: Path, ctx: click.Context) -> None:
+    def __init__(self, said: dict[str, object], directory: Path, ctx: click.Context) -> None:
         self._ctx = ctx
         self._directory = directory
         self._commands = _commands(ctx)
         self._said = dict(self._flat(said))
 
-    def _flat(self, said: dict[str, Any]) -> Iterator[tuple[_Place, object]]:
+    def _flat(self, said: dict[str, object]) -> Iterator[tuple[_Place, object]]:
         for key, value in said.items():
             if key in self._commands and isinstance(value, dict):
                 yield from (((key, inner), each) for inner, each in value.items())
@@ -132,7 +132,7 @@ def _read(path: Path) -> str:
         raise ConfigurationError(f"the configuration file {path} is not text in UTF-8") from None
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def _parsed(path: Path, text: str) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     except RecursionError:
@@ -168,7 +168,7 @@ def _lines(text: str) -> dict[_Place, int]:
     return said_at
 
 
-def _places(said: dict[str, Any]) -> Iterator[_Place]:
+def _places(said: dict[str, object]) -> Iterator[_Place]:
     for key, value in said.items():
         yield (key,)
         if isinstance(value, dict):
@@ -191,7 +191,7 @@ def _as_typed(option: click.Parameter, value: object, directory: Path) -> object
     if option.nargs != 1:
         return _texts(value, directory)
     if isinstance(option.type, click.Path):
-        return _place(value, directory)
+        return _path(value, directory)
     return _text(value)
 
 
@@ -205,13 +205,13 @@ def _flag(value: object) -> bool:
 def _texts(value: object, directory: Path) -> list[str]:
     match value:
         case str():
-            return [_place(value, directory)]
+            return [_path(value, directory)]
         case list():
-            return [_place(each, directory) for each in value]
+            return [_path(each, directory) for each in value]
     raise ValueError('expected paths in quotes: ["one", "another"]')
 
 
-def _place(value: object, directory: Path) -> str:
+def _path(value: object, directory: Path) -> str:
     """Return a path; what is relative is so to the file that says it, wherever cron begins."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("expected a path in quotes")

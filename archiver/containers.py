@@ -30,7 +30,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Extent:
     """A box or an element whose header has been read; it ends at `inf` where it gives no size."""
 
     name: str
@@ -39,14 +39,14 @@ class Part:
     def __str__(self) -> str:
         return f"its {self.name!r}" + ("" if self.end == inf else f", which ends at {self.end:,}")
 
-    def holding(self, name: str, end: int) -> "Part":
+    def holding(self, name: str, end: int) -> "Extent":
         """Return a part of this part; raise `NotWhole` if it does not fit inside."""
         if end > self.end:
             raise NotWhole(f"a {name!r} that ends at {end:,} does not fit inside {self}")
-        return Part(name, end)
+        return Extent(name, end)
 
 
-FILE = Part("file")
+FILE = Extent("file")
 LONGEST_READ = 4096
 
 
@@ -72,11 +72,11 @@ class Source:
             yield
         return bytes(self._chunk[:count])
 
-    def more(self, part: Part) -> Steps[bool]:
+    def more(self, part: Extent) -> Steps[bool]:
         """Return whether anything is left in `part`, or in the file where it has no size."""
         return self.position < part.end and (part.end < inf or bool((yield from self.peek(1))))
 
-    def read(self, count: int, inside: Part) -> Steps[bytes]:
+    def read(self, count: int, inside: Extent) -> Steps[bytes]:
         """Return and pass the next `count` bytes; raise `NotWhole` if there are not so many."""
         if self.position + count > inside.end:
             raise NotWhole(f"at {self.position:,} something does not fit inside {inside}")
@@ -86,7 +86,7 @@ class Source:
         self._pass(count)
         return data
 
-    def leave(self, part: Part) -> Steps[None]:
+    def leave(self, part: Extent) -> Steps[None]:
         """Skip what is left of `part`, however much that is, without copying it."""
         self._pass(part.end - self.position)
         while self.position < part.end and not self.over:
@@ -95,7 +95,7 @@ class Source:
         if self.position < part.end < inf:
             raise self.cut(part)
 
-    def cut(self, where: Part | str) -> NotWhole:
+    def cut(self, where: Extent | str) -> NotWhole:
         """Return the error that says where the bytes end too early."""
         place = "in the middle of a header" if where is FILE else f"inside {where}"
         return NotWhole(f"cut after {self.position + len(self._chunk):,} bytes, {place}")
@@ -169,7 +169,7 @@ def _check(movie: _Movie, source: Source) -> None:
         raise source.cut(f"its media, which go on at {movie.furthest:,}")
 
 
-def _box(source: Source, parent: Part) -> Steps[Part]:
+def _box(source: Source, parent: Extent) -> Steps[Extent]:
     begin = source.position
     header = yield from source.read(8, parent)
     size, name, least = int.from_bytes(header[:4]), header[4:].decode("latin-1"), 8
@@ -178,13 +178,13 @@ def _box(source: Source, parent: Part) -> Steps[Part]:
     if size == 1:
         size, least = int.from_bytes((yield from source.read(8, parent))), 16
     elif size == 0 and parent is FILE:
-        return Part(name)
+        return Extent(name)
     if size < least:
         raise NotWhole(f"its {name!r} at {begin:,} is {size} bytes long, less than its header")
     return parent.holding(name, begin + size)
 
 
-def _inside(source: Source, parent: Part, movie: _Movie) -> Steps[None]:
+def _inside(source: Source, parent: Extent, movie: _Movie) -> Steps[None]:
     while (yield from source.more(parent)):
         box = yield from _box(source, parent)
         path = f"{parent.name}/{box.name}"
@@ -198,7 +198,7 @@ def _inside(source: Source, parent: Part, movie: _Movie) -> Steps[None]:
         yield from source.leave(box)
 
 
-def _furthest(source: Source, table: Part) -> Steps[int]:
+def _furthest(source: Source, table: Extent) -> Steps[int]:
     entry = ">I" if table.name == "stco" else ">Q"
     count = int.from_bytes((yield from source.read(8, table))[4:])
     furthest, end = 0, source.position + count * struct.calcsize(entry)
@@ -263,7 +263,7 @@ def _doctype(source: Source) -> Steps[str]:
     return _EXTENSIONS[doctype]
 
 
-def _segment(source: Source, segment: Part) -> Steps[None]:
+def _segment(source: Source, segment: Extent) -> Steps[None]:
     """Walk a segment; a cluster without a size ends where the next level-1 element begins."""
     tracks = media = in_cluster = False
     while (yield from source.more(segment)):
@@ -286,7 +286,7 @@ def _segment(source: Source, segment: Part) -> Steps[None]:
         raise NotWhole("it has no media: no 'Cluster' with anything in it")
 
 
-def _element(source: Source, parent: Part) -> Steps[Part]:
+def _element(source: Source, parent: Extent) -> Steps[Extent]:
     begin = source.position
     id_, _ = yield from _vint(source, parent, 4)
     marked, length = yield from _vint(source, parent, 8)
@@ -294,11 +294,11 @@ def _element(source: Source, parent: Part) -> Steps[Part]:
     if size < (1 << 7 * length) - 1:
         return parent.holding(name, source.position + size)
     if name in ("Segment", "Cluster"):
-        return Part(name)
+        return Extent(name)
     raise NotWhole(f"its {name!r} at {begin:,} gives no size, which it must")
 
 
-def _vint(source: Source, parent: Part, longest: int) -> Steps[tuple[int, int]]:
+def _vint(source: Source, parent: Extent, longest: int) -> Steps[tuple[int, int]]:
     """Return a variable-size integer with its length marker, and its length in bytes."""
     first = yield from source.read(1, parent)
     length = 9 - first[0].bit_length()
@@ -313,12 +313,12 @@ def _vint(source: Source, parent: Part, longest: int) -> Steps[tuple[int, int]]:
 def gif(source: Source) -> Steps[Proof]:
     """Walk a GIF, block by block."""
     images = 0
-    screen = yield from source.read(13, Part("screen descriptor"))
+    screen = yield from source.read(13, Extent("screen descriptor"))
     yield from _colours(source, screen[10])
-    while (kind := (yield from source.read(1, Part("blocks")))) != b"\x3b":
+    while (kind := (yield from source.read(1, Extent("blocks")))) != b"\x3b":
         match kind:
             case b"\x21":
-                extension = Part("extension")
+                extension = Extent("extension")
                 yield from source.read(1, extension)
                 yield from _sub_blocks(source, extension)
             case b"\x2c":
@@ -333,7 +333,7 @@ def gif(source: Source) -> Steps[Proof]:
 
 
 def _image(source: Source) -> Steps[bool]:
-    image = Part("image")
+    image = Extent("image")
     descriptor = yield from source.read(9, image)
     yield from _colours(source, descriptor[8])
     yield from source.read(1, image)  # the LZW minimum code size
@@ -342,10 +342,10 @@ def _image(source: Source) -> Steps[bool]:
 
 def _colours(source: Source, flags: int) -> Steps[None]:
     if flags & 0x80:
-        yield from source.read(3 << (flags & 7) + 1, Part("colour table"))
+        yield from source.read(3 << (flags & 7) + 1, Extent("colour table"))
 
 
-def _sub_blocks(source: Source, inside: Part) -> Steps[bool]:
+def _sub_blocks(source: Source, inside: Extent) -> Steps[bool]:
     """Pass sub-blocks and the empty one that ends them; return whether there were any."""
     first = length = (yield from source.read(1, inside))[0]
     while length:

@@ -22,7 +22,7 @@ Result: TypeAlias = Finished | Outcome
 
 
 class Desk(Protocol):
-    """Where the work comes from and where it goes: a backup has one, and a repair another."""
+    """A night takes its work from here, and gives its results back."""
 
     @property
     def root(self) -> Path:

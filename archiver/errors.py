@@ -6,7 +6,7 @@ These end a night, or keep it from beginning::
     ArchiverError                    exit status
     ├── ConfigurationError                2  the command line or the configuration is wrong
     │   └── NotAnArchive                  2  the directory is something else
-    ├── ManifestUnreadable                2  a manifest that cannot be opened or read
+    ├── ManifestUnreadable                2  no manifest at all can be opened or read
     ├── ApiUnreachable                   69  the API gives no usable answer at all
     ├── DiskTrouble                      74  full, read-only or failing
     ├── ArchiveLocked                    75  another run holds the archive
@@ -18,13 +18,13 @@ Each message is one line for a person: what happened, to what, and what to do ne
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from signal import Signals
 
 
 class ArchiverError(Exception):
     """Any failure that ends a run; `exit_status` is what the process then returns."""
 
-    exit_status: ClassVar[int]
+    exit_status: int
 
 
 class ConfigurationError(ArchiverError):
@@ -38,7 +38,7 @@ class NotAnArchive(ConfigurationError):
 
 
 class ManifestUnreadable(ArchiverError):
-    """A manifest cannot be opened or read."""
+    """No manifest at all can be opened or read."""
 
     exit_status = 2
 
@@ -73,8 +73,8 @@ class Interrupted(ArchiverError):
     exit_status = 130
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"interrupted by {'SIGTERM' if signal_number == 15 else 'SIGINT'}")
-        self.exit_status = 128 + signal_number  # type: ignore[misc]
+        super().__init__(f"interrupted by {Signals(signal_number).name}")
+        self.exit_status = 128 + signal_number
 
 
 @contextmanager

@@ -101,6 +101,7 @@ class FixityReport:
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "exit_status": self.exit_status,
+            "ended_early": str(self.ending) if self.ending else None,
             "counts": dict(self.counts),
             "findings": [
                 {
@@ -108,9 +109,11 @@ class FixityReport:
                     "path": f.path,
                     "detail": f.detail,
                     "mended": f.path in self.mended,
+                    "sequel": self.mended.get(f.path) or self.unmended.get(f.path),
                 }
                 for f in self.findings
             ],
+            "findings_omitted": sum(self.counts.values()) - len(self.findings),
         }
 
     def _sequel(self, path: str) -> str:

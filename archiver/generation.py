@@ -2,9 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
-
-DEFAULT_ENDPOINT = "v6/deepfake"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _ENDPOINT = re.compile(
@@ -84,6 +83,7 @@ class Generation:
         return f"data/{self.name}{f'-{number}' if numbered else ''}.{extension}"
 
 
+@lru_cache
 def canonical_endpoint(spelling: str) -> str:
     """Return the one spelling of an endpoint: `faceswap` gives `v6/deepfake`.
 

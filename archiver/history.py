@@ -8,14 +8,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from archiver.database import sqlite_trouble
 from archiver.errors import ArchiverError, DiskTrouble
 from archiver.run import Command, Run
 
 
-class Report(Protocol):
+class Reporting(Protocol):
     """What a run's own report must tell of it."""
 
     ending: ArchiverError | None
@@ -31,7 +31,7 @@ class History:
         self._db = connection
 
     @contextmanager
-    def recorded(self, command: Command, report: Report) -> Iterator[None]:
+    def recorded(self, command: Command, report: Reporting) -> Iterator[None]:
         """Record a run from its beginning to its end, however it ends, with what `report` says.
 
         Raises:
@@ -67,7 +67,7 @@ class History:
                 " ORDER BY number DESC LIMIT ?2",
                 (json.dumps(commands), limit),
             ).fetchall()
-        return [_run(*row) for row in rows]
+        return [_run(row) for row in rows]
 
     def _close(self, number: int, run: Run) -> None:
         with suppress(DiskTrouble), sqlite_trouble(), self._db:
@@ -90,7 +90,7 @@ def _columns(run: Run) -> tuple[object, ...]:
     )
 
 
-def _run(command: Command, began: str, ended: str | None, *rest: Any) -> Run:
-    exit_status, counts, size, summary, version = rest
+def _run(row: tuple[Command, str, str | None, int | None, str, int, str, str]) -> Run:
+    command, began, ended, exit_status, counts, size, summary, version = row
     times = datetime.fromisoformat(began), datetime.fromisoformat(ended) if ended else None
     return Run(command, *times, exit_status, json.loads(counts), size, summary, version)

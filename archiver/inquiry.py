@@ -86,14 +86,17 @@ class Inquiry:
                 yield from (self._with_files(_known(row)) for row in rows)
                 after = rows[-1][0]
 
-    def _with_files(self, known: Known) -> Known:
-        if known.state != "held":
-            return known
-        start = f"data/{known.generation.name}"
+    def files(self, generation: Generation) -> tuple[HeldFile, ...]:
+        """Return the files that are held of a generation."""
+        start = f"data/{generation.name}"
         query = "SELECT path, bytes, sha256, proven FROM file WHERE path > ? AND path < ?"
-        near = self._db.execute(query, (start, start + "/"))
-        files = (HeldFile(*row) for row in near if generation_at(row[0]) == known.generation)
-        return replace(known, files=tuple(files))
+        with sqlite_trouble():
+            near = self._db.execute(query, (start, start + "/")).fetchall()
+        return tuple(HeldFile(*row) for row in near if generation_at(row[0]) == generation)
+
+    def _with_files(self, known: Known) -> Known:
+        held = known.state == "held"
+        return replace(known, files=self.files(known.generation)) if held else known
 
 
 _SELECT = "SELECT name, state, reason, since, first_asked, asked, served_by FROM generation"

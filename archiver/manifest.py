@@ -1,15 +1,11 @@
 """Manifests: ID lists, read into generations."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import BinaryIO
 
 from archiver.elements import BAD_SPELLING, FETCH_URL, SHOWN, Bare, Fault, elements, given
 from archiver.generation import Generation, canonical_endpoint
-
-_BARE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ def _generation(value: object, default: str) -> Generation:
         case dict():
             return _described(value, default)
         case _:
-            return _of(default, _id(value))
+            return Generation.of(default, _id(value))
 
 
 def _spelled(spelling: str, default: str) -> Generation:
@@ -90,7 +86,7 @@ def _spelled(spelling: str, default: str) -> Generation:
         if "://" in spelling:
             return _fetched(spelling)
         endpoint, slash, id_ = spelling.strip().rpartition("/")
-        return _of(endpoint if slash else default, id_)
+        return Generation.of(endpoint if slash else default, id_)
     except ValueError:
         raise ValueError(BAD_SPELLING.expected) from None
 
@@ -100,7 +96,7 @@ def _described(fields: Mapping[str, object], default: str) -> Generation:
     url = given(fields, "fetch_result")
     if url is None:
         endpoint = given(fields, "endpoint") or default
-        return _of(endpoint if isinstance(endpoint, str) else "", _id(id_))
+        return Generation.of(endpoint if isinstance(endpoint, str) else "", _id(id_))
     generation = _fetched(url)
     if id_ is not None and _id(id_) != generation.id:
         raise ValueError("expected id and fetch_result to agree")
@@ -111,19 +107,7 @@ def _fetched(url: object) -> Generation:
     match = FETCH_URL.fullmatch(url.strip()) if isinstance(url, str) else None
     if not match:
         raise ValueError("expected a fetch URL such as https://…/api/v6/video/fetch/147")
-    return _of(match["endpoint"], match["id"])
-
-
-@lru_cache
-def _canonical(endpoint: str) -> str:
-    return canonical_endpoint(endpoint)
-
-
-def _of(endpoint: str, id_: str) -> Generation:
-    """Do as `Generation.of`, in less time: a manifest has many IDs and few endpoints."""
-    if _BARE.fullmatch(id_):
-        return Generation(_canonical(endpoint), id_)
-    return Generation.of(endpoint, id_)
+    return Generation.of(match["endpoint"], match["id"])
 
 
 def _id(value: object) -> str:

@@ -42,7 +42,7 @@ async def open_session(
     key: ApiKey | None = None,
     slow: bool = False,
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open a session that a connection of which may stay silent for `silence` seconds.
+    """Open a session whose connections may each stay silent for `silence` seconds.
 
     Cookies are not kept, bodies are taken as they are sent (nothing is decompressed), proxies
     are those of the environment, and certificates are verified against the `authorities`. Unless

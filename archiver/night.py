@@ -76,7 +76,7 @@ class PutOff:
 
 
 class Night:
-    """The work under way: workers ask and download, one task settles in groups."""
+    """One night's work at a desk. What has become of it is in the report."""
 
     def __init__(self, desk: Desk, settings: Settings, report: Report, watch: Watch) -> None:
         self._desk = desk
@@ -171,8 +171,8 @@ class Night:
                         why = "no link gave the video, and a host is to be left alone"
                         pause = brought.pause if self._settings.download.retries else inf
                         return PutOff(pause, Failed(turn.generation, why, faults))
-                case Processing() | NotAsked() as put_off:
-                    return put_off
+                case Processing() | NotAsked() as unfinished:
+                    return unfinished
                 case answer:
                     return _outcome_of(answer, turn.generation, faults)
         return Failed(turn.generation, "no link gave the video, nor did fresh ones", faults)

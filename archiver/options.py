@@ -10,7 +10,7 @@ import click
 from archiver.errors import ConfigurationError
 from archiver.help import OTHERS, Argument, Option
 from archiver.quantity import parse_byte_rate, parse_duration, parse_rate, parse_size
-from archiver.values import Directory, File, Parsed, api_url, endpoint, ping_url, some_time
+from archiver.values import Directory, File, Parsed, api_url, endpoint, ping_url, positive_duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from archiver.secret import ApiKey
     from archiver.settings import Settings
 
-Command = TypeVar("Command", bound="Callable[..., Any] | click.Command")
+_Command = TypeVar("_Command", bound="Callable[..., Any] | click.Command")
 _LINK_RETRIES = 2
 _CONFIG = "archiver.config"
 
 
-def option(*names: str, heading: str, **settings: Any) -> Callable[[Command], Command]:
+def option(*names: str, heading: str, **settings: Any) -> Callable[[_Command], _Command]:
     """A Click option under a heading that also reads `ARCHIVER_<NAME>` and the file, and says so.
 
     A flag can be unset by `--no-<name>` where those have set it.
@@ -37,7 +37,7 @@ def option(*names: str, heading: str, **settings: Any) -> Callable[[Command], Co
     return click.option(*names, cls=Option, heading=heading, show_envvar=True, **settings)
 
 
-def argument(name: str, *, heading: str, **settings: Any) -> Callable[[Command], Command]:
+def argument(name: str, *, heading: str, **settings: Any) -> Callable[[_Command], _Command]:
     """A Click argument that is told among the options, under a heading."""
     return click.argument(name, cls=Argument, heading=heading, **settings)
 
@@ -46,10 +46,10 @@ def _variable(name: str) -> str:
     return "ARCHIVER_" + name.strip("-").replace("-", "_").upper()
 
 
-def _all(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+def _all(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
     """Return what adds several options to a command, in this order."""
 
-    def add(command: Command) -> Command:
+    def add(command: _Command) -> _Command:
         for each in reversed(options):
             command = each(command)
         return command
@@ -62,6 +62,11 @@ def _all(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 def _usual_config() -> str:
     return f"{click.get_app_dir('archiver')}/config.toml"
+
+
+def _shown(path: str) -> str:
+    home = os.path.expanduser("~").rstrip("/")  # noqa: PTH111 (the help needs no pathlib)
+    return f"~{path[len(home) :]}" if home and path.startswith(f"{home}/") else path
 
 
 def _configure(ctx: click.Context, _option: click.Parameter, path: "Path | None") -> None:
@@ -91,7 +96,7 @@ def _is_there(path: str) -> bool:
 config_option = option(
     "--config", metavar="FILE", type=File(), heading=OTHERS, is_eager=True, expose_value=False,
     callback=_configure,
-    show_default=_usual_config().replace(os.environ.get("HOME") or "~", "~", 1),
+    show_default=_shown(_usual_config()),
     help="Read options from this TOML file by their names, such as downloads = 8; what stands "
     "under [backup] is for that command alone. The environment and the command line win over it. "
     "A flag that is set there is unset by its opposite, such as --no-strict.",
@@ -124,7 +129,7 @@ endpoint_option = _what(
 
 verbose_option = _report(
     "-v", "--verbose", count=True,
-    help="Tell what becomes of each generation; with -vv each question too.",
+    help="Tell more: what becomes of each generation; with -vv each question too.",
 )  # fmt: skip
 quiet_option = _report(
     "-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong; show no bars."
@@ -149,7 +154,7 @@ night_watch_options = _all(
     ),
     _night(
         "--log-format", metavar="text|json", type=click.Choice(["text", "json"]), default="text",
-        help="What the log file has on each line: text, or a JSON object.",
+        help="Format of the log file: text, or one JSON object per line.",
     ),
 )  # fmt: skip
 
@@ -157,12 +162,12 @@ _COUNT = click.IntRange(1, 256)
 fetch_options = _all(
     _api(
         "--api-key-file", metavar="FILE", type=File(),
-        help="What holds the API key. Without it the key is read from MODELSLAB_API_KEY, or from "
-        "the file modelslab-api-key in $CREDENTIALS_DIRECTORY.",
+        help="The file that holds the API key. Without it the key is read from MODELSLAB_API_KEY, "
+        "or from the file modelslab-api-key in $CREDENTIALS_DIRECTORY.",
     ),
     _api(
         "--api-rate", metavar="N/s", type=Parsed("rate", parse_rate), default="5/s",
-        help="Ask at most so often: 5/s, 30/m.",
+        help="Ask the API at most this often: 5/s, 30/m.",
     ),
     _api(
         "--wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="15m",
@@ -171,8 +176,8 @@ fetch_options = _all(
     ),
     _api(
         "--retries", metavar="N", type=click.IntRange(0, 20), default=6,
-        help="Where there is no usable answer ask again so often, at growing intervals; try a "
-        "link again so often too, but at most twice.",
+        help="How often to ask again, at growing intervals, where there is no usable answer. A "
+        "link is tried again as often, but at most twice.",
     ),
     _api(
         "--api-url", metavar="URL", type=Parsed("url", api_url),
@@ -180,19 +185,19 @@ fetch_options = _all(
     ),
     _download(
         "--downloads", metavar="N", type=_COUNT, default=8,
-        help="Download so many videos at once.",
+        help="Download at most this many videos at once.",
     ),
     _download(
         "--downloads-per-host", metavar="N", type=_COUNT, show_default="as --downloads",
-        help="Of these so many from one host.",
+        help="At most this many of them from one host.",
     ),
     _download(
         "--limit-rate", metavar="RATE", type=Parsed("rate", parse_byte_rate),
-        help="Download at most so many bytes a second in all: 500K, 20M.",
+        help="Download at most this many bytes a second in all: 500K, 20M.",
     ),
     _download(
-        "--timeout", metavar="DURATION", type=Parsed("duration", some_time), default="30s",
-        help="Give up a connection, to the API too, that stays silent for so long.",
+        "--timeout", metavar="DURATION", type=Parsed("duration", positive_duration), default="30s",
+        help="Give up a connection, to the API too, that is silent for this long.",
     ),
     _download(
         "--max-size", metavar="SIZE", type=Parsed("size", parse_size), default="100G",
@@ -204,7 +209,7 @@ fetch_options = _all(
     ),
     _limit(
         "--min-free", metavar="SIZE", type=Parsed("size", parse_size), default="1G",
-        help="Leave so much of the disk free.",
+        help="Leave at least this much of the disk free.",
     ),
     _limit(
         "--lock-wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="0",
@@ -221,7 +226,7 @@ def settings_of(options: dict[str, Any]) -> "Settings":
     """
     from archiver.settings import ApiSettings, DownloadSettings, Settings  # noqa: PLC0415
 
-    key = options.get("key") or _api_key(options["api_key_file"])
+    key = _api_key(options["api_key_file"])
     return Settings(
         ApiSettings(options["api_url"], key, options["timeout"], options["retries"]),
         DownloadSettings(
@@ -260,7 +265,10 @@ def _api_key(file: "Path | None") -> "ApiKey":
         )
     try:
         return ApiKey(file.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"the API key file {file} cannot be read: {error}") from error
+    except OSError as error:
+        why = f"the API key file {file} cannot be read: {error.strerror}"
+        raise ConfigurationError(why) from None
+    except UnicodeError:
+        raise ConfigurationError(f"the API key file {file} is not text in UTF-8") from None
     except ConfigurationError as error:
         raise ConfigurationError(f"{error} (it stands in {file})") from None

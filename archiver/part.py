@@ -15,8 +15,6 @@ from archiver.video import NotWhole, Proof, Prover
 if TYPE_CHECKING:
     import io
 
-    from typing_extensions import Buffer
-
 _READ_SIZE = 1 << 20
 
 
@@ -95,7 +93,7 @@ class Part:
         except NotWhole:
             self.restart()
 
-    def write(self, data: "Buffer", /) -> int:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of `data`.
 
         Raises:
@@ -110,7 +108,6 @@ class Part:
             self._take(view)
             while rest:
                 rest = rest[self._file.write(rest) :]
-        return len(view)
 
     def writelines(self, blocks: Sequence[bytes]) -> None:
         """Write blocks, one after the other.

@@ -56,15 +56,6 @@ class PingUrl:
         return parts._replace(path=f"{parts.path.rstrip('/')}/{signal}").geturl()
 
 
-def parse_ping_url(text: str) -> PingUrl:
-    """Return the URL that stands in a text, with space around it or not.
-
-    Raises:
-        ValueError: if it is no http(s) URL; the message does not quote it.
-    """
-    return PingUrl(text.strip())
-
-
 def _is_http_url(text: str) -> bool:
     if not re.fullmatch(r"https?://[\x21-\x7e]+", text, re.IGNORECASE):
         return False

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from archiver.secret import ApiKey
 
+SHORT_PAUSE = 60.0
+"""A pause of up to so many seconds is always sat out."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:

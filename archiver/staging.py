@@ -121,7 +121,11 @@ def write_out(archive: Path, group: Iterable[StagedGeneration]) -> None:
 
 
 class Staging:
-    """The directory of one generation on its way. Its methods block: call them in a thread."""
+    """The directory of one generation on its way.
+
+    What reads or writes files blocks: call it in a thread. `has_leftovers` and
+    `make_sure_of_room` are one short look each.
+    """
 
     def __init__(self, archive: Path, generation: Generation) -> None:
         self.generation = generation
@@ -135,7 +139,7 @@ class Staging:
         return self._archive / self._place
 
     def begin(self, document: object) -> StagedFile:
-        """Take the API's answer; it is written when the first payload is, or a part is found."""
+        """Take the API's answer: it is written with the first payload, or beside what is left."""
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         self._document = text.encode(errors="backslashreplace")
         return self._answer(self._document)
@@ -165,10 +169,7 @@ class Staging:
         path, data, self._document = self._directory / _ANSWER, self._document, None
         with disk_trouble(f"writing {path}"):
             self._directory.mkdir(parents=True, exist_ok=True)
-            with path.open("wb", buffering=len(data)) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            write_all([(str(path), data)])
 
     def find(self, slot: Slot) -> StagedFile | None:
         """Return the payload that an earlier try has staged for `slot`, proven again."""

@@ -118,7 +118,7 @@ class Transfer:
             if isinstance(error, NotWhole | LinkFailed | _StartOver):
                 raise
             if isinstance(error, aiohttp.ClientError | TimeoutError | ValueError):
-                reason = describe(error, self._settings.timeout) + progress.so_far()
+                reason = describe(error, self._settings.timeout) + progress.told()
                 raise LinkFailed(reason, transient=not _is_final(error)) from None
             raise
 
@@ -150,15 +150,15 @@ class Transfer:
         self, response: aiohttp.ClientResponse, part: Part, progress: "_Progress"
     ) -> list[bytes]:
         """Write the body to the part, but for its last blocks, which are returned."""
-        pace, share = _Crawl(self._settings.timeout), self._rate.share()
+        crawl, share = _Crawl(self._settings.timeout), self._rate.share()
         async with _Sink(part) as sink:
             content = response.content
             while not content.at_eof() and (chunk := await self._some(content)):
                 progress.received(len(chunk))
-                pace.check(len(chunk))
+                crawl.check(len(chunk))
                 if share.take(len(chunk)):
                     await share.wait()
-                if progress.so_much > self._settings.max_size:
+                if progress.bytes_here > self._settings.max_size:
                     raise LinkFailed("it goes on beyond what --max-size allows")
                 if sink.take(chunk):
                     await sink.write()
@@ -256,15 +256,15 @@ class _Progress:
         self._meter.received(-self._received)
 
     @property
-    def so_much(self) -> int:
+    def bytes_here(self) -> int:
         """How many bytes of the file there are now."""
         return self._before + self._received
 
-    def so_far(self) -> str:
+    def told(self) -> str:
         """How much had come, for the reason."""
         if self.total is not None:
-            return f" after {self.so_much:,} of {self.total:,} bytes"
-        return f" after {self.so_much:,} bytes" if self.so_much else ""
+            return f" after {self.bytes_here:,} of {self.total:,} bytes"
+        return f" after {self.bytes_here:,} bytes" if self.bytes_here else ""
 
 
 def _range(part: Part, url: URL) -> dict[str, str]:

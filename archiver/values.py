@@ -1,6 +1,6 @@
-"""What stands behind an option: paths, URLs, and all that functions of our own read.
+"""The values of options: paths, URLs, and what functions of our own parse.
 
-The help comes sooner without what reads them: that is imported when there is something to read.
+The parsers are imported only when there is something to parse: the help comes sooner.
 """
 
 from collections.abc import Callable
@@ -92,12 +92,12 @@ def ping_url(text: str) -> "PingUrl":
     Raises:
         ValueError: if it is none; the message does not quote it.
     """
-    from archiver.ping import parse_ping_url  # noqa: PLC0415
+    from archiver.ping import PingUrl  # noqa: PLC0415
 
-    return parse_ping_url(text)
+    return PingUrl(text.strip())
 
 
-def some_time(text: str) -> float:
+def positive_duration(text: str) -> float:
     """Return seconds, more than none.
 
     Raises:
@@ -119,5 +119,5 @@ def share(text: str) -> float:
         raise ValueError(f"{text!r} is not a share such as 5%")
     value = float(number) / (100 if text.strip().endswith("%") else 1)
     if not 0 < value <= 1:
-        raise ValueError(f"{text!r} is not between 0 and 100%")
+        raise ValueError(f"{text!r} is not more than 0 and at most 100%")
     return value

@@ -45,10 +45,7 @@ def verify(archive: Path, selection: Selection, watch: Meter) -> FixityReport:
     """
     report, began = FixityReport(), datetime.now(UTC)
     audit(archive, selection, watch, report)
-    with suppress(DiskTrouble):  # an archive that is read-only remembers nothing
-        _remember(
-            archive, lambda catalogue: catalogue.history().add(report.as_run("verify", began))
-        )
+    _remember(archive, lambda catalogue: catalogue.history().add(report.as_run("verify", began)))
     return report
 
 
@@ -74,8 +71,7 @@ def audit(archive: Path, selection: Selection, watch: Meter, report: FixityRepor
         tables.choose(limit, selection.older_than)
         tables.end()
         _Reading(bag, report, watch).read(tables, selection.threads)
-        with suppress(DiskTrouble):  # an archive that is read-only remembers nothing
-            _remember(archive, lambda known: known.prove(tables.all_proven()))
+        _remember(archive, lambda known: known.prove(tables.all_proven()))
     report.seconds = time.monotonic() - started
 
 
@@ -133,6 +129,7 @@ class _Reading:
 
 
 def _remember(archive: Path, what: Callable[[Catalogue], object]) -> None:
+    """Write to the catalogue, if the disk lets it: an archive that is read-only has no memory."""
     if Catalogue.is_writable(archive):
-        with closing(Catalogue.open(archive)) as catalogue:
+        with suppress(DiskTrouble), closing(Catalogue.open(archive)) as catalogue:
             what(catalogue)

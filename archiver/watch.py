@@ -16,7 +16,7 @@ class Meter(Protocol):
 
 
 class Watch(Meter, Protocol):
-    """Watches the night from outside: what there is to do, and what became of it."""
+    """Is told of the list and of each outcome, too."""
 
     def enlisted(self, enlisted: Enlisted) -> None:
         """Tonight's list is read."""

@@ -144,7 +144,7 @@ async def polled(clock: Clock, wait: float, eta: float | None, asking: float = 0
 async def test_a_poll_comes_again_until_patience_ends(
     clock: Clock, wait: float, eta: float | None, expected: list[float]
 ) -> None:
-    """Each time later, a last time when the wait is over, and then once more no."""
+    """Each time later, a last time when the wait is over, and then no more."""
     assert await polled(clock, wait, eta) == expected
 
 

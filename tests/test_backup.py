@@ -317,7 +317,7 @@ async def test_a_processing_generation_is_polled_while_others_are_archived(
 ) -> None:
     """What is ready at the third question is archived in the same night, at its full length."""
     monkeypatch.setattr("archiver.agenda._SOONEST", 0.05)
-    monkeypatch.setattr("archiver.agenda._UNKNOWN", 0.05)
+    monkeypatch.setattr("archiver.agenda._FIRST_GUESS", 0.05)
     nights.emulator.scripts |= {G263: Script(ready_after=2), generation("264"): Script()}
     report = await nights.run("263", "264", wait=20)
     assert (report.archived, nights.emulator.asked(G263)) == (2, 3)

@@ -14,6 +14,7 @@ import sys
 import termios
 import time
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
@@ -944,3 +945,9 @@ async def assert_plays(video: Path) -> None:
     probed = await ended("ffprobe", "-v", "error", *count, str(video))
     assert (probed.status, probed.err) == (0, "")
     assert re.search(r"video,[1-9]", probed.out), probed.out
+
+
+def test_the_demo_s_list_is_an_example() -> None:
+    """What the demo backs up is what `manifests/demo.txt` shows."""
+    shown = Path(__file__).parents[1] / "manifests" / "demo.txt"
+    assert (files("archiver") / "demo.txt").read_text() == shown.read_text()

@@ -41,7 +41,7 @@ def completed_in_bash(home: Path, *words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_script_is_one(tmp_path: Path, shell: str) -> None:
+def test_each_shell_can_read_its_script(tmp_path: Path, shell: str) -> None:
     """Each shell can read the script that is meant for it."""
     script = tmp_path / "script"
     script.write_text(run(tmp_path, "archiver", "completion", shell))

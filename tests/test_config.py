@@ -360,7 +360,7 @@ async def test_help_needs_no_file(desk: Desk, args: tuple[str, ...]) -> None:
         ("[[backup]]", "1: backup: this is a command: its options stand below a line [backup]"),
         ("[backup]\n\nsample = 1", "3: backup.sample: backup has no such option"),
         ("[verify]\n\nsampel = 1", "3: verify.sampel: verify has no such option; did you mean sam"),
-        ("[verify]\nsample = 7", "2: verify.sample: '7' is not between 0 and 100%"),
+        ("[verify]\nsample = 7", "2: verify.sample: '7' is not more than 0 and at most 100%"),
         ("[backup]\nx.y = 1", "2: backup.x: there is no such table"),
         ("archive = /srv", "1: this is no TOML: Invalid value; text stands in quotes"),
         ("\n=\n", "2: this is no TOML: "),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from archiver.generation import DEFAULT_ENDPOINT, Generation, canonical_endpoint, generation_at
+from archiver.generation import Generation, canonical_endpoint, generation_at
 
 ENDPOINTS = ["v6/deepfake", "v6/video", "v7/video-fusion", "v1/enterprise/deepfake"]
 IDS = st.one_of(
@@ -110,9 +110,9 @@ def test_faceswap_and_deepfake_name_the_same_generation() -> None:
     assert Generation.of("enterprise/deepfake", "263") != Generation.of("deepfake", "263")
 
 
-def test_the_default_endpoint_is_canonical() -> None:
-    """What a bare ID means is spelt as everything else is."""
-    assert canonical_endpoint(DEFAULT_ENDPOINT) == DEFAULT_ENDPOINT
+def test_a_bare_family_is_of_the_sixth_version() -> None:
+    """What a bare ID means unless told otherwise is spelt as everything else is."""
+    assert canonical_endpoint("deepfake") == "v6/deepfake"
 
 
 @pytest.mark.parametrize(

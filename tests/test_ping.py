@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from raw_server import Close, Endless, ForwardProxy, Pause, RawServer, Steps, closed_port
 
 from archiver import __version__
-from archiver.ping import Patience, Pinger, PingUrl, parse_ping_url, tail
+from archiver.ping import Patience, Pinger, PingUrl, tail
+from archiver.values import ping_url
 
 SECRET = "5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278"
 RID = "123e4567-e89b-12d3-a456-426614174000"
@@ -96,7 +97,7 @@ class Watcher:
 
 def pinger(host: str, scheme: str = "http", patience: Patience = QUICK) -> Pinger:
     """Return one that tells a host, and soon tries again."""
-    return Pinger(parse_ping_url(f"{scheme}://{host}/{SECRET}?rid={RID}"), patience)
+    return Pinger(PingUrl(f"{scheme}://{host}/{SECRET}?rid={RID}"), patience)
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +184,7 @@ def test_a_cookie_is_not_kept() -> None:
 )
 def test_the_signal_ends_the_path(watcher: Watcher, path: str, asked: str) -> None:
     """Whatever the URL looks like, the path gets the signal and the query stays as it was."""
-    Pinger(parse_ping_url(f" http://{watcher.host}{path}\n"), QUICK).end(0, "")
+    Pinger(ping_url(f" http://{watcher.host}{path}\n"), QUICK).end(0, "")
     assert [told.path for told in watcher.told] == [asked]
 
 
@@ -350,7 +351,7 @@ def test_a_run_ends_though_a_name_is_still_looked_up() -> None:
     """What is no longer waited for does not keep the process from ending either."""
     script = "import socket, time\nfrom archiver.ping import *\n"
     script += "socket.getaddrinfo = lambda *a, **k: time.sleep(60)\n"
-    script += "url = parse_ping_url('http://watcher.invalid')\n"
+    script += "url = PingUrl('http://watcher.invalid')\n"
     script += "Pinger(url, Patience(each=0.1, pause=0.01)).start()"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, timeout=30, check=True
@@ -444,7 +445,7 @@ async def test_the_last_try_has_what_time_is_left(warning: Callable[[], str]) ->
 def test_a_retry_counts_nothing_for_prometheus() -> None:
     """The library that retries is told to keep no counters: who wants none loads none."""
     script = "import sys\nfrom archiver.ping import *\n"
-    script += f"url = parse_ping_url('http://127.0.0.1:{closed_port()}')\n"
+    script += f"url = PingUrl('http://127.0.0.1:{closed_port()}')\n"
     script += "Pinger(url, Patience(pause=0.01)).start()\nprint('prometheus_client' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, timeout=60, check=True
@@ -518,7 +519,7 @@ def test_any_body_is_text_of_at_most_10_000_bytes(text: str, times: int) -> None
 def test_what_is_no_url_is_refused_unquoted(bad: str) -> None:
     """The refusal shows what would do, and nothing of what stood there, in its trace neither."""
     with pytest.raises(ValueError, match=r"is not one such as https://hc-ping\.com/") as refusal:
-        parse_ping_url(bad)
+        ping_url(bad)
     error = refusal.value
     assert error.__cause__ is error.__context__ is None
     assert SECRET[:8] not in "".join(traceback.format_exception(error))
@@ -541,14 +542,14 @@ def test_what_is_no_url_is_refused_unquoted(bad: str) -> None:
 )  # fmt: skip
 def test_a_url_does_not_show_itself(good: str, show: Callable[[PingUrl], str]) -> None:
     """Neither it nor what holds it says where, until a request is made."""
-    shown = show(parse_ping_url(good)).lower()
+    shown = show(ping_url(good)).lower()
     for secret in ("http", SECRET[:8], "hc", "localhost", "::1"):
         assert secret not in shown
 
 
 def test_a_url_is_a_value() -> None:
     """It is equal to another of the same text, can be sent along, and cannot be changed."""
-    url = parse_ping_url(f"https://hc-ping.com/{SECRET}")
+    url = ping_url(f"https://hc-ping.com/{SECRET}")
     assert url == PingUrl(f"https://hc-ping.com/{SECRET}")
     assert pickle.loads(pickle.dumps(url)).reveal("start") == f"https://hc-ping.com/{SECRET}/start"
     with pytest.raises(FrozenInstanceError) as refusal:

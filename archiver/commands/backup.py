@@ -11,7 +11,6 @@ from archiver.commands.conduct import conduct
 from archiver.commands.telling import Options
 from archiver.options import settings_of
 from archiver.outcome import Report
-from archiver.secret import ApiKey
 from archiver.watch import Watch
 
 
@@ -28,9 +27,12 @@ def _back_up(options: Options, watch: Watch) -> Report:
 
 def dry_run(options: Options) -> int:
     """Say what a backup would ask for."""
-    settings = settings_of(options | {"key": ApiKey("none-is-needed")})
     report, generations = plan(
-        options["archive"], options["manifests"], options["endpoint"], settings
+        options["archive"],
+        options["manifests"],
+        options["endpoint"],
+        retry_lost=options["retry_lost"],
+        strict=options["strict"],
     )
     if options["as_json"]:
         names = [generation.name for generation in generations]

@@ -33,23 +33,23 @@ def conduct(options: Options, command: Command, blank: R, work: Callable[[Watch]
     """
     if options["log_file"]:
         log_to_file(options["log_file"], options["log_format"], options["verbose"])
-    with _watched_over(options, command) as watcher:
+    with _reported(options, command) as reporter:
         try:
             with watching(options, generations=command != "verify") as watch:
                 report = work(watch)
         except ArchiverError as error:
             blank.ending = error
-            watcher.ended(blank.as_run(command, watcher.began), blank)
+            reporter.ended(blank.as_run(command, reporter.began), blank)
             if options["as_json"]:
                 click.echo(json.dumps(blank.as_json(), indent=2))
             raise
         tell(report, options)
-        watcher.ended(report.as_run(command, watcher.began), report)
+        reporter.ended(report.as_run(command, reporter.began), report)
         return report.exit_status
 
 
-class _Watcher:
-    """Tells the log file, Prometheus and a watcher on the network how a run has ended."""
+class _Reporter:
+    """Tells the log file, Prometheus and a watcher on the network how a run begins and ends."""
 
     def __init__(self, options: Options, command: Command) -> None:
         self.began = datetime.now(UTC)
@@ -98,15 +98,15 @@ class _Watcher:
 
 
 @contextmanager
-def _watched_over(options: Options, command: Command) -> Iterator[_Watcher]:
-    watcher = _Watcher(options, command)
-    watcher.begin()
+def _reported(options: Options, command: Command) -> Iterator[_Reporter]:
+    reporter = _Reporter(options, command)
+    reporter.begin()
     try:
-        yield watcher
+        yield reporter
     except ArchiverError:
         raise
     except (KeyboardInterrupt, Exception) as error:
-        watcher.broke_off(error)
+        reporter.broke_off(error)
         raise
 
 

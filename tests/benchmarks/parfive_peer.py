@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from parfive import Downloader  # type: ignore[import-untyped]
+from parfive import Downloader
 
 
 def main() -> None:
