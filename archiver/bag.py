@@ -13,7 +13,6 @@ journal names and nothing else.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -27,6 +26,7 @@ from archiver import __version__
 from archiver.durable import replace, sync
 from archiver.errors import DiskTrouble, NotAnArchive, disk_trouble
 from archiver.generation import generation_at
+from archiver.journal import Entry, Journal
 from archiver.lock import locked
 from archiver.staging import INCOMING, QUARANTINE, StagedFile, StagedGeneration, write_out
 
@@ -62,7 +62,7 @@ class Bag:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.checksums = root / CHECKSUMS
-        self._journal = root / HOUSEKEEPING / "settling.json"
+        self._journal = Journal(root / HOUSEKEEPING / "settling.json")
 
     @classmethod
     @contextmanager
@@ -86,7 +86,7 @@ class Bag:
     def _prepare(self) -> None:
         for directory in (self.root / INCOMING, self.root / "data"):
             directory.mkdir(exist_ok=True)
-        self._journal.touch()
+        self._journal.prepare()
         self.checksums.touch()
         if not (self.root / "bagit.txt").exists():
             replace(self.root / "bagit.txt", [_DECLARATION])
@@ -128,7 +128,7 @@ class Bag:
         with disk_trouble(f"settling {len(group)} generations in {self.root}"):
             write_out(self.root, group)
             self._move_occupants_aside(files)
-            self._write_journal(files)
+            self._journal.write(Entry(tuple(files), self.checksums.stat().st_size))
             self._place(files)
             self._append(files)
         commit()
@@ -145,12 +145,12 @@ class Bag:
         """
         with disk_trouble(f"mending {self.root}"):
             self._cut_torn_line()
-            files, offset = self._read_journal()
-            if not files:
+            entry = self._journal.read()
+            if not (files := entry.files):
                 return 0
-            sync(self._journal)  # it may have been killed before it was flushed
-            if self.checksums.stat().st_size > offset:
-                os.truncate(self.checksums, offset)
+            self._journal.flush()
+            if self.checksums.stat().st_size > entry.offset:
+                os.truncate(self.checksums, entry.offset)
             self._place(files, mending=True)
             damaged = {generation_at(file.path) for file in files if not self._is_right(file)}
             self._move_aside(file for file in files if generation_at(file.path) in damaged)
@@ -159,8 +159,8 @@ class Bag:
 
     def close_mended(self) -> None:
         """Empty the journal, once the catalogue knows what `mend` has finished."""
-        with disk_trouble(f"reading {self._journal}"):
-            files, _ = self._read_journal()
+        with disk_trouble(f"reading the journal of {self.root}"):
+            files = self._journal.read().files
         self._empty_journal(files)
 
     def relist(self, files: Sequence[StagedFile]) -> tuple[list[StagedFile], list[StagedFile]]:
@@ -258,8 +258,7 @@ class Bag:
 
     def being_settled(self) -> list[str]:
         """Return the paths that the journal names: a backup is placing them, or a crash was."""
-        files, _ = self._read_journal()
-        return [file.path for file in files]
+        return [file.path for file in self._journal.read().files]
 
     def mark(self) -> Mark:
         """Return where the checksum manifest ends now."""
@@ -353,25 +352,9 @@ class Bag:
             os.truncate(self.checksums, size)  # half a line would be read as a whole one
             raise
 
-    def _write_journal(self, files: Sequence[StagedFile]) -> None:
-        """Overwrite the journal; one that is torn was not followed by any renaming yet."""
-        offset = self.checksums.stat().st_size
-        entry = {"offset": offset, "files": [file.as_json() for file in files]}
-        with self._journal.open("wb") as journal:
-            journal.write(json.dumps(entry).encode())
-            journal.flush()
-            os.fsync(journal.fileno())
-
-    def _read_journal(self) -> tuple[list[StagedFile], int]:
-        try:
-            entry = json.loads(self._journal.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return [], 0
-        return [StagedFile(**file) for file in entry["files"]], entry["offset"]
-
     def _empty_journal(self, files: Iterable[StagedFile]) -> None:
-        with disk_trouble(f"closing {self._journal}"):
-            os.truncate(self._journal, 0)
+        with disk_trouble(f"emptying the journal of {self.root}"):
+            self._journal.empty()
             for directory in {file.staged.rpartition("/")[0] for file in files}:
                 _remove(self._at(directory))
 

@@ -262,7 +262,7 @@ async def test_what_an_earlier_night_has_left_is_durable_too(
 ) -> None:
     """A payload staged by another run, and what goes on with its part, are synced by this one."""
     desk, dead = Desk(tmp_path, emulator), LinkScript(fault="dead", times=1)
-    cut = LinkScript(fault="cut", times=2)
+    cut = LinkScript(fault="cut", times=2, seconds=0.3)
     emulator.scripts |= {
         generation("1"): Script(outputs=(OutputScript(), OutputScript(primary=dead))),
         generation("2"): Script(outputs=(OutputScript(size=3_000_000, primary=cut),)),
