@@ -7,13 +7,16 @@ from typing import Any
 
 import click
 import pytest
-from conftest import generation
+from conftest import KEY, generation
 from running import Desk, Ended
 
 from archiver.cli import cli
 from archiver.emulation.script import Script
 from archiver.emulator import Emulator
 from archiver.errors import ConfigurationError
+from archiver.options import settings_of
+from archiver.secret import ApiKey
+from archiver.settings import ApiSettings, DownloadSettings, Settings
 
 SAID = {
     "accept-changed": ("true", "--accept-changed"),
@@ -469,3 +472,19 @@ async def test_a_night_from_a_file(desk: Desk) -> None:
     assert told.status == 0
     assert "archived v6/realtime/1" in told.err
     assert desk.held() == ["v6/realtime/1.mp4"]
+
+
+# --- Defaults
+
+
+def test_the_options_defaults_are_the_settings_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who calls the program and who calls its modules get the same, unless they say otherwise."""
+    monkeypatch.setenv("MODELSLAB_API_KEY", KEY)
+    context = cli.make_context("archiver", ["backup", "-a", str(tmp_path), "ids.txt"])
+    arguments = ["-a", str(tmp_path), "ids.txt"]
+    command = cli.commands["backup"].make_context("backup", arguments, parent=context)
+    key = ApiKey(KEY)
+    api = ApiSettings("https://modelslab.com/api", key)
+    assert settings_of(command.params) == Settings(api, DownloadSettings(key))
