@@ -260,7 +260,8 @@ class Api:
 
 
 def _refused(message: str) -> KeyRefused:
-    return KeyRefused(f"ModelsLab refuses the API key: {message}. Check the key and its credit")
+    said = message.rstrip(" .")
+    return KeyRefused(f"ModelsLab refuses the API key: {said}. Check the key, its plan and credit")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

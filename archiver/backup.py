@@ -16,6 +16,7 @@ from archiver.errors import ConfigurationError, DiskTrouble
 from archiver.generation import Generation
 from archiver.intake import Intake
 from archiver.outcome import Archived, Failed, Lost, Outcome, Pending, Report
+from archiver.quantity import counted
 from archiver.settings import Settings
 from archiver.staging import StagedFile, StagedGeneration, Staging, staged_generations
 from archiver.watch import Watch
@@ -146,14 +147,14 @@ def _relist(bag: Bag, catalogue: Catalogue, files: Sequence[StagedFile]) -> None
     relisted, missing = bag.relist(files)
     catalogue.forget(missing)
     catalogue.absorb(bag)
-    _LOG.warning(
-        "the checksum manifest had lost %d lines: %d are written back, %d were of files that are "
-        "gone, and %d of files that have changed",
-        len(files),
-        len(relisted),
-        len(missing),
-        len(files) - len(relisted) - len(missing),
-    )
+    changed = len(files) - len(relisted) - len(missing)
+    counts = {
+        "written back": len(relisted),
+        "of files that are gone": len(missing),
+        "of files that have changed": changed,
+    }
+    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    _LOG.warning("the checksum manifest had lost %s: %s", counted(len(files), "line"), told)
 
 
 def _settle(

@@ -234,7 +234,11 @@ class Bag:
         Raises:
             NotAnArchive: if there is none.
         """
-        if not self.checksums.is_file():
+        with disk_trouble(f"looking at {self.root}"):
+            there, listed = self.root.exists(), self.checksums.is_file()
+        if not there:
+            raise NotAnArchive(f"{self.root} does not exist: is its disk mounted?")
+        if not listed:
             raise NotAnArchive(f"{self.root} is not an archive: it has no {self.checksums.name}")
 
     def raw_lines(self, start: int = 0) -> Iterator[Checksum | bytes]:

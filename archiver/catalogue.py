@@ -109,7 +109,9 @@ class Catalogue:
     def look(cls, root: Path) -> Self:
         """Open a catalogue only to read it; where there is none, the checksum manifest serves."""
         path = root / CATALOGUE
-        if path.exists() and (connection := connect_to_read(path)):
+        with disk_trouble(f"looking at {path}"):
+            there = path.exists()
+        if there and (connection := connect_to_read(path)):
             return cls(connection)
         catalogue = cls(upgraded(sqlite3.connect(":memory:")))
         if (bag := Bag(root)).checksums.exists():

@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from typing import Any, TextIO
 
 import click
 
@@ -26,7 +28,7 @@ from archiver.options import (
     verbose_option,
 )
 from archiver.quantity import parse_duration
-from archiver.values import Directory, Parsed, share
+from archiver.values import Count, Directory, Name, Parsed, share
 
 EXIT_STATUS = """\b
 Exit status (the worst that happened wins):
@@ -124,7 +126,7 @@ def backup(ctx: click.Context, /, **options: Any) -> None:
     heading=WHAT, help="Read only files last proven at least this long ago, or never.",
 )  # fmt: skip
 @option(
-    "--threads", metavar="N", type=click.IntRange(1, 256), default=os.cpu_count() or 1,
+    "--threads", metavar="N", type=Count(1, 256), default=os.cpu_count() or 1,
     show_default="one per CPU", heading=WHAT, help="Read this many files at once.",
 )  # fmt: skip
 @option(
@@ -158,7 +160,7 @@ def verify(ctx: click.Context, /, **options: Any) -> None:
 
 
 @cli.command(short_help="Say where the archive stands, or what became of some IDs.")
-@argument("which", metavar="[ID|MANIFEST]...", nargs=-1, type=click.Path(), heading=WHAT,
+@argument("which", metavar="[ID|MANIFEST]...", nargs=-1, type=Name(), heading=WHAT,
           help="What to tell of; of the archive as a whole if nothing is named.")  # fmt: skip
 @archive_option
 @endpoint_option
@@ -249,18 +251,47 @@ def main() -> None:
     """Run the command line and exit with its status."""
     # asyncio would replace the default handler by one that waits for the loop's next turn.
     signal.signal(signal.SIGINT, _interrupt)
+    _open_closed_streams()
+    if os.environ.get("_ARCHIVER_COMPLETE", "").startswith("fish"):
+        import archiver.fish  # noqa: F401, PLC0415 (it is registered by that)
     try:
         status = cli.main(prog_name="archiver", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except BrokenPipeError:  # whoever reads has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
         status = 141
     except ArchiverError as error:
-        for line in str(error).splitlines():
-            click.echo(f"archiver: {line}", err=True)
+        _complain(str(error))
         status = error.exit_status
+    except OSError as error:  # what is written has nowhere to go, or a place is not to be seen
+        _silence(sys.stdout)
+        place = f": {error.filename}" if error.filename else ""
+        _complain(f"the disk failed: {error.strerror or error}{place}")
+        status = 74
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _silence(sys.stderr)
     sys.exit(status)
+
+
+def _complain(message: str) -> None:
+    with suppress(OSError):
+        for line in message.splitlines():
+            click.echo(f"archiver: {line}", err=True)
+
+
+def _open_closed_streams() -> None:
+    """Let what is written to a stream that the caller has closed go nowhere."""
+    nowhere = partial(open, os.devnull, "w", encoding="utf-8")
+    sys.stdout, sys.stderr = sys.stdout or nowhere(), sys.stderr or nowhere()
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is still to be written to a stream that has failed go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

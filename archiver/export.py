@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, TextIO, TypeAlias
+from typing import Any, Literal, TextIO, TypeAlias
 
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue
@@ -34,25 +34,24 @@ def export(archive: Path, form: Format, out: TextIO) -> None:
                 write(row)
 
 
-def _writer(form: Format, out: TextIO) -> Callable[[dict[str, object]], object]:
+def _writer(form: Format, out: TextIO) -> Callable[[dict[str, Any]], object]:
     if form == "jsonl":
         return lambda row: out.write(json.dumps(row, ensure_ascii=False) + "\n")
     table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     table.writeheader()
-    return table.writerow
+    return lambda row: table.writerow(row | {"served_by": "; ".join(row["served_by"])})
 
 
-def _rows(known: Known) -> Iterator[dict[str, object]]:
+def _rows(known: Known) -> Iterator[dict[str, Any]]:
     for file in known.files or (None,):
         yield dict(zip(COLUMNS, (*_generation(known), *_file(file)), strict=True))
 
 
 def _generation(known: Known) -> tuple[object, ...]:
     one = known.generation
-    links = "\n".join(known.served_by) or None
     return (
         one.name, one.endpoint, one.id, known.state, known.reason, known.since,
-        known.first_asked, known.asked, links,
+        known.first_asked, known.asked, list(known.served_by),
     )  # fmt: skip
 
 

@@ -62,6 +62,11 @@ class FixityReport:
         return 4 if sum(self.counts.values()) > mended else 0
 
     @property
+    def noteworthy(self) -> bool:
+        """Whether there is anything to be told; what was mended is: a disk may be failing."""
+        return bool(self.exit_status or self.findings)
+
+    @property
     def headline(self) -> str:
         """The counts, in a line."""
         found = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
@@ -80,7 +85,7 @@ class FixityReport:
             self.exit_status,
             counts | {str(kind): count for kind, count in self.counts.items()},
             self.bytes,
-            f"ended early: {self.ending}" if self.ending else self.headline,
+            f"ended early: {self.ending}; {self.headline}" if self.ending else self.headline,
         )
 
     def lines(self) -> Iterator[str]:

@@ -12,6 +12,7 @@ from archiver.errors import ManifestUnreadable
 from archiver.manifest import BadLine, Ids, read
 from archiver.outcome import Report
 
+_ARGUMENT = "<arguments>"
 SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
 
 
@@ -62,6 +63,9 @@ class Intake:
             match item:
                 case Ids():
                     yield item
+                case BadLine() if name == _ARGUMENT:
+                    shown, _, _ = item.reason.rpartition(": ")
+                    self._report.unreadable.append(f"{shown} is neither an ID nor a file")
                 case BadLine():
                     self._report.add_bad_line(item)
 
@@ -70,7 +74,7 @@ class Intake:
             return [Source("<stdin>", lambda: nullcontext(sys.stdin.buffer))]
         path = Path(name)
         if self._or_ids and not path.exists():
-            return [Source("<arguments>", lambda: BytesIO(name.encode(errors="surrogateescape")))]
+            return [Source(_ARGUMENT, lambda: BytesIO(name.encode(errors="surrogateescape")))]
         try:
             files = _lists_in(path) if path.is_dir() else [path]
             for file in files:

@@ -36,7 +36,9 @@ def _acquire(lock: BaseFileLock, wait: float) -> None:
         lock.acquire(timeout=wait)
     except Timeout:
         who = holder(Path(lock.lock_file)) or "its process is not known"
-        raise ArchiveLocked(f"another run holds the archive ({who}): wait for it to end") from None
+        raise ArchiveLocked(
+            f"another run holds the archive ({who}): wait for it to end, or see --lock-wait"
+        ) from None
 
 
 def _sign(descriptor: int) -> None:
@@ -53,7 +55,8 @@ def holder(path: Path) -> str | None:
     """
     try:
         signature = json.loads(path.read_text())
-        pid, since = int(signature["pid"]), signature["since"]
+        pid = int(signature["pid"])
+        since = datetime.fromisoformat(signature["since"]).astimezone()
     except (OSError, ValueError, KeyError, TypeError):
         return None
     with suppress(PermissionError):  # it is there, and somebody else's
@@ -61,4 +64,4 @@ def holder(path: Path) -> str | None:
             os.kill(pid, 0)
         except ProcessLookupError:
             return None
-    return f"process {pid}, since {since}"
+    return f"process {pid}, since {since:%Y-%m-%d %H:%M}"

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -28,7 +30,7 @@ def log_to_file(path: Path, form: Format, verbosity: int) -> None:
         ConfigurationError: if it cannot be written to.
     """
     try:
-        handler = WatchedFileHandler(path, encoding="utf-8", errors="backslashreplace")
+        handler = _File(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         why = f"the log file {path} cannot be written: {error.strerror}"
         raise ConfigurationError(why) from None
@@ -46,6 +48,20 @@ def _attach(handler: logging.Handler) -> None:
     logger = logging.getLogger("archiver")
     logger.setLevel(min(logger.level or logging.WARNING, handler.level))
     logger.addHandler(handler)
+
+
+class _File(WatchedFileHandler):
+    """Appends to the log file. If it cannot, that is told once, and the run goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the library's name)
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.filters:
+            self.addFilter(lambda _: False)
+            why = f"the disk failed while writing to {self.baseFilename}: {error.strerror}"
+            with suppress(OSError):
+                sys.stderr.write(f"archiver: no log: {why}. The run is not affected\n")
 
 
 class _Text(logging.Formatter):

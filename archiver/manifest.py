@@ -94,6 +94,8 @@ def _spelled(spelling: str, default: str) -> Generation:
 def _described(fields: Mapping[str, object], default: str) -> Generation:
     id_ = given(fields, "id", "request_id")
     url = given(fields, "fetch_result")
+    if id_ is None and url is None:
+        raise ValueError("expected id, request_id or fetch_result")
     if url is None:
         endpoint = given(fields, "endpoint") or default
         return Generation.of(endpoint if isinstance(endpoint, str) else "", _id(id_))

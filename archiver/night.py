@@ -168,7 +168,7 @@ class Night:
                         return brought
                     tried, faults = outputs, brought.faults
                     if brought.pause is not None:
-                        why = "no link gave the video, and a host is to be left alone"
+                        why = "a host asks to be left alone: tried again next night"
                         pause = brought.pause if self._settings.download.retries else inf
                         return PutOff(pause, Failed(turn.generation, why, faults))
                 case Processing() | NotAsked() as unfinished:
@@ -263,6 +263,8 @@ class Night:
     def _interrupt(self, number: int) -> None:
         """The first signal ends the night in order; the second at once: a crash loses nothing."""
         if self._interrupted:
+            self._watch.close()
+            _LOG.warning("stopped at once: what was finished is held, the rest goes on next time")
             os._exit(128 + number)
         self._interrupted = True
         self._end_in_order(Interrupted(number))

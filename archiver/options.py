@@ -10,7 +10,17 @@ import click
 from archiver.errors import ConfigurationError
 from archiver.help import OTHERS, Argument, Option
 from archiver.quantity import parse_byte_rate, parse_duration, parse_rate, parse_size
-from archiver.values import Directory, File, Parsed, api_url, endpoint, ping_url, positive_duration
+from archiver.values import (
+    Count,
+    Directory,
+    File,
+    Name,
+    Parsed,
+    api_url,
+    endpoint,
+    ping_url,
+    positive_duration,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +123,7 @@ _download = partial(option, heading="Downloads")
 _limit = partial(option, heading=LIMITS)
 
 manifests_argument = argument(
-    "manifests", metavar="MANIFEST...", nargs=-1, required=True, type=click.Path(allow_dash=True),
+    "manifests", metavar="MANIFEST...", nargs=-1, required=True, type=Name(allow_dash=True),
     envvar="ARCHIVER_MANIFESTS", heading=WHAT,
     help="The lists of what to archive; in the environment with a colon between them.",
 )  # fmt: skip
@@ -158,7 +168,7 @@ night_watch_options = _all(
     ),
 )  # fmt: skip
 
-_COUNT = click.IntRange(1, 256)
+_COUNT = Count(1, 256)
 fetch_options = _all(
     _api(
         "--api-key-file", metavar="FILE", type=File(),
@@ -172,10 +182,10 @@ fetch_options = _all(
     _api(
         "--wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="15m",
         help="How long to keep asking for what is still being made, and to sit out throttling; "
-        "with 0 it is left for the next run.",
+        "with 0 that is left for the next run. A pause of up to a minute is always sat out.",
     ),
     _api(
-        "--retries", metavar="N", type=click.IntRange(0, 20), default=6,
+        "--retries", metavar="N", type=Count(0, 20), default=6,
         help="How often to ask again, at growing intervals, where there is no usable answer. A "
         "link is tried again as often, but at most twice.",
     ),

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, TypeVar, assert_never
 from archiver.errors import ArchiverError
 from archiver.generation import Generation
 from archiver.manifest import BadLine
-from archiver.quantity import format_duration, format_size
+from archiver.quantity import counted, format_duration, format_size
 from archiver.run import Command, Run
 
 T = TypeVar("T")
@@ -225,6 +225,11 @@ class Report:
         wrong = self.lost or self.failed or left or self.bad_lines or self.unreadable
         return 3 if wrong else 0
 
+    @property
+    def noteworthy(self) -> bool:
+        """Whether there is anything to be told where all is silent when all is well."""
+        return self.exit_status != 0
+
     def as_run(self, command: Command, began: datetime) -> Run:
         """Return what is to be remembered of the run that this tells of, which ends now."""
         counts = {name: count for name, _, count in self._counts()}
@@ -235,7 +240,7 @@ class Report:
             self.exit_status,
             counts | {"bad_lines": self.bad_lines},
             self.bytes,
-            f"ended early: {self.ending}" if self.ending else self._headline(),
+            f"ended early: {self.ending}; {self._headline()}" if self.ending else self._headline(),
         )
 
     def as_json(self) -> dict[str, object]:
@@ -280,7 +285,7 @@ class Report:
     def _headline(self) -> str:
         if self.would_ask is not None:
             return (
-                f"would ask for {self.would_ask:,} generations; "
+                f"would ask for {counted(self.would_ask, 'generation')}; "
                 f"{self.already_held:,} already held, {self.known_lost:,} known to be lost"
             )
         parts = [f"{count:,} {label}" for _, label, count in self._counts() if count]

@@ -33,6 +33,9 @@ class Told(Watch):
             case Failed() | Lost():  # the report tells them too
                 _LOG.debug("%s", outcome)
 
+    def close(self) -> None:
+        """Show nothing."""
+
     def expected(self, count: int) -> None:
         """Show nothing."""
 

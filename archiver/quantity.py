@@ -16,7 +16,7 @@ def parse_duration(text: str) -> float:
     """
     match = re.fullmatch(_NUMBER + r"\s*(?P<unit>[smhd]?)", text.strip().lower(), re.ASCII)
     if not match:
-        raise ValueError(f"{text!r} is not a duration such as 90, 90s, 15m or 2h")
+        raise ValueError(f"{text!r} is not a duration such as 90, 90s, 15m, 2h or 30d")
     return float(match["number"]) * _SECONDS[match["unit"]]
 
 
@@ -82,6 +82,11 @@ def format_duration(seconds: float) -> str:
     ]
     first = next(i for i, (count, _) in enumerate(parts) if count)
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count for people: `1 line`, `2,000 lines`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def printable(text: str) -> str:

@@ -55,7 +55,7 @@ class Status:
         yield from _headed("free", [f"{format_size(self.free)} of {format_size(self.size)}"])
         yield from _headed("running", [self.running] if self.running else [])
         yield from _headed("last audit", [_told(self.fixity)] if self.fixity else ["none yet"])
-        yield from _headed("last runs", [_told(run) for run in self.runs] or ["none yet"])
+        yield from _headed("last runs", list(self._last_runs()) or ["none yet"])
         for state, unfinished in self.unfinished.items():
             if unfinished.latest:
                 yield ""
@@ -76,6 +76,10 @@ class Status:
             "free_bytes": self.free,
             "disk_bytes": self.size,
         }
+
+    def _last_runs(self) -> Iterator[str]:
+        for number, run in enumerate(self.runs):
+            yield _told(run, running=self.running is not None and number == 0)
 
     def _held(self) -> list[str]:
         holds = self.holdings
@@ -108,7 +112,7 @@ def status(archive: Path) -> Status:
             ask.tally("held"),
             {s: Unfinished(ask.tally(s), ask.latest(s, _SHOWN)) for s in _UNFINISHED},
             runs,
-            next(iter(history.last(1, "verify", "repair")), None),
+            next((run for run in history.last(100, "verify", "repair") if _is_audit(run)), None),
             holder(archive / HOUSEKEEPING / "lock") if any(not run.ended for run in runs) else None,
             disk.free,
             disk.total,
@@ -120,7 +124,7 @@ def told(known: Known) -> str:
     name = known.generation.name
     match known.state:
         case None:
-            return f"{name}  unknown: never asked about in this archive"
+            return f"{name}  unknown: nothing is known of it in this archive"
         case "held":
             return f"{name}  held: {', '.join(file.path for file in known.files)}"
         case _:
@@ -163,6 +167,11 @@ def local(moment: str | datetime | None) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else "?"
 
 
+def _is_audit(run: Run) -> bool:
+    """Tell whether anything was read: where nothing was due, nothing is known."""
+    return bool(run.counts.get("checked"))
+
+
 def _headed(heading: str, lines: Sequence[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
         yield f"{'' if number else heading:12}{line}"
@@ -175,9 +184,10 @@ def _count(tally: Tally) -> list[str]:
     return [f"{tally.count:,}, since {first}" + (f" to {last}" if last != first else "")]
 
 
-def _told(run: Run) -> str:
+def _told(run: Run, *, running: bool = False) -> str:
     if run.ended is None:
-        return f"{local(run.began)}  {run.command}: no end: it is running, or was killed"
+        what = "it is running" if running else "it was killed, or the machine stopped"
+        return f"{local(run.began)}  {run.command}: no end: {what}"
     return f"{local(run.began)}  {run.command}, exit status {run.exit_status}: {run.summary}"
 
 

@@ -35,7 +35,28 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-class File(click.Path):
+class Count(click.IntRange):
+    """A whole number, in a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Say in one way what would do, whether it is no number or out of range."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value} is not a whole number from {self.min} to {self.max}", param, ctx)
+
+
+class Name(click.Path):
+    """The name of a file or a directory. An empty one, of a variable not set, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is empty: it would be the directory that the command is run in."""
+        if value == "":
+            self.fail("it is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class File(Name):
     """A file, which need not exist; `convert` returns a `pathlib.Path`."""
 
     def coerce_path_result(self, value: Any) -> "Path":

@@ -23,3 +23,6 @@ class Watch(Meter, Protocol):
 
     def ended(self, outcome: Outcome) -> None:
         """One generation's outcome is certain."""
+
+    def close(self) -> None:
+        """There is nothing more to be watched."""

@@ -80,6 +80,13 @@ def test_fish_completes(tmp_path: Path) -> None:
     assert [line.split("\t")[0] for line in said] == ["backup", "videos/", "videos/", "vids.txt"]
 
 
+def test_fish_is_told_whole_sentences(tmp_path: Path) -> None:
+    """A comma is no end: fish would be told half of what an option means."""
+    code = "archiver completion fish | source; complete -C 'archiver backup --log-form'"
+    said = run(tmp_path, "fish", "--no-config", "-c", code)
+    assert said == "--log-format\tFormat of the log file: text; or one JSON object per line.\n"
+
+
 def test_no_file_keeps_a_shell_from_completing(tmp_path: Path) -> None:
     """While somebody types, the configuration file is not read: it may be slow, or wrong."""
     os.mkfifo(tmp_path / "endless.toml")

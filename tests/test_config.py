@@ -329,11 +329,11 @@ async def test_help_needs_no_file(desk: Desk, args: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("downloads = 0", "1: downloads: 0 is not in the range 1<=x<=256"),
-        ("downloads = 8.5", "1: downloads: '8.5' is not a valid integer range"),
+        ("downloads = 0", "1: downloads: 0 is not a whole number from 1 to 256"),
+        ("downloads = 8.5", "1: downloads: 8.5 is not a whole number from 1 to 256"),
         ("downloads = true", "1: downloads: expected a number, or text in quotes"),
         ("api-rate = 0", "1: api-rate: '0' is not a rate such as 5/s or 30/m"),
-        ("wait = -1", "1: wait: '-1' is not a duration such as 90, 90s, 15m or 2h"),
+        ("wait = -1", "1: wait: '-1' is not a duration such as 90, 90s, 15m, 2h or 30d"),
         ("timeout = 0", "1: timeout: it must be more than 0"),
         ("wait = [1]", "1: wait: expected a number, or text in quotes"),
         ("wait = 07:32:00", "1: wait: expected a number, or text in quotes"),
@@ -405,14 +405,14 @@ def test_the_line_is_counted_right(file: Path, before: str, number: int) -> None
     """Strings and lists of many lines, comments and tables before it do not mislead."""
     lines = refused(file, f"{before}downloads = 0\n")
     assert lines[-1].startswith(f"{number}: ")
-    assert lines[-1].endswith("downloads: 0 is not in the range 1<=x<=256")
+    assert lines[-1].endswith("downloads: 0 is not a whole number from 1 to 256")
 
 
 async def test_a_wrong_file_ends_the_run(desk: Desk) -> None:
     """Nothing is asked and nothing made: the status is 2, and standard error has the one line."""
     path = desk.manifest("downloads = 0", name="config.toml")
     told = await desk.backup("--config", path, desk.manifest("1"))
-    said = f"archiver: {path}:1: downloads: 0 is not in the range 1<=x<=256\n"
+    said = f"archiver: {path}:1: downloads: 0 is not a whole number from 1 to 256\n"
     assert told == Ended(2, "", said)
     assert not desk.archive.exists()
     assert not desk.emulator.requests

@@ -17,6 +17,7 @@ from archiver.manifest import BadLine, Ids, read
 
 SPELLING = "expected an ID, ENDPOINT/ID or a fetch URL"
 SCALAR = "expected an ID, a string or a whole number"
+NO_ID = "expected id, request_id or fetch_result"
 WHOLE = "expected a whole JSON element of at most 1 MiB"
 URL = "https://modelslab.com/api/v6/video/fetch/147"
 
@@ -240,7 +241,7 @@ class TestCsv:
     @pytest.mark.parametrize(
         ("row", "expected"),
         [
-            (",video,", SCALAR),
+            (",video,", NO_ID),
             ("26 3,video,", "expected an ID of 1 to 128 letters, digits, '_' or '-'"),
             ("263.0,video,", "expected an ID of 1 to 128 letters, digits, '_' or '-'"),
             ("5,no way,", "expected an endpoint such as deepfake, v7/video-fusion or"),
@@ -330,10 +331,10 @@ class TestJson:
             ('"foo bar"', SPELLING),
             (r'"\u0662"', SPELLING),
             ("9" * 200, "expected an ID of 1 to 128 letters"),
-            ("{}", SCALAR),
+            ("{}", NO_ID),
             ('{"id": true}', SCALAR),
             ('{"id": [1]}', SCALAR),
-            ('{"status": "processing", "output": ""}', SCALAR),
+            ('{"status": "processing", "output": ""}', NO_ID),
             ('{"id": 5, "endpoint": 6}', "expected an endpoint"),
             ('{"id": 5, "fetch_result": []}', "expected a fetch URL"),
             (f'{{"id": 5, "fetch_result": "{URL}"}}', "expected id and fetch_result to agree"),

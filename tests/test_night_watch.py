@@ -186,7 +186,7 @@ async def test_what_is_no_id_is_said(desk: Desk) -> None:
     told = await desk.run("status", "-a", str(desk.archive), "1", "no id")
     assert told.status == 3
     assert told.out.startswith("v6/deepfake/1  held")
-    assert "'no id': expected an ID" in told.err
+    assert told.err == "'no id' is neither an ID nor a file\n"
 
 
 async def test_a_reader_that_has_seen_enough_is_no_error(desk: Desk) -> None:

@@ -156,7 +156,12 @@ async def test_a_pause_that_is_too_long_is_told(nights: Nights) -> None:
     report = await nights.run(*names, download=quick_downloads(retries=0, at_once=1))
     assert (report.failed, report.exit_status) == (2, 3)
     why = [failed.why for failed in nights.outcomes if isinstance(failed, Failed)]
-    assert all(re.search("a host is to be left alone; primary http.* 503 Service", w) for w in why)
+    assert all(
+        re.search(
+            "a host asks to be left alone: tried again next night; primary http.* 503 Service", w
+        )
+        for w in why
+    )
     assert "not asked: its host says 503" in "".join(why)
     assert nights.emulator.downloads() == 1
 

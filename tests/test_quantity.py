@@ -56,7 +56,7 @@ NOWHERE = [
 @pytest.mark.parametrize("text", [*NOWHERE, "15min", "1h30m", "m", "5K", "5/s"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     """The refusal shows what stood there, and what would do."""
-    with pytest.raises(ValueError, match="is not a duration such as 90, 90s, 15m or 2h"):
+    with pytest.raises(ValueError, match="is not a duration such as 90, 90s, 15m, 2h or 30d"):
         parse_duration(text)
 
 

@@ -124,6 +124,7 @@ async def test_a_second_signal_of_another_kind_ends_it_at_once(
         told = await end(run, within=5)
         assert time.monotonic() - sent < 2
     assert told.status == second[1]
+    assert "stopped at once: what was finished is held" in told.err
     assert "Traceback" not in told.err
     assert_lines_true(desk.archive)
     held = desk.held()

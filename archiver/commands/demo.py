@@ -9,11 +9,14 @@ import click
 
 from archiver.commands.telling import Options, watching
 from archiver.demo import demonstrate
+from archiver.errors import ConfigurationError
 
 
 def demo(options: Options) -> int:
     """Back up a dozen generations from an emulated ModelsLab."""
     place = options["archive"] or Path(tempfile.mkdtemp(prefix="archiver-demo-"))
+    if place.exists() and any(place.iterdir()):
+        raise ConfigurationError(f"{place} is not empty: the demo wants a new directory")
     click.echo(f"Backing up a dozen generations from an emulated ModelsLab into {place}")
     with watching(options) as watch:
         report = asyncio.run(demonstrate(place, watch))

@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import click
@@ -68,5 +68,6 @@ def tell(report: Report | FixityReport, options: Options) -> None:
     if options["as_json"]:
         click.echo(json.dumps(report.as_json(), indent=2))
     wanted = sys.stderr.isatty() or options["verbose"]
-    if report.exit_status or (wanted and not options["quiet"]):
-        click.echo("\n".join(report.lines()), err=True)
+    if report.noteworthy or (wanted and not options["quiet"]):
+        with suppress(OSError):  # who does not listen changes no result
+            click.echo("\n".join(report.lines()), err=True)
