@@ -33,7 +33,9 @@ class Turn:
     asked: int = 0
     """How often it was asked about tonight, and found to be still in the making."""
     give_up_at: float | None = None
-    """On the monotonic clock: when, if it still cannot be had then, it is left for tomorrow."""
+    """On the monotonic clock: when, if it is still being made then, it is left for tomorrow."""
+    sit_out_until: float | None = None
+    """The same, if its links are still to be left alone then."""
 
 
 class Agenda:
@@ -89,12 +91,12 @@ class Agenda:
         It comes again then, if there is time. A short pause is always sat out.
         """
         now = time.monotonic()
-        give_up_at = turn.give_up_at or now + max(self._wait, SHORT_PAUSE)
+        until = turn.sit_out_until or now + max(self._wait, SHORT_PAUSE)
         self.done()
-        if self._closed or now + pause > give_up_at:
+        if self._closed or now + pause > until:
             return False
-        later = replace(turn, give_up_at=give_up_at)
-        heapq.heappush(self._put_off, (now + pause, id(later), later))
+        later = replace(turn, sit_out_until=until)
+        heapq.heappush(self._put_off, (now + max(pause, _SOONEST), id(later), later))
         return True
 
     def done(self) -> None:
@@ -110,6 +112,10 @@ class Agenda:
     def in_the_making(self) -> list[Generation]:
         """Return what was to be asked about again and, since the agenda is closed, will not be."""
         return [turn.generation for _, _, turn in self._polls]
+
+    def left_alone(self) -> list[Generation]:
+        """Return what is ready, and whose links were to be left alone until the end."""
+        return [turn.generation for _, _, turn in self._put_off]
 
     def _pick(self) -> Turn | None:
         """Ready before never tried before what is due, for links die; old troubles last."""

@@ -161,6 +161,11 @@ class Api:
             case _:
                 assert_never(answer)
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether there was any answer at all so far tonight."""
+        return self._answers > 0
+
     def check(self) -> None:
         """Look back on a night: one without a single answer has a reason.
 
@@ -278,4 +283,4 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
 def _retry_after(error: Exception) -> bool | float:
     if not isinstance(error, _NoAnswer):
         return False
-    return True if error.trouble.wait is None else min(error.trouble.wait, SHORT_PAUSE)
+    return min(error.trouble.wait, SHORT_PAUSE) if error.trouble.wait else True

@@ -9,8 +9,11 @@ from archiver.database import sqlite_trouble
 from archiver.fixity import Finding, Kind
 
 _GROUP = 1000
+_LONGEST_AGO = 100 * 365 * 86400.0
 
 _AUDIT = """
+CREATE TEMP TABLE known AS SELECT path, sha256, bytes, proven FROM file;
+CREATE UNIQUE INDEX temp.known_by_path ON known (path);
 CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
 CREATE INDEX temp.by_path ON line (path);
@@ -32,17 +35,17 @@ _COMPARISONS: tuple[tuple[Kind, str], ...] = (
     (
         "unexpected",
         "SELECT path, 'it is there and not listed' FROM found"
-        " WHERE path NOT IN (SELECT path FROM line) AND path NOT IN (SELECT path FROM file)",
+        " WHERE path NOT IN (SELECT path FROM line) AND path NOT IN (SELECT path FROM known)",
     ),
     (
         "contradictory",
-        "SELECT path, 'it is held by the catalogue, and its checksum line is gone' FROM file"
+        "SELECT path, 'it is held by the catalogue, and its checksum line is gone' FROM known"
         " WHERE path NOT IN (SELECT path FROM line)",
     ),
     (
         "contradictory",
         "SELECT path, 'line ' || number || ' says ' || line.sha256 || ', the catalogue '"
-        " || file.sha256 FROM line JOIN file USING (path) WHERE line.sha256 <> file.sha256",
+        " || known.sha256 FROM line JOIN known USING (path) WHERE line.sha256 <> known.sha256",
     ),
     (
         "contradictory",
@@ -62,20 +65,16 @@ class Listed:
 
 
 class Audit:
-    """Compares files found, lines listed and what the catalogue knows, in temporary tables."""
+    """Compares files found, lines listed and what the catalogue knows, in temporary tables.
+
+    What the catalogue learns after the beginning is not seen: its lines may come after those that
+    are listed. Nor is it kept from learning: what it knew is copied.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         with sqlite_trouble():
             self._db.executescript(_AUDIT)
-            # What the catalogue learns from now on is not seen: its lines may come after ours.
-            self._db.execute("BEGIN")
-            self._db.execute("SELECT 1 FROM file LIMIT 1").fetchall()
-
-    def end(self) -> None:
-        """Let go of the catalogue as it was: whoever writes to it need not wait any more."""
-        with sqlite_trouble():
-            self._db.commit()
 
     def find(self, paths: Iterable[str]) -> None:
         """Take in the files that are there."""
@@ -110,12 +109,13 @@ class Audit:
 
     def choose(self, limit: int, older_than: float) -> None:
         """Choose files to read: those not proven for so many seconds, the longest ago first."""
-        before = (datetime.now(UTC) - timedelta(seconds=older_than)).isoformat(timespec="seconds")
+        age = timedelta(seconds=min(older_than, _LONGEST_AGO))
+        before = (datetime.now(UTC) - age).isoformat(timespec="seconds")
         with sqlite_trouble():
             self._db.execute(
                 "INSERT INTO chosen (path, sha256, line, bytes)"
                 " SELECT path, line.sha256, min(number), bytes FROM line JOIN found USING (path)"
-                " LEFT JOIN file USING (path) WHERE proven IS NULL OR proven <= ?"
+                " LEFT JOIN known USING (path) WHERE proven IS NULL OR proven <= ?"
                 " GROUP BY path ORDER BY proven, path LIMIT ?",
                 (before, limit),
             )

@@ -41,9 +41,9 @@ _LOST_AFTER = timedelta(days=14)
 
 _UPSERT = """
 INSERT INTO generation (name, state, reason, since, asked, first_asked, told, gone_nights,
-    gone_since, served_by)
+    gone_since, pending_since, served_by)
 VALUES (:name, :state, :reason, :now, :now, :now, :state <> 'lost', :gone,
-    iif(:gone, :now, NULL), :served_by)
+    iif(:gone, :now, NULL), iif(:making, :now, NULL), :served_by)
 ON CONFLICT (name) DO UPDATE SET
     state = excluded.state,
     reason = excluded.reason,
@@ -52,6 +52,7 @@ ON CONFLICT (name) DO UPDATE SET
     told = excluded.told,
     gone_nights = iif(:gone, gone_nights + 1, 0),
     gone_since = iif(:gone, coalesce(gone_since, :now), NULL),
+    pending_since = iif(:making, coalesce(pending_since, :now), NULL),
     served_by = excluded.served_by
 """
 _TONIGHT = """
@@ -75,6 +76,7 @@ class Catalogue:
         with sqlite_trouble():
             self._db.executescript(_TONIGHT)
         self._taken = (-1, -1)
+        self._untold: list[str] = []
 
     @classmethod
     def open(cls, root: Path) -> Self:
@@ -181,6 +183,7 @@ class Catalogue:
                 document = json.dumps(batch)
                 if _mark(held, self._held(document)) < len(batch):
                     lost |= self._keep_those_to_ask(document, retry_lost=retry_lost)
+                self._db.commit()  # a list may come slowly, and others want to write meanwhile
             enlisted.already_held = held.count(1)
             self._count_lost(lost, enlisted)
             enlisted.to_ask = self._db.execute("SELECT count(*) FROM waiting").fetchone()[0]
@@ -225,6 +228,7 @@ class Catalogue:
             (document,),
         )
         enlisted.untold = [Lost(Generation.from_name(name), reason) for name, reason in untold]
+        self._untold = [lost.generation.name for lost in enlisted.untold]
 
     def take(self, limit: int) -> list[tuple[Generation, bool]]:
         """Return the next generations to ask about, and whether each was never tried before.
@@ -259,21 +263,25 @@ class Catalogue:
         """Say whether what has lasted for many nights is a loss by now, or worth telling."""
         with sqlite_trouble(), self._lock:
             row = self._db.execute(
-                "SELECT gone_nights, gone_since, first_asked FROM generation WHERE name = ?",
+                "SELECT gone_nights, gone_since, pending_since FROM generation WHERE name = ?",
                 (outcome.generation.name,),
             ).fetchone()
         match outcome:
             case Failed() if row and outcome.gone:
                 return _judge_gone(outcome, *row[:2])
-            case Pending() if row:
+            case Pending() if row and row[2]:
                 return _judge_pending(outcome, row[2])
             case _:
                 return outcome
 
     def have_told(self) -> None:
-        """Note that all losses found so far have been told."""
+        """Note that all losses on tonight's list have been told."""
         with sqlite_trouble(), self._lock, self._db:
-            self._db.execute("UPDATE generation SET told = 1 WHERE state = 'lost' AND NOT told")
+            self._db.execute(
+                "UPDATE generation SET told = 1 WHERE state = 'lost' AND NOT told AND"
+                " (name IN (SELECT name FROM waiting) OR name IN (SELECT value FROM json_each(?)))",
+                (json.dumps(self._untold),),
+            )
 
     def holds(self, generation: Generation) -> bool:
         """Tell whether a generation is held."""
@@ -302,11 +310,11 @@ class Catalogue:
 
     def prove(self, paths: Iterable[str]) -> None:
         """Remember that these files were just proven to match."""
-        now = _now()
-        with sqlite_trouble(), self._lock, self._db:
-            self._db.executemany(
-                "UPDATE file SET proven = ? WHERE path = ?", ((now, path) for path in paths)
-            )
+        now, rest = _now(), iter(paths)
+        with sqlite_trouble(), self._lock:
+            while batch := [(now, path) for path in islice(rest, _BATCH)]:
+                with self._db:  # a backup may want to write in between
+                    self._db.executemany("UPDATE file SET proven = ? WHERE path = ?", batch)
 
     def checksums(self, path: str) -> set[str]:
         """Return the checksum that is known of a file, if one is."""
@@ -344,7 +352,7 @@ class Catalogue:
 
     def _upsert(self, rows: Iterable[dict[str, object]]) -> None:
         now = _now()
-        blank = {"reason": None, "gone": 0, "served_by": None, "now": now}
+        blank = {"reason": None, "gone": 0, "making": 0, "served_by": None, "now": now}
         self._db.executemany(_UPSERT, (blank | row for row in rows))
 
     def _absorbed(self, mark: Mark) -> None:
@@ -359,12 +367,12 @@ def _judge_gone(outcome: Failed, nights: int, since: str | None) -> Outcome:
     return Lost(outcome.generation, reason, outcome.faults)
 
 
-def _judge_pending(outcome: Pending, first_asked: str) -> Outcome:
-    age = _age(first_asked)
+def _judge_pending(outcome: Pending, since: str) -> Outcome:
+    age = _age(since)
     reason = f"ModelsLab is still making it after {age.days} days"
     if age >= _LOST_AFTER:
         return Lost(outcome.generation, reason)
-    return Failed(outcome.generation, reason) if age >= _STUCK_AFTER else outcome
+    return Failed(outcome.generation, reason, stuck=True) if age >= _STUCK_AFTER else outcome
 
 
 def _mark(marks: bytearray, numbers: Collection[int]) -> int:
@@ -393,10 +401,11 @@ def _row(outcome: Outcome) -> dict[str, object]:
         case Archived(served_by=links):
             return row | {"state": "held", "served_by": "\n".join(links)}
         case Pending():
-            return row | {"state": "pending"}
+            return row | {"state": "pending", "making": 1}
         case Lost():
             return row | {"state": "lost", "reason": outcome.why}
         case Failed():
-            return row | {"state": "failed", "reason": outcome.why, "gone": outcome.gone}
+            troubles = {"gone": outcome.gone, "making": outcome.stuck}
+            return row | {"state": "failed", "reason": outcome.why} | troubles
         case _:
             assert_never(outcome)

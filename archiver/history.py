@@ -12,6 +12,7 @@ from typing import Protocol
 
 from archiver.database import sqlite_trouble
 from archiver.errors import ArchiverError, DiskTrouble
+from archiver.quantity import printable
 from archiver.run import Command, Run
 
 
@@ -85,7 +86,7 @@ def _columns(run: Run) -> tuple[object, ...]:
         run.exit_status,
         json.dumps(dict(run.counts)),
         run.bytes,
-        run.summary,
+        printable(run.summary),
         run.version,
     )
 

@@ -46,14 +46,16 @@ class Hosts:
     def throttled(self, url: URL, why: str, wait: float | None) -> float:
         """Leave the host alone for as long as it says, or for longer each time if it does not.
 
+        A wait of none at all, such as a date in the past, says nothing.
+
         Return for how many seconds from now.
         """
         host, now = self._of(url), time.monotonic()
         host.why = why
         if now >= host.resume_at:  # else it was said to the same crowd of downloads
             host.pauses += 1
-            growing = min(_FIRST_PAUSE * 2 ** (host.pauses - 1), _LONGEST_PAUSE)
-            host.resume_at = now + growing if wait is None else now
+            growing = min(_FIRST_PAUSE * 2.0 ** min(host.pauses - 1, 10), _LONGEST_PAUSE)
+            host.resume_at = now + (growing if not wait else 0)
         host.resume_at = max(host.resume_at, now + (wait or 0))
         return host.resume_at - now
 

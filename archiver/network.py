@@ -78,7 +78,9 @@ def _refusing_redirects(key: ApiKey) -> aiohttp.ClientMiddlewareType:
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         response = await handler(request)
-        if any(key.redact(place) != place for place in response.headers.getall("Location", ())):
+        headers = response.headers  # aiohttp follows either of these
+        places = [*headers.getall("Location", ()), *headers.getall("URI", ())]
+        if any(key.redact(place) != place for place in places):
             response.close()
             raise KeyInRedirect
         return response

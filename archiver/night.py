@@ -44,6 +44,7 @@ _GROUP = 64
 """At most so many generations are settled in one group."""
 _AHEAD = 2
 """For each download under way, so many generations may be in hand: asked about, or waiting."""
+_LEFT_ALONE = "a host asks to be left alone: tried again next night"
 _GRACE = 10.0
 """How long downloads in flight may go on after an interruption, in seconds."""
 
@@ -84,7 +85,8 @@ class Night:
         self._report = report
         self._watch = watch
         self._agenda = Agenda(desk.take, settings.wait)
-        self._results: asyncio.Queue[Result | None] = asyncio.Queue(_GROUP)
+        self._results = asyncio.Queue[Result | None]()
+        self._room = asyncio.Semaphore(_GROUP)
         self._workers: list[asyncio.Task[None]] = []
         self._interrupted = False
         self._asking: set[asyncio.Task[object] | None] = set()
@@ -111,6 +113,8 @@ class Night:
                     await self._run_tasks()
             except* DiskTrouble as troubles:
                 self._report.ending = next(iter(_flat(troubles)))
+        if not self._api.has_answered:
+            self._report.time_is_up = False  # more time would have brought no more
         try:
             self._api.check()
         except (ApiUnreachable, KeyRefused) as why:
@@ -123,8 +127,10 @@ class Night:
             self._workers = [tasks.create_task(self._work()) for _ in range(count)]
             await asyncio.wait(self._workers)
             for generation in self._agenda.in_the_making():
-                await self._results.put(Pending(generation))
-            await self._results.put(None)
+                self._results.put_nowait(Pending(generation))
+            for generation in self._agenda.left_alone():
+                self._results.put_nowait(Failed(generation, _LEFT_ALONE))
+            self._results.put_nowait(None)
 
     async def _work(self) -> None:
         while turn := await self._agenda.next():
@@ -136,6 +142,10 @@ class Night:
             except (KeyRefused, ApiUnreachable) as why:
                 self._agenda.done()
                 self._end(why)
+            except DiskTrouble as why:
+                self._agenda.done()
+                self._end(why)
+                self._abandon()
             else:
                 await self._take(turn, result)
 
@@ -143,16 +153,21 @@ class Night:
         match result:
             case PutOff(pause, otherwise):
                 if not self._agenda.put_off(turn, pause):
-                    await self._results.put(otherwise)
+                    await self._hand_over(otherwise)
             case Processing(eta):
                 if not self._agenda.again(turn, eta):
-                    await self._results.put(Pending(turn.generation))
+                    await self._hand_over(Pending(turn.generation))
             case NotAsked(why):
                 self._agenda.done()
                 self._report.left_because = why
             case _:
                 self._agenda.done()
-                await self._results.put(result)
+                await self._hand_over(result)
+
+    async def _hand_over(self, result: Result) -> None:
+        """Leave a result to be settled, and wait where there are many: it is not lost meanwhile."""
+        self._results.put_nowait(result)
+        await self._room.acquire()
 
     async def _bring(self, turn: Turn) -> Result | Processing | NotAsked | PutOff:
         """Ask and download; ask once more for fresh links when those of the first answer fail."""
@@ -168,9 +183,8 @@ class Night:
                         return brought
                     tried, faults = outputs, brought.faults
                     if brought.pause is not None:
-                        why = "a host asks to be left alone: tried again next night"
                         pause = brought.pause if self._settings.download.retries else inf
-                        return PutOff(pause, Failed(turn.generation, why, faults))
+                        return PutOff(pause, Failed(turn.generation, _LEFT_ALONE, faults))
                 case Processing() | NotAsked() as unfinished:
                     return unfinished
                 case answer:
@@ -218,6 +232,7 @@ class Night:
             going_on = None not in group
             outcomes = await in_thread(self._settle, [r for r in group if r is not None])
             for outcome in outcomes:
+                self._room.release()
                 self._watch.ended(outcome)
 
     def _settle(self, group: Sequence[Result]) -> Sequence[Outcome]:
@@ -232,7 +247,7 @@ class Night:
         if isinstance(why, ArchiverError):
             self._report.ending = self._report.ending or why
         else:
-            self._report.left_because = why
+            self._report.left_because = self._report.left_because or why
         for task in self._asking - {asyncio.current_task()}:
             if task:
                 task.cancel()
@@ -271,7 +286,8 @@ class Night:
 
     def _end_in_order(self, why: Interrupted | None) -> None:
         """Ask no more, and let what is being downloaded go on for a little while."""
-        self._report.time_is_up = why is None
+        in_order = not self._report.left_because and not self._report.ending
+        self._report.time_is_up = why is None and in_order
         _LOG.log(
             logging.WARNING if why else logging.INFO,
             "ending: downloads have %.0f s to finish%s",

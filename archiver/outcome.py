@@ -88,6 +88,8 @@ class Failed:
     faults: tuple[LinkFault, ...] = ()
     hopeless: bool = False
     """ModelsLab said, in words that are not documented, that it could not make it."""
+    stuck: bool = False
+    """ModelsLab has been making it for longer than anything takes."""
 
     def __str__(self) -> str:
         return f"failed {self.generation}: {self.why}"

@@ -69,6 +69,12 @@ CREATE TABLE run (
     version TEXT NOT NULL
 );
 """,
+    """
+ALTER TABLE generation ADD COLUMN pending_since TEXT;  -- when it was first found in the making
+UPDATE generation SET pending_since = since WHERE state = 'pending';
+UPDATE generation SET pending_since = first_asked
+    WHERE state = 'failed' AND reason LIKE 'ModelsLab is still making it%';
+""",
 )
 """What makes each version of a catalogue from the one before; the last is the one we use."""
 

@@ -107,7 +107,7 @@ class Transfer:
                 total = await self._agree(response, part, url)
                 staging.make_sure_of_room((total or 0) - part.bytes, self._settings.min_free)
                 progress.begin(total, part.bytes)
-                blocks = await self._take_body(response, part, progress)
+                blocks = await self._take_body(response, staging, part, progress)
                 frame = _Frame(total, framed=total is not None or _is_chunked(response))
                 if staging.may_hold(part, blocks):
                     part.hold(blocks)
@@ -147,7 +147,7 @@ class Transfer:
         return total
 
     async def _take_body(
-        self, response: aiohttp.ClientResponse, part: Part, progress: "_Progress"
+        self, response: aiohttp.ClientResponse, staging: Staging, part: Part, progress: "_Progress"
     ) -> list[bytes]:
         """Write the body to the part, but for its last blocks, which are returned."""
         crawl, share = _Crawl(self._settings.timeout), self._rate.share()
@@ -161,6 +161,7 @@ class Transfer:
                 if progress.bytes_here > self._settings.max_size:
                     raise LinkFailed("it goes on beyond what --max-size allows")
                 if sink.take(chunk):
+                    staging.make_sure_of_room(0, self._settings.min_free)
                     await sink.write()
             return await sink.end()
 

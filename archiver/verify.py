@@ -69,7 +69,6 @@ def audit(archive: Path, selection: Selection, watch: Meter, report: FixityRepor
             report.add(finding)
         limit = math.ceil(report.listed * selection.sample)
         tables.choose(limit, selection.older_than)
-        tables.end()
         _Reading(bag, report, watch).read(tables, selection.threads)
         _remember(archive, lambda known: known.prove(tables.all_proven()))
     report.seconds = time.monotonic() - started

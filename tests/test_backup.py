@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import shutil
 import sqlite3
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import KEY, Nights, assert_true_bag, generation, quick_downloads
 
 from archiver.backup import backup
+from archiver.bag import Bag
 from archiver.catalogue import Catalogue
 from archiver.database import CATALOGUE, Damaged
 from archiver.emulation.script import (
@@ -21,12 +25,13 @@ from archiver.emulation.script import (
     RawAnswer,
     Script,
 )
-from archiver.errors import ArchiveLocked, ConfigurationError, ManifestUnreadable
+from archiver.errors import ArchiveLocked, ConfigurationError, DiskTrouble, ManifestUnreadable
 from archiver.lock import locked
 from archiver.outcome import Archived, Failed, Lost, Outcome, Pending
 from archiver.progress import Told
 from archiver.secret import ApiKey
 from archiver.settings import ApiSettings
+from archiver.staging import Staging
 
 VIDEOS = Path(__file__).parent / "videos"
 G263 = generation("263")
@@ -558,3 +563,66 @@ async def test_damage_that_the_night_comes_upon_is_mended_as_well(
     assert (report.exit_status, report.archived + report.already_held) == (0, 3)
     videos = [seen for seen in nights.emulator.requests if seen.number]
     assert len(videos) == 3
+
+
+# --- When the time is up, or the disk is full
+
+
+async def test_time_that_is_up_excuses_nothing_else(nights: Nights) -> None:
+    """What was left because ModelsLab throttles is not well just because the time is up, too."""
+    slow = Script(outputs=(OutputScript(size=2_000_000, primary=LinkScript(seconds=2.5)),))
+    wait = {"status": "error", "message": "Rate limit exceeded", "retry_after": 3600}
+    nights.emulator.scripts |= {generation(str(n)): Script() for n in range(3, 12)}
+    nights.emulator.scripts |= {
+        generation("1"): slow, generation("2"): Script(answer=RawAnswer(wait, 429)),
+    }  # fmt: skip
+    report = await nights.run(*map(str, range(1, 12)), max_time=1.0, api_rate=5)
+    assert report.exit_status == 3
+    assert "throttled" in report.left_because
+
+
+async def test_a_night_without_any_answer_is_not_well(nights: Nights) -> None:
+    """An API that says nothing until the time is up would say nothing every night."""
+    nights.emulator.scripts |= {generation(str(n)): Script(answer="silent") for n in range(3)}
+    api = replace(nights.settings().api, timeout=30.0, retries=6)
+    report = await nights.run("0", "1", "2", max_time=0.5, api=api)
+    assert (report.exit_status, report.left) == (3, 3)
+
+
+async def test_what_has_come_is_settled_when_the_disk_is_full(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that does not fit ends the night; the small ones that were ready are held."""
+    small = [str(n) for n in range(100)]
+    nights.emulator.scripts |= {generation(name): Script() for name in small}
+    nights.emulator.scripts[generation("large")] = Script(outputs=(OutputScript(size=10**7),))
+    settle, looks = Bag.settle, Staging.make_sure_of_room
+
+    def slowly(self: Bag, *args: Any, **kwargs: Any) -> None:
+        time.sleep(0.3)
+        settle(self, *args, **kwargs)
+
+    def room(self: Staging, count: int, reserve: int) -> None:
+        if count > 10**6:
+            raise DiskTrouble("the disk is full")
+        looks(self, count, reserve)
+
+    monkeypatch.setattr(Bag, "settle", slowly)
+    monkeypatch.setattr(Staging, "make_sure_of_room", room)
+    report = await nights.run(*small, "large")
+    assert report.exit_status == 74
+    served = {seen.generation for seen in nights.emulator.requests if seen.number}
+    assert report.archived >= len(served) - 1 - 2 * 8  # but for those that were still coming
+    assert len(nights.held()) == 2 * report.archived
+    assert_true_bag(nights.archive)
+
+
+async def test_a_body_of_no_known_length_leaves_the_reserve(nights: Nights) -> None:
+    """Room is looked for again and again while a video comes."""
+    endless = OutputScript(size=60_000_000, primary=LinkScript(length="chunked"))
+    nights.emulator.scripts[generation("1")] = Script(outputs=(endless,))
+    free = shutil.disk_usage(nights.archive.parent).free
+    download = quick_downloads(min_free=free - 20_000_000, timeout=30)
+    report = await nights.run("1", download=download)
+    assert report.exit_status == 74
+    assert not nights.held()

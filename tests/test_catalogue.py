@@ -107,8 +107,10 @@ def rows(root: Path) -> dict[str, tuple[object, ...]]:
 
 
 def tell(catalogue: Catalogue, *outcomes: Outcome) -> None:
+    """Record outcomes as a night does whose list they are of, and that has told of them."""
     catalogue.record(outcomes, (), START)
-    catalogue.have_told()
+    with catalogue._db as db:
+        db.execute("UPDATE generation SET told = 1")
 
 
 # --- Learning from the checksum manifest
@@ -493,19 +495,26 @@ def test_a_newer_catalogue_is_refused(bag: Bag, open_: Callable[[Path], Catalogu
 
 @pytest.mark.parametrize("open_", [Catalogue.look, Catalogue.open])
 def test_an_older_catalogue_is_brought_up_to_date(
-    bag: Bag, open_: Callable[[Path], Catalogue], monkeypatch: pytest.MonkeyPatch
+    bag: Bag, open_: Callable[[Path], Catalogue]
 ) -> None:
     """What it remembers stays, and what it did not keep count of is counted."""
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "_SCHEMA", schema._SCHEMA[:1])
-        with closing(Catalogue.open(bag.root)) as older:
-            place_generations(bag, 1, 2)
-            older.absorb(bag)
-            tell(older, Lost(generation(3), "x"))
+    then = (datetime.now(UTC) - timedelta(days=20)).isoformat(timespec="seconds")
+    states = {1: "held", 2: "held", 3: "lost", 4: "pending", 5: "failed"}
+    with closing(sqlite3.connect(bag.root / CATALOGUE)) as older, older:
+        older.executescript(f"BEGIN; {schema._SCHEMA[0]} PRAGMA user_version = 1; COMMIT;")
+        for id_, state in states.items():
+            older.execute(
+                "INSERT INTO generation (name, state, since, asked, first_asked, told)"
+                " VALUES (?, ?, ?, ?, ?, 1)",
+                (generation(id_).name, state, then, then, then),
+            )
+        older.execute("INSERT INTO file VALUES ('data/v6/deepfake/1.mp4', 'x', 7, NULL)")
+        older.execute("INSERT INTO file VALUES ('data/v6/deepfake/2.mp4', 'x', 8, NULL)")
     with closing(open_(bag.root)) as catalogue:
-        assert catalogue.enlist(listed(1, 2, 3, 4), retry_lost=False) == Enlisted(2, 1, 1)
-        sizes = [path.stat().st_size for path in (bag.root / "data").rglob("*.*")]
-        assert catalogue.totals() == (len(sizes), sum(sizes)) == (4, sum(sizes))
+        assert catalogue.enlist(listed(1, 2, 3, 4, 5, 6), retry_lost=False) == Enlisted(2, 1, 3)
+        assert catalogue.totals() == (2, 15)
+        assert isinstance(catalogue.judge(Pending(generation(4))), Lost)
+        assert isinstance(catalogue.judge(Pending(generation(5))), Pending)
 
 
 @pytest.mark.parametrize("open_", [Catalogue.open, Catalogue.look])
@@ -667,6 +676,56 @@ def test_what_is_being_made_for_days_is_told(
     night(catalogue, Pending(generation(1)))
     evening.time += timedelta(days=days)
     assert type(catalogue.judge(Pending(generation(1)))) is kind
+
+
+def test_only_the_time_in_the_making_counts(catalogue: Catalogue, evening: Evening) -> None:
+    """Trouble of another kind before is no sign that it is stuck; being stuck goes on counting."""
+    troubled, pending = Failed(generation(1), "no usable answer"), Pending(generation(1))
+    night(catalogue, troubled)
+    evening.time += timedelta(days=20)
+    assert night(catalogue, pending) == pending
+    evening.time += timedelta(days=4)
+    assert isinstance(night(catalogue, pending), Failed)
+    evening.time += timedelta(days=11)
+    assert isinstance(catalogue.judge(pending), Lost)
+
+
+def test_a_loss_on_another_list_is_still_to_be_told(bag: Bag, catalogue: Catalogue) -> None:
+    """What a killed run has found is told by the next that lists it, and not before."""
+    lost = Lost(generation(1), "x")
+    catalogue.record([lost], (), START)
+    catalogue.enlist(listed(2), retry_lost=False)
+    catalogue.have_told()
+    with closing(Catalogue.open(bag.root)) as other:
+        assert other.enlist(listed(1), retry_lost=False) == Enlisted(untold=[lost])
+        other.have_told()
+    with closing(Catalogue.look(bag.root)) as third:
+        assert third.enlist(listed(1), retry_lost=False) == Enlisted(known_lost=1)
+
+
+def test_a_list_that_comes_slowly_holds_nobody_up(bag: Bag, catalogue: Catalogue) -> None:
+    """While a dry run waits for the rest of its list, a backup may begin, and write."""
+    catalogue.close()
+
+    def slowly() -> Iterator[Ids]:
+        yield Ids("v6/deepfake", [str(n) for n in range(catalogue_module._BATCH)])
+        with closing(Catalogue.open(bag.root)) as backup:
+            backup._db.execute("PRAGMA busy_timeout = 0")
+            tell(backup, Pending(generation(1)))
+        yield Ids("v6/deepfake", ["x"])
+
+    with closing(Catalogue.look(bag.root)) as looking:
+        assert looking.enlist(slowly(), retry_lost=False).to_ask == catalogue_module._BATCH + 1
+
+
+def test_an_audit_holds_nobody_up(bag: Bag) -> None:
+    """While it lists and reads, a backup may begin, and write: it compares with a copy."""
+    Catalogue.open(bag.root).close()
+    with closing(Catalogue.look(bag.root)) as looking:
+        looking.audit().find([])
+        with closing(Catalogue.open(bag.root)) as backup:
+            tell(backup, Pending(generation(1)))
+            backup.prove(["data/v6/deepfake/1.mp4"])
 
 
 def test_links_that_are_forbidden_are_given_up_late(catalogue: Catalogue, evening: Evening) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from conftest import KEY, generation
+from raw_server import RawServer
 from running import Desk, ended, started, until
 
 from archiver.emulation.script import ApiScript, LinkScript, OutputScript, RawAnswer, Script
@@ -310,3 +311,17 @@ async def test_a_bug_does_not_show_the_key(desk: Desk) -> None:
     assert "RuntimeError" in told.err
     assert spellings_in(told.err + told.out) == []
     Traces(left_by(desk)).assert_keyless()
+
+
+async def test_an_old_kind_of_redirect_that_holds_the_key_is_not_followed(desk: Desk) -> None:
+    """Aiohttp follows the header `URI` as well."""
+    spelt = KEY.replace("/", "%2F").replace("+", "%2B")
+    missing = b"HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n"
+    async with RawServer({"*": (missing,)}) as third:
+        onward = f"http://{third.host}/v.mp4?key={spelt}"
+        head = f"HTTP/1.1 302 Found\r\nURI: {onward}\r\nContent-Length: 0\r\n\r\n".encode()
+        async with RawServer({"*": (head,)}) as first:
+            link = LinkScript(url=f"http://{first.host}/v.mp4")
+            desk.emulator.scripts[generation("1")] = Script(outputs=(OutputScript(primary=link),))
+            assert (await desk.backup(desk.manifest("1"))).status == 3
+        assert not third.heads

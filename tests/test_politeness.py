@@ -3,16 +3,20 @@
 import asyncio
 import re
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from conftest import Nights, generation, quick_downloads
+from raw_server import RawServer
+from yarl import URL
 
 from archiver.agenda import Agenda, Turn
 from archiver.byte_rate import ByteRate
-from archiver.emulation.script import LinkScript, OutputScript, Script
+from archiver.emulation.script import LinkScript, OutputScript, RawAnswer, Script
 from archiver.emulator import Seen
 from archiver.generation import Generation
+from archiver.hosts import Hosts
 from archiver.outcome import Failed
 
 FAULTY = ("busy", "throttled")
@@ -181,16 +185,16 @@ class Lists:
         return taken
 
 
-async def test_what_is_ready_and_was_put_off_comes_before_all_else() -> None:
-    """As soon as its pause is over: its links may die."""
+async def test_what_is_ready_and_was_put_off_comes_before_all_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As soon as its pause is over, which is a few seconds at least: its links may die."""
+    monkeypatch.setattr("archiver.agenda._SOONEST", 0.05)
     agenda = Agenda(Lists(("1", True), ("2", True)).take, wait=60)
     first = await agenda.next()
     assert first
     assert agenda.put_off(first, 0)
-    again = await agenda.next()
-    assert again
-    assert again.generation == generation("1")
-    assert agenda.put_off(again, 0.05)
+    assert agenda.left_alone() == [generation("1")]
     second = await agenda.next()
     assert second
     assert second.generation == generation("2")
@@ -212,5 +216,48 @@ async def test_a_turn_is_put_off_no_longer_than_there_is_time() -> None:
     turn = await patient.next()
     assert turn
     assert patient.put_off(turn, 99)
-    late = Turn(generation("1"), first=True, give_up_at=0.5)
+    late = Turn(generation("1"), first=True, sit_out_until=0.5)
     assert not patient.put_off(late, 1)
+    polled = Turn(generation("1"), first=True, give_up_at=0.5)
+    assert patient.put_off(polled, 1)
+
+
+# --- Hosts that throttle without end
+
+
+@pytest.mark.parametrize("wait", [0.0, 1.0, None])
+def test_a_host_may_throttle_for_ever(monkeypatch: pytest.MonkeyPatch, wait: float | None) -> None:
+    """However often it does: a wait that it gives is taken, and none at all is no wait."""
+    now = [0.0]
+    monkeypatch.setattr("archiver.hosts.time.monotonic", lambda: now[0])
+    hosts, url = Hosts(8, 8), URL("http://a.example/")
+    pauses = []
+    for _ in range(2000):
+        pauses.append(hosts.throttled(url, "429", wait))
+        now[0] += pauses[-1] + 0.1
+    assert pauses[0] == 1.0
+    assert pauses[-1] == (1.0 if wait else 60.0)
+
+
+async def test_a_pause_of_nothing_is_not_tried_again_at_once(nights: Nights) -> None:
+    """`Retry-After` with a date that is past, as of a clock that is wrong, is no invitation."""
+    past = "Wed, 01 Jan 2020 00:00:00 GMT"
+    head = f"HTTP/1.1 429 x\r\nRetry-After: {past}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with RawServer({"*": (head,)}) as busy:
+        nights.emulator.scripts[generation("1")] = video(LinkScript(url=f"http://{busy.host}/"))
+        report = await nights.run("1", max_time=4.0, download=quick_downloads(retries=2))
+        assert len(busy.heads) <= 3
+    assert (report.exit_status, report.failed) == (3, 1)
+    assert nights.emulator.asked() <= 3
+
+
+async def test_an_api_that_says_to_wait_for_nothing_is_given_time(nights: Nights) -> None:
+    """Its `Retry-After: 0` does not take the backoff away: it may be back in a few seconds."""
+    nights.emulator.scripts[generation("1")] = Script()
+    page = RawAnswer("<html>", 503, {"Retry-After": "0"})
+    nights.emulator.api = replace(nights.emulator.api, always=page)
+    asyncio.get_running_loop().call_later(
+        2, lambda: setattr(nights.emulator, "api", replace(nights.emulator.api, always=None))
+    )
+    report = await nights.run("1", api=replace(nights.settings().api, retries=3))
+    assert report.archived == 1

@@ -290,3 +290,15 @@ async def test_a_repair_is_a_run_too(stocked: Nights) -> None:
     settings = stocked.settings(download=quick_downloads())
     await repair(stocked.archive, Selection(), Fetching(settings, False, Told()))
     assert [run.command for run in runs(stocked.archive)] == ["repair", "backup"]
+
+
+def test_a_path_that_is_no_text_can_be_told_of(tmp_path: Path) -> None:
+    """What a file system allows and UTF-8 does not is shown, and remembered, in another way."""
+    (tmp_path / ".archiver").mkdir()
+    trouble = DiskTrouble("the disk failed while using /arch\udcff")
+    with closing(Catalogue.open(tmp_path)) as catalogue:
+        history = catalogue.history()
+        with pytest.raises(DiskTrouble), history.recorded("backup", Report()):
+            raise trouble
+        (run,) = history.last(1)
+    assert run.exit_status == 74

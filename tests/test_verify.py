@@ -305,3 +305,8 @@ def test_a_read_only_archive_can_be_verified(held: Nights, tmp_path: Path) -> No
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
         report = verify(place / "archive", ALL, Collected())
     assert (report.checked, found(report)) == (6, [("changed", ONE)])
+
+
+async def test_an_age_beyond_all_times_is_one(held: Nights) -> None:
+    """Nothing was last proven so long ago."""
+    assert audit(held, replace(ALL, older_than=99999999 * 86400.0)).checked == 0
