@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Self, assert_never
@@ -23,6 +23,7 @@ from archiver.errors import disk_trouble
 from archiver.generation import Generation, generation_at
 from archiver.history import History
 from archiver.inquiry import Inquiry
+from archiver.judgement import Before, judged
 from archiver.manifest import Ids
 from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending
 from archiver.schema import connect, connect_to_read, upgraded
@@ -30,14 +31,6 @@ from archiver.staging import StagedFile
 
 _BATCH = 10_000
 _RANK = {None: 0, "pending": 1}
-_GONE_NIGHTS = 3
-_GONE_FOR = timedelta(hours=40)
-"""Links that were dead on three nights, the first and last this far apart, stay dead."""
-_FORBIDDEN_FOR = timedelta(days=13)
-"""Where a host said no more than that it is not for us, it may have blocked us for a while."""
-_STUCK_AFTER = timedelta(days=3)
-_LOST_AFTER = timedelta(days=14)
-"""What is still being made after so long is told, and then given up: nothing takes that long."""
 
 _UPSERT = """
 INSERT INTO generation (name, state, reason, since, asked, first_asked, told, gone_nights,
@@ -266,13 +259,7 @@ class Catalogue:
                 "SELECT gone_nights, gone_since, pending_since FROM generation WHERE name = ?",
                 (outcome.generation.name,),
             ).fetchone()
-        match outcome:
-            case Failed() if row and outcome.gone:
-                return _judge_gone(outcome, *row[:2])
-            case Pending() if row and row[2]:
-                return _judge_pending(outcome, row[2])
-            case _:
-                return outcome
+        return judged(outcome, Before(*row), datetime.now(UTC)) if row else outcome
 
     def have_told(self) -> None:
         """Note that all losses on tonight's list have been told."""
@@ -359,22 +346,6 @@ class Catalogue:
         self._db.execute("UPDATE absorbed SET bytes = ?, tail = ?", (mark.size, mark.tail))
 
 
-def _judge_gone(outcome: Failed, nights: int, since: str | None) -> Outcome:
-    long_enough = _FORBIDDEN_FOR if outcome.forbidden else _GONE_FOR
-    if not since or nights + 1 < _GONE_NIGHTS or _age(since) < long_enough:
-        return outcome
-    reason = f"{outcome.reason}, for {nights + 1} nights by now"
-    return Lost(outcome.generation, reason, outcome.faults)
-
-
-def _judge_pending(outcome: Pending, since: str) -> Outcome:
-    age = _age(since)
-    reason = f"ModelsLab is still making it after {age.days} days"
-    if age >= _LOST_AFTER:
-        return Lost(outcome.generation, reason)
-    return Failed(outcome.generation, reason, stuck=True) if age >= _STUCK_AFTER else outcome
-
-
 def _mark(marks: bytearray, numbers: Collection[int]) -> int:
     """Set these marks; return how many numbers there were."""
     for number in numbers:
@@ -384,10 +355,6 @@ def _mark(marks: bytearray, numbers: Collection[int]) -> int:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _age(since: str) -> timedelta:
-    return datetime.now(UTC) - datetime.fromisoformat(since)
 
 
 def _names(lines: Sequence[Checksum]) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The work under way: workers ask and download, and one task settles what they finish."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -93,7 +92,6 @@ class Night:
 
     async def run(self) -> None:
         """Work until nothing is left to do, or the night is ended early."""
-        gc.freeze()  # what is here now is here to stay, and need not be looked at again
         api, download = self._settings.api, self._settings.download
         authorities = trusted_authorities()
         async with (
