@@ -132,7 +132,7 @@ class Staging:
         self._archive = archive
         self._place = f"{INCOMING}/{generation.name.replace('/', '~')}"
         self._document: bytes | None = None
-        self._held: Part | None = None
+        self._unwritten: Unwritten | None = None
 
     @property
     def _directory(self) -> Path:
@@ -213,19 +213,16 @@ class Staging:
     def keep(self, part: Part, proof: Proof) -> StagedFile:
         """Close a part that is proven whole and give it the name that says so."""
         name = f"{part.slot.stem}{part.sha256}.{proof.extension}"
-        if part.held is None:
-            part.keep_as(self._directory / name)
+        if part.held is not None and self._document is not None:
+            self._unwritten = Unwritten(part.held, self._document, f"{self._place}/{part.name}")
+            part.kept = True
         else:
-            self._held, part.kept = part, True
+            part.keep_as(self._directory / name)
         return self._payload(part.slot, name, part.sha256, part.bytes)
 
     def gathered(self, files: Sequence[StagedFile]) -> StagedGeneration:
         """Return the generation, of which these files have been kept."""
-        unwritten = None
-        if self._held and self._held.held is not None and self._document is not None:
-            part = f"{self._place}/{self._held.name}"
-            unwritten = Unwritten(self._held.held, self._document, part)
-        return StagedGeneration(self.generation, tuple(files), unwritten)
+        return StagedGeneration(self.generation, tuple(files), self._unwritten)
 
     def complete(self) -> StagedGeneration | None:
         """Return the generation if all of it is here and proven whole, as after a crash."""
