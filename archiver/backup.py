@@ -35,28 +35,27 @@ async def backup(
         ArchiveLocked: if another run holds the archive.
         DiskTrouble: if the archive cannot be opened or mended.
     """
-    Intake(manifests, default_endpoint, Report()).check()
+    intake = Intake(manifests, default_endpoint, Report())
+    intake.check()
     with Bag.hold(archive, settings.lock_wait) as bag:
         try:
-            return await _back_up(bag, manifests, default_endpoint, settings, watch)
+            return await _back_up(bag, intake, settings, watch)
         except Damaged as damage:
             Catalogue.put_aside(archive)
             if "-" in manifests:  # what was read from there cannot be read again
                 raise
             _LOG.warning("%s: it is put aside and made anew, without its history", damage.what)
-        return await _back_up(bag, manifests, default_endpoint, settings, watch)
+        again = Intake(manifests, default_endpoint, Report())
+        return await _back_up(bag, again, settings, watch)
 
 
-async def _back_up(
-    bag: Bag, manifests: Sequence[str], default_endpoint: str, settings: Settings, watch: Watch
-) -> Report:
+async def _back_up(bag: Bag, intake: Intake, settings: Settings, watch: Watch) -> Report:
     """Do the work of `backup` in an archive that is held.
 
     Raises:
         Damaged: if the catalogue is, wherever that has shown.
     """
-    report, started = Report(), time.monotonic()
-    intake = Intake(manifests, default_endpoint, report)
+    report, started = intake.report, time.monotonic()
     with (
         closing(Catalogue.open(bag.root)) as catalogue,
         catalogue.history().recorded("backup", report),

@@ -35,7 +35,7 @@ class Intake:
     ) -> None:
         self._default_endpoint = default_endpoint
         self._or_ids = or_ids
-        self._report = report
+        self.report = report
         self._failed = 0
         self._sources = [source for path in paths for source in self._sources_at(path)]
 
@@ -46,7 +46,7 @@ class Intake:
             ManifestUnreadable: if no manifest at all can be read.
         """
         if self._failed == len(self._sources):
-            raise ManifestUnreadable("; ".join(self._report.unreadable))
+            raise ManifestUnreadable("; ".join(self.report.unreadable))
 
     def listed(self) -> Iterator[Ids]:
         """Yield whatever is listed, as often as it is listed."""
@@ -64,10 +64,9 @@ class Intake:
                 case Ids():
                     yield item
                 case BadLine() if name == _ARGUMENT:
-                    shown, _, _ = item.reason.rpartition(": ")
-                    self._report.unreadable.append(f"{shown} is neither an ID nor a file")
+                    self.report.unreadable.append(f"{item.shown} is neither an ID nor a file")
                 case BadLine():
-                    self._report.add_bad_line(item)
+                    self.report.add_bad_line(item)
 
     def _sources_at(self, name: str) -> list[Source]:
         if name == "-":
@@ -83,11 +82,11 @@ class Intake:
             self._cannot_read(str(error.filename or name), error)
             return []
         if not files:
-            self._report.unreadable.append(f"{name}: no list in it ({', '.join(SUFFIXES)})")
+            self.report.unreadable.append(f"{name}: no list in it ({', '.join(SUFFIXES)})")
         return [Source(str(file), _opener(file)) for file in files]
 
     def _cannot_read(self, name: str, error: OSError) -> None:
-        self._report.unreadable.append(f"{name}: cannot be read: {error.strerror or error}")
+        self.report.unreadable.append(f"{name}: cannot be read: {error.strerror or error}")
 
 
 def _lists_in(directory: Path) -> list[Path]:

@@ -19,6 +19,8 @@ class BadLine:
     manifest: str
     line: int
     reason: str
+    shown: str = ""
+    """What stands there, by itself: shortened, quoted and printable."""
 
     def __str__(self) -> str:
         return f"{self.manifest}:{self.line}: {self.reason}"
@@ -57,7 +59,8 @@ def read(stream: BinaryIO, name: str, default_endpoint: str) -> Iterator[Ids | B
         try:
             found = _generation(value, default)
         except ValueError as error:
-            yield BadLine(name, line, f"{_shown(text)}: {error}")
+            shown = _shown(text)
+            yield BadLine(name, line, f"{shown}: {error}", shown)
         else:
             yield Ids(found.endpoint, (found.id,))
 
