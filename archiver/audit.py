@@ -12,8 +12,13 @@ _GROUP = 1000
 _LONGEST_AGO = 100 * 365 * 86400.0
 
 _AUDIT = """
-CREATE TEMP TABLE known AS SELECT path, sha256, bytes, proven FROM file;
-CREATE UNIQUE INDEX temp.known_by_path ON known (path);
+CREATE TEMP TABLE known (
+    path TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    proven TEXT
+) WITHOUT ROWID;
+INSERT INTO known SELECT path, sha256, bytes, proven FROM file;
 CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
 CREATE INDEX temp.by_path ON line (path);
