@@ -15,7 +15,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from archiver import cli, night  # noqa: F401 (a module that is imported later may be compiled)
@@ -59,26 +59,35 @@ class Steps:
         if self._fails():
             raise sqlite3.OperationalError(SQLITE_SAYS[self._error])
 
-    def before(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function`, with a step before each call."""
 
-        def stepping(*args: Any, **kwargs: Any) -> Any:
-            self.take()
-            return function(*args, **kwargs)
+def arm_calls(names: Sequence[str], take: Callable[[], None]) -> None:
+    """Let these calls of `os`, and opening a file to write to it, take a step before."""
+    for name in names:
+        setattr(os, name, stepping(getattr(os, name), take))
+    plain_open = os.open
 
-        return stepping
+    def opening(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            take()
+        return plain_open(path, flags, *args, **kwargs)
+
+    os.open = opening
+
+
+def stepping(function: Callable[..., Any], take: Callable[[], None]) -> Callable[..., Any]:
+    """Return `function`, with a step before each call."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        take()
+        return function(*args, **kwargs)
+
+    return call
 
 
 def arm_files(steps: Steps) -> None:
     """Let what changes files take steps."""
-    for name in CALLS:
-        setattr(os, name, steps.before(getattr(os, name)))
-    plain_os_open, plain_open = os.open, io.open
-
-    def os_opening(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
-        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            steps.take()
-        return plain_os_open(path, flags, *args, **kwargs)
+    arm_calls(CALLS, steps.take)
+    plain_open = io.open
 
     class FileIO(io.FileIO):
         def write(self, data: Any) -> int:
@@ -102,7 +111,6 @@ def arm_files(steps: Steps) -> None:
         buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding, *args, **kwargs)
 
-    os.open = os_opening
     io.open = opening  # type: ignore[assignment]  # what pathlib opens files with
 
 

@@ -19,8 +19,9 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
+
+from failing import arm_calls, stepping
 
 from archiver import cli, night, part  # noqa: F401 (all is imported before a fork)
 from archiver.commands import backup  # noqa: F401
@@ -46,15 +47,6 @@ class Steps:
                 os.kill(os.getpid(), signal.SIGKILL)
                 signal.pause()
 
-    def before(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function`, with a step before each call."""
-
-        def stepping(*args: Any, **kwargs: Any) -> Any:
-            self.take()
-            return function(*args, **kwargs)
-
-        return stepping
-
 
 def main() -> None:
     """Fork a process for each run that is asked for."""
@@ -71,23 +63,16 @@ def main() -> None:
 
 def arm(steps: Steps) -> None:
     """Put a step before everything that changes the disk."""
-    for name in CALLS:
-        setattr(os, name, steps.before(getattr(os, name)))
-    plain_os_open, plain_open = os.open, io.open
-
-    def os_opening(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
-        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            steps.take()
-        return plain_os_open(path, flags, *args, **kwargs)
+    arm_calls(CALLS, steps.take)
+    plain_open = io.open
 
     def opening(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         if set(mode) & set("wax+"):
             steps.take()
         return plain_open(file, mode, *args, **kwargs)
 
-    os.open = os_opening
     io.open = opening  # type: ignore[assignment]  # what pathlib opens files with
-    part.Part.write = steps.before(part.Part.write)  # type: ignore[method-assign]
+    part.Part.write = stepping(part.Part.write, steps.take)  # type: ignore[method-assign]
 
     class Connection(sqlite3.Connection):
         def execute(self, *args: Any) -> sqlite3.Cursor:
