@@ -64,9 +64,9 @@ class History:
         with sqlite_trouble():
             rows = self._db.execute(
                 "SELECT command, began, ended, exit_status, counts, bytes, summary, version"
-                " FROM run WHERE ?1 = '[]' OR command IN (SELECT value FROM json_each(?1))"
-                " ORDER BY number DESC LIMIT ?2",
-                (json.dumps(commands), limit),
+                " FROM run WHERE :these = '[]' OR command IN (SELECT value FROM json_each(:these))"
+                " ORDER BY number DESC LIMIT :limit",
+                {"these": json.dumps(commands), "limit": limit},
             ).fetchall()
         return [_run(row) for row in rows]
 
