@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -15,16 +14,17 @@ async def finished(work: Awaitable[T]) -> T:
 
     A thread cannot be cancelled. Whoever goes on without it may close the file it writes to.
     """
-    future = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        while not future.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({future})
-        if not future.cancelled():
-            future.exception()  # it is told by nobody, and need not be
-        raise
+    future, cancellation = asyncio.ensure_future(work), None
+    while not future.done():
+        try:
+            await asyncio.wait({future})
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if not cancellation:
+        return future.result()
+    if not future.cancelled():
+        future.exception()  # it is told by nobody, and need not be
+    raise cancellation
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
