@@ -145,7 +145,8 @@ async def test_nothing_is_archived_where_all_links_fail(nights: Nights, fault: F
     assert roles == ({"primary"} if fault == "refuse" else {"primary", "proxy"})
     assert all(fault.reason for fault in outcome.faults)
     assert (report.exit_status, nights.held()) == (3, {})
-    assert list((nights.archive / ".archiver/incoming").iterdir()) == []
+    if fault != "cut-chunked":  # whose length nobody said: what has come can be gone on with
+        assert list((nights.archive / ".archiver/incoming").iterdir()) == []
     assert_true_bag(nights.archive)
 
 
