@@ -330,7 +330,7 @@ class Bag:
         return path.exists() and _sha256(path) == file.sha256
 
     def _place(self, files: Sequence[StagedFile], *, mending: bool = False) -> None:
-        directories = {Path(file.path).parent for file in files}
+        directories = {Path(name) for name in {file.path.rpartition("/")[0] for file in files}}
         for directory in directories:
             (self.root / directory).mkdir(parents=True, exist_ok=True)
         for file in files:
