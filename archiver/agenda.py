@@ -20,6 +20,7 @@ _FIRST_GUESS = 5.0
 """Without the provider's guess, in seconds; each one after it is `_GROWTH` times as long."""
 _GROWTH = 1.5
 _GROWTHS = 10
+_DOUBLINGS = 10
 _TAKE = 1000
 
 
@@ -36,6 +37,8 @@ class Turn:
     """On the monotonic clock: when, if it is still being made then, it is left for tomorrow."""
     sit_out_until: float | None = None
     """The same, if its links are still to be left alone then."""
+    refused: int = 0
+    """How often a host has answered a request for its links by asking for a pause."""
 
 
 class Agenda:
@@ -85,18 +88,22 @@ class Agenda:
         heapq.heappush(self._polls, (due, id(later), later))
         return True
 
-    def put_off(self, turn: Turn, pause: float) -> bool:
+    def put_off(self, turn: Turn, pause: float, *, refused: bool) -> bool:
         """End a turn whose links are to be left alone for so many seconds.
 
-        It comes again then, if there is time. A short pause is always sat out.
+        It comes again then, if there is time. A short pause is always sat out. One that was
+        `refused` itself, and again, waits twice as long each time: for each of its requests
+        the whole host is left alone, and the others there are not to wait for it alone.
         """
         now = time.monotonic()
         until = turn.sit_out_until or now + max(self._wait, SHORT_PAUSE)
         self.done()
         if self._closed or now + pause > until:
             return False
-        later = replace(turn, sit_out_until=until)
-        heapq.heappush(self._put_off, (now + max(pause, _SOONEST), id(later), later))
+        later = replace(turn, sit_out_until=until, refused=turn.refused + refused)
+        longer = pause * 2.0 ** min(turn.refused, _DOUBLINGS) if refused else pause
+        due = now + max(min(longer, until - now), _SOONEST)
+        heapq.heappush(self._put_off, (due, id(later), later))
         return True
 
     def done(self) -> None:

@@ -39,6 +39,8 @@ class Unavailable:
 
     faults: tuple[LinkFault, ...]
     pause: float | None = None
+    refused: bool = False
+    """A host was asked for this very payload, and it was then that it asked for the pause."""
 
 
 class Downloader:
@@ -59,6 +61,7 @@ class Downloader:
         """
         faults: list[LinkFault] = []
         pauses: list[float] = []
+        refused = False
         try:
             for link in output.links:
                 try:
@@ -68,12 +71,13 @@ class Downloader:
                     _LOG.debug("%s: %s", staging.generation, faults[-1])
                     if isinstance(failure, LinkThrottled) and failure.wait is not None:
                         pauses.append(failure.wait)
+                        refused |= failure.status > 0
                 else:
                     return Downloaded(staged, f"{link.role} {_shown(link)}", tuple(faults))
         finally:
             if not part.kept:
                 await in_thread(part.leave)
-        return Unavailable(tuple(faults), min(pauses, default=None))
+        return Unavailable(tuple(faults), min(pauses, default=None), refused)
 
     async def _from_link(self, link: Link, staging: Staging, part: Part) -> StagedFile:
         """Fetch from a link, again if it may help; a host that throttles is left alone."""

@@ -72,6 +72,7 @@ class PutOff:
     """It is ready, but a host asks for a pause of so many seconds; `otherwise` if that is long."""
 
     pause: float
+    refused: bool
     otherwise: Failed
 
 
@@ -149,8 +150,8 @@ class Night:
 
     async def _take(self, turn: Turn, result: Result | Processing | NotAsked | PutOff) -> None:
         match result:
-            case PutOff(pause, otherwise):
-                if not self._agenda.put_off(turn, pause):
+            case PutOff(pause, refused, otherwise):
+                if not self._agenda.put_off(turn, pause, refused=refused):
                     await self._hand_over(otherwise)
             case Processing(eta):
                 if not self._agenda.again(turn, eta):
@@ -182,7 +183,8 @@ class Night:
                     tried, faults = outputs, brought.faults
                     if brought.pause is not None:
                         pause = brought.pause if self._settings.download.retries else inf
-                        return PutOff(pause, Failed(turn.generation, _LEFT_ALONE, faults))
+                        otherwise = Failed(turn.generation, _LEFT_ALONE, faults)
+                        return PutOff(pause, brought.refused, otherwise)
                 case Processing() | NotAsked() as unfinished:
                     return unfinished
                 case answer:
@@ -215,8 +217,9 @@ class Night:
         faults = tuple(fault for result in results for fault in result.faults)
         whole = [result for result in results if isinstance(result, Downloaded)]
         if len(whole) < len(results):
-            pauses = [result.pause for result in results if isinstance(result, Unavailable)]
-            return Unavailable(faults, _longest(pauses))
+            missing = [result for result in results if isinstance(result, Unavailable)]
+            pause = _longest([result.pause for result in missing])
+            return Unavailable(faults, pause, any(result.refused for result in missing))
         staged = staging.gathered([*(result.file for result in whole), kept_answer])
         return Finished(staged, archived(staged, tuple(r.served_by for r in whole), faults))
 

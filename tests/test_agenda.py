@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import pytest
@@ -73,6 +74,27 @@ async def test_the_list_is_handed_out_in_its_order(monkeypatch: pytest.MonkeyPat
 async def test_an_empty_list_is_the_end() -> None:
     """Where nothing is to be asked, nobody waits."""
     assert await the_end(Agenda(listing(), wait=900))
+
+
+async def test_what_is_refused_again_and_again_comes_after_the_others(clock: Clock) -> None:
+    """It waits twice as long each time, and is tried once more at the end of the time there is."""
+    agenda = Agenda(listing(("a", True), ("b", True)), wait=100)
+    refused, other = await upcoming(agenda), await upcoming(agenda)
+    assert agenda.put_off(refused, 30, refused=True)
+    clock.now += 30
+    refused = await upcoming(agenda)
+    assert agenda.put_off(refused, 30, refused=True)
+    assert agenda.put_off(other, 30, refused=False)
+    clock.now += 30
+    assert (await upcoming(agenda)).generation == other.generation
+    agenda.done()
+    clock.now += 30
+    refused = await upcoming(agenda)
+    assert agenda.put_off(refused, 10, refused=True)
+    clock.now += 10
+    assert await upcoming(agenda) == replace(refused, refused=3)
+    assert not agenda.put_off(refused, 10, refused=True)
+    assert await the_end(agenda)
 
 
 async def test_new_ones_come_before_polls_and_polls_before_old_troubles(clock: Clock) -> None:

@@ -153,6 +153,25 @@ async def test_a_proxy_serves_while_the_primary_is_left_alone(nights: Nights) ->
     assert nights.emulator.asked() == 5
 
 
+async def test_a_video_that_is_never_served_holds_up_no_others(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its host is left alone each time, as it says, but it is asked for it less and less often."""
+    monkeypatch.setattr("archiver.agenda._SOONEST", 0.05)
+    monkeypatch.setattr("archiver.agenda.SHORT_PAUSE", 6.0)
+    names = [str(number) for number in range(30)]
+    nights.emulator.scripts |= {generation(name): video(LinkScript(seconds=0.02)) for name in names}
+    nights.emulator.scripts[generation("5")] = video(LinkScript(fault="busy"))
+    report = await nights.run(*names, download=quick_downloads(retries=1, at_once=2))
+    assert (report.archived, report.failed) == (29, 1)
+    requests = at_hosts(nights, "primary")
+    in_vain = [seen.at for seen in requests if seen.path.endswith("v6.deepfake.5.1.mp4")]
+    assert 3 <= len(in_vain) <= 4
+    assert in_vain[2] - in_vain[1] >= 1.9
+    last_of_the_others = max(seen.at for seen in requests if seen.at not in in_vain)
+    assert last_of_the_others < in_vain[2]
+
+
 async def test_a_pause_that_is_too_long_is_told(nights: Nights) -> None:
     """A generation whose host asks to wait longer than the run may fails, with the reason."""
     names = ("1", "2")
@@ -193,7 +212,7 @@ async def test_what_is_ready_and_was_put_off_comes_before_all_else(
     agenda = Agenda(Lists(("1", True), ("2", True)).take, wait=60)
     first = await agenda.next()
     assert first
-    assert agenda.put_off(first, 0)
+    assert agenda.put_off(first, 0, refused=True)
     assert agenda.left_alone() == [generation("1")]
     second = await agenda.next()
     assert second
@@ -211,15 +230,15 @@ async def test_a_turn_is_put_off_no_longer_than_there_is_time() -> None:
     agenda = Agenda(Lists(("1", True)).take, wait=0)
     turn = await agenda.next()
     assert turn
-    assert not agenda.put_off(turn, 61)
+    assert not agenda.put_off(turn, 61, refused=True)
     patient = Agenda(Lists(("1", True)).take, wait=100)
     turn = await patient.next()
     assert turn
-    assert patient.put_off(turn, 99)
+    assert patient.put_off(turn, 99, refused=True)
     late = Turn(generation("1"), first=True, sit_out_until=0.5)
-    assert not patient.put_off(late, 1)
+    assert not patient.put_off(late, 1, refused=True)
     polled = Turn(generation("1"), first=True, give_up_at=0.5)
-    assert patient.put_off(polled, 1)
+    assert patient.put_off(polled, 1, refused=True)
 
 
 # --- Hosts that throttle without end
