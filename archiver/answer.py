@@ -92,10 +92,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Asked too often; `wait` is for how many seconds not to ask, where that was said."""
+    """Asked too often; `wait` is for how many seconds not to ask, where that was said.
+
+    Only if it is `certain` is it about the account as such: a generation may have such words for
+    a message of its own.
+    """
 
     message: str
     wait: float | None = None
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +267,7 @@ def _refusal(  # noqa: PLR0911 (a line for each thing a refusal can mean)
     message = _message(document) or f"status {shown}, HTTP {reply.status}"
     said, wait = message.lower(), _asked_wait(reply, document, message, now)
     if reply.status == 429 or _THROTTLED.search(said):
-        return Throttled(message, wait)
+        return Throttled(message, wait, certain=reply.status == 429)
     if reply.status in (401, 402) or _REFUSED.search(said):
         return Refused(message, certain=True)
     if status not in ("error", "failed"):

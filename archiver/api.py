@@ -44,6 +44,8 @@ _WHOLE_ANSWER = 2
 """A whole answer may take this many times as long as a connection may be silent."""
 _IN_A_ROW = 5
 """So many generations in a row, each asked again and again, are no accident."""
+_BEHIND = 5.0
+"""For so many seconds after a pause, others are asked about before the one that led to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +74,31 @@ class Pace:
         self._resume_at = 0.0
         self._why = ""
 
-    async def turn(self) -> None:
-        """Wait until a question may be put.
+    async def turn(self, behind: float = 0.0) -> None:
+        """Wait until a question may be put, and if a pause is to end, for so many seconds more.
 
         Raises:
             ThrottledAway: if that is not before the run's patience ends.
         """
-        while (wait := self._resume_at - time.monotonic()) > 0:
+        while (wait := self._resume_at + behind - time.monotonic()) > 0:
             self._check_patience()
             await asyncio.sleep(wait)
         await self._limiter.acquire()
 
-    def pause(self, seconds: float | None, why: str) -> None:
+    def pause(self, seconds: float | None, why: str, *, certain: bool) -> None:
         """Let nobody ask for so long, because ModelsLab said so.
+
+        If that is not `certain`, a long pause must be said twice, with no answer in between.
 
         Raises:
             ThrottledAway: if that is longer than the run may wait.
         """
-        now = time.monotonic()
+        now, wait = time.monotonic(), _UNSAID_PAUSE if seconds is None else seconds
         if self._paused_since is None:
             self._paused_since = now
+            wait = wait if certain else min(wait, _UNSAID_PAUSE)
         self._why = why
-        self._resume_at = max(
-            self._resume_at, now + (_UNSAID_PAUSE if seconds is None else seconds)
-        )
+        self._resume_at = max(self._resume_at, now + wait)
         self._check_patience()
 
     def answered(self) -> None:
@@ -233,12 +236,19 @@ class Api:
         return answer
 
     async def _ask_unthrottled(self, path: str, id_: str) -> _Unthrottled:
+        """Sit out throttling; words that come again while others are answered are not about it."""
+        alone, answers, behind = 0, self._answers, 0.0
         while True:
-            await self._pace.turn()
+            await self._pace.turn(behind)
             answer = await self._ask_once(path, id_)
             if not isinstance(answer, Throttled):
                 return answer
-            self._pace.pause(answer.wait, answer.message)
+            if not answer.certain:
+                alone = alone + 1 if self._answers > answers else 0
+                if alone == _IN_A_ROW:
+                    return Rejected(answer.message)
+                answers, behind = self._answers, _BEHIND
+            self._pace.pause(answer.wait, answer.message, certain=answer.certain)
 
     async def _ask_once(self, path: str, id_: str) -> Answer:
         settings, url = self._settings, f"{self._settings.url}/{path}"

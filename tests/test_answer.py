@@ -203,6 +203,7 @@ def test_throttling_says_for_how_long(
     answer = read(document, status, header)
     assert isinstance(answer, Throttled)
     assert answer.wait == wait
+    assert answer.certain == (status == 429)
 
 
 def test_not_a_number_is_read_as_nothing() -> None:

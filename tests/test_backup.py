@@ -386,6 +386,49 @@ async def test_a_long_throttling_leaves_the_rest_for_the_next_night(nights: Nigh
     assert nights.emulator.asked() < 20
 
 
+async def test_a_message_like_throttling_holds_up_no_others(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What says so each time while others are answered is itself in trouble, and is told."""
+    monkeypatch.setattr("archiver.api._UNSAID_PAUSE", 0.2)
+    monkeypatch.setattr("archiver.api._BEHIND", 0.2)
+    words = RawAnswer({"status": "failed", "message": "Too many faces, wait for 2 hours"})
+    nights.emulator.scripts |= {generation(str(n)): Script() for n in range(150)}
+    nights.emulator.scripts[generation("3")] = Script(answer=words)
+    report = await nights.run(*map(str, range(150)), api_rate=40)
+    (failed,) = (outcome for outcome in nights.outcomes if isinstance(outcome, Failed))
+    assert (failed.generation, failed.why) == (
+        generation("3"),
+        "ModelsLab says: Too many faces, wait for 2 hours",
+    )
+    assert (report.archived, report.left, report.exit_status) == (149, 0, 3)
+
+
+async def test_a_message_like_throttling_is_left_when_there_are_no_others(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a list nobody can tell: it is asked about once more and then left."""
+    monkeypatch.setattr("archiver.api._UNSAID_PAUSE", 0.5)
+    monkeypatch.setattr("archiver.api._BEHIND", 0.1)
+    words = RawAnswer({"status": "failed", "message": "Too many faces, wait for 2 hours"})
+    nights.emulator.scripts |= {generation(str(n)): Script() for n in range(5)}
+    nights.emulator.scripts[generation("0")] = Script(answer=words)
+    report = await nights.run(*map(str, range(5)))
+    assert (report.archived, report.left, report.exit_status) == (4, 1, 3)
+    assert any("Too many faces" in line for line in report.lines())
+
+
+async def test_a_long_pause_in_words_alone_is_believed_when_it_is_said_again(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With HTTP 200 it may be one generation's message: another one is asked about once more."""
+    monkeypatch.setattr("archiver.api._UNSAID_PAUSE", 0.5)
+    nights.emulator.api = ApiScript(always="throttled-old", retry_after=1800)
+    report = await nights.run(*map(str, range(50)), api_rate=10)
+    assert (report.left, report.exit_status) == (50, 3)
+    assert nights.emulator.asked() < 10
+
+
 async def test_the_key_goes_nowhere_but_to_the_api(nights: Nights) -> None:
     """A server that echoes the key everywhere gets it into no file and to no other host."""
     nights.emulator.api = ApiScript(echo_key=True)
