@@ -269,7 +269,7 @@ def _refusal(  # noqa: PLR0911 (a line for each thing a refusal can mean)
     if reply.status == 429 or _THROTTLED.search(said):
         return Throttled(message, wait, certain=reply.status == 429)
     if reply.status in (401, 402) or _REFUSED.search(said):
-        return Refused(message, certain=True)
+        return Refused(message, certain=reply.status in (401, 402) or status != "failed")
     if status not in ("error", "failed"):
         return _unknown_status(status, message, reply)
     if _FAILED.fullmatch(message) and status == "failed":

@@ -268,6 +268,12 @@ def test_only_plain_words_are_about_the_key_as_such(
     assert answer == Refused(message, certain)
 
 
+def test_a_failed_generation_does_not_refuse_the_key() -> None:
+    """It may have failed for want of credit long ago."""
+    answer = read({"status": "failed", "message": "Insufficient credits"})
+    assert answer == Refused("Insufficient credits", certain=False)
+
+
 @pytest.mark.parametrize(
     ("message", "certain"),
     [("Failed, Try Again", True), ("Generation failed", True), ("face not visible", False)],

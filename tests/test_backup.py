@@ -404,6 +404,15 @@ async def test_a_message_like_throttling_holds_up_no_others(
     assert (report.archived, report.left, report.exit_status) == (149, 0, 3)
 
 
+async def test_a_generation_that_had_no_credit_holds_up_no_others(nights: Nights) -> None:
+    """Its message is its own while others are answered, and no reason to end the night."""
+    words = RawAnswer({"status": "failed", "message": "Insufficient credits"})
+    nights.emulator.scripts |= {generation(str(n)): Script() for n in range(9)}
+    nights.emulator.scripts |= {generation(str(n)): Script(answer=words) for n in (0, 4)}
+    report = await nights.run(*map(str, range(9)))
+    assert (report.archived, report.failed, report.exit_status) == (7, 2, 3)
+
+
 async def test_a_message_like_throttling_is_left_when_there_are_no_others(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
