@@ -279,15 +279,16 @@ def _goes_on(response: aiohttp.ClientResponse, part: Part) -> bool:
     """Tell whether a response is just the rest of what is here: its range and its validator fit."""
     if response.status != HTTPStatus.PARTIAL_CONTENT or not part.origin:
         return False
-    total = _range_total(response)
+    total, headers = _range_total(response), response.headers
     expected = f"bytes {part.bytes}-{(total or 0) - 1}/{total}"
-    if response.headers.get("Content-Range", "").strip() != expected:
+    if headers.getall("Content-Range", []) != [expected]:
         return False
-    if part.origin.length not in (None, total):
+    if part.origin.length not in (None, total) or "Content-Encoding" in headers:
         return False
-    tag = response.headers.get("ETag")
-    # Another host must say that it has the same file; the one that said so before need not.
-    return tag == part.origin.validator or (tag is None and bool(part.origin.place))
+    tags, dates = headers.getall("ETag", []), headers.getall("Last-Modified", [])
+    if part.origin.place:  # the host that gave a date need not repeat it; another one is another
+        return not tags and dates in ([], [part.origin.validator])
+    return tags == [part.origin.validator]
 
 
 def _range_total(response: aiohttp.ClientResponse) -> int | None:

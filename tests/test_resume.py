@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Nights, assert_true_bag, generation, quick_downloads
-from raw_server import RawServer
+from raw_server import Pause, RawServer
 
+from archiver.emulation.clip import grown_clip
 from archiver.emulation.script import LinkScript, OutputScript, RawAnswer, Script
 from archiver.emulator import Seen
 from archiver.outcome import Failed
@@ -224,6 +225,51 @@ async def test_a_range_that_does_not_fit_is_not_believed(nights: Nights) -> None
     assert (await nights.run("263")).archived == 1
     assert [value is None for value in ranges(nights)] == [False, True]
     assert_archived(nights)
+
+
+OLD, NEW = "Mon, 01 Jan 2024 00:00:00 GMT", "Mon, 07 Oct 2024 00:00:00 GMT"
+TOTAL, HALF = 300_000, 150_000
+
+
+def head(status: str, *lines: str) -> bytes:
+    """The head of a response with a date that lies long after any other in it."""
+    date = "Date: Tue, 24 Nov 2026 00:00:00 GMT"
+    return "\r\n".join((f"HTTP/1.1 {status}", date, *lines, "", "")).encode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"Last-Modified: {OLD}", (f"Last-Modified: {NEW}",)),
+        (f"Last-Modified: {OLD}", (f"Last-Modified: {OLD}", f"Last-Modified: {NEW}")),
+        (f"Last-Modified: {OLD}", ("Content-Encoding: gzip",)),
+        ('ETag: "x"', ('ETag: "x"', "Content-Encoding: br")),
+        ('ETag: "x"', ('ETag: "x"', 'ETag: "y"')),
+        ('ETag: "x"', ('ETag: "x"', f"Content-Range: bytes 0-{TOTAL - 1}/{TOTAL}")),
+        ('ETag: "x"', (f"Last-Modified: {OLD}",)),
+    ],
+)
+async def test_a_rest_of_another_file_is_not_believed(
+    nights: Nights, before: str, after: tuple[str, ...]
+) -> None:
+    """A server that ignores If-Range and sends the rest of what is there now splices nothing."""
+    old, new = (grown_clip(TOTAL, name).whole() for name in ("old", "new"))
+    length = f"Content-Length: {TOTAL}"
+    span = f"Content-Range: bytes {HALF}-{TOTAL - 1}/{TOTAL}"
+    rest = head("206 Partial Content", f"Content-Length: {TOTAL - HALF}", span, *after)
+    async with RawServer(
+        {"*": (head("200 OK", length, before) + old[:HALF], Pause(0.2))}
+    ) as server:
+        answer = {"status": "success", "output": [f"http://{server.host}/a.mp4"]}
+        nights.emulator.scripts[G263] = Script(answer=RawAnswer(answer))
+        assert (await nights.run("263")).failed == 1
+        server.heads.clear()
+        server.paths = {"*": (rest + new[HALF:],)}
+        assert (await nights.run("263")).failed == 1
+        assert f"Range: bytes={HALF}-" in server.heads[0]
+        server.paths = {"*": (head("200 OK", length) + new,)}
+        assert (await nights.run("263")).archived == 1
+    assert nights.held()["data/v6/deepfake/263.mp4"] == new
 
 
 async def test_a_spoilt_part_is_fetched_from_zero_once(nights: Nights) -> None:
