@@ -33,7 +33,7 @@ from archiver.staging import INCOMING, QUARANTINE, StagedFile, StagedGeneration,
 CHECKSUMS = "manifest-sha256.txt"
 HOUSEKEEPING = Path(".archiver")
 _TAIL = 160
-_LINE = re.compile(r"(?P<sha256>[0-9a-fA-F]{64})  (?P<path>.+)\n")
+_LINE = re.compile(r"(?P<sha256>[0-9a-fA-F]{64})  (?P<path>[^\r\n]+)\r?\n")
 _DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 
 
@@ -213,12 +213,18 @@ class Bag:
         return files
 
     def keep_aside(self, paths: Iterable[str]) -> None:
-        """Put a second link to files into the quarantine: they are there at every instant."""
+        """Put a second link to files into the quarantine: they are there at every instant.
+
+        What is no file is moved there.
+        """
         aside = self._aside()
         for path in paths:
-            if (self.root / path).exists():
+            if (occupant := self.root / path).exists():
                 (aside / path).parent.mkdir(parents=True, exist_ok=True)
-                os.link(self.root / path, aside / path)
+                if occupant.is_file():
+                    os.link(occupant, aside / path)
+                else:
+                    occupant.rename(aside / path)
                 sync((aside / path).parent)
 
     def sha256(self, path: str) -> str | None:
@@ -250,11 +256,12 @@ class Bag:
                 yield Checksum(found["sha256"].lower(), found["path"]) if found else line
 
     def files(self) -> Iterator[str]:
-        """Yield the path of every file under `data/`."""
+        """Yield the path of every file under `data/`; what is no UTF-8 in it is escaped."""
         with disk_trouble(f"listing {self.root / 'data'}"):
             for directory, _, names in os.walk(self.root / "data", onerror=_raise):
                 above = Path(directory).relative_to(self.root).as_posix()
-                yield from (f"{above}/{name}" for name in names)
+                paths = (f"{above}/{name}" for name in names)
+                yield from (os.fsencode(p).decode(errors="backslashreplace") for p in paths)
 
     def exists(self, path: str) -> bool:
         """Tell whether there is such a file in the archive."""
@@ -327,7 +334,7 @@ class Bag:
 
     def _is_right(self, file: StagedFile) -> bool:
         path = self.root / file.path
-        return path.exists() and _sha256(path) == file.sha256
+        return path.is_file() and _sha256(path) == file.sha256
 
     def _place(self, files: Sequence[StagedFile], *, mending: bool = False) -> None:
         directories = {Path(name) for name in {file.path.rpartition("/")[0] for file in files}}
@@ -348,7 +355,10 @@ class Bag:
         lines = "".join(str(Checksum(file.sha256, file.path)) for file in files)
         size = self.checksums.stat().st_size
         try:
-            with self.checksums.open("ab") as manifest:
+            with self.checksums.open("ab+") as manifest:
+                manifest.seek(max(0, size - 1))
+                if manifest.read(1) not in (b"", b"\n"):  # an editor has dropped it
+                    manifest.write(b"\n")
                 manifest.write(lines.encode())
                 manifest.flush()
                 os.fsync(manifest.fileno())

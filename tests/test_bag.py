@@ -819,6 +819,16 @@ def test_a_torn_journal_was_not_acted_on(root: Path, bag: Bag, journal: bytes) -
     assert is_settled(root)
 
 
+def test_a_directory_in_the_way_is_moved_aside(root: Path, bag: Bag) -> None:
+    """Whatever lies in it."""
+    staged = stage(root, "v6/deepfake/263", MP4)
+    (root / "data/v6/deepfake/263.mp4").mkdir(parents=True)
+    (root / "data/v6/deepfake/263.mp4/note").write_text("mine")
+    bag.settle([staged], nothing)
+    assert quarantined(root) == {"data/v6/deepfake/263.mp4/note": b"mine"}
+    assert is_settled(root)
+
+
 @pytest.mark.parametrize("tail", ["a", "0" * 64, "0" * 64 + "  data/v6/video/2.mp4", "\0" * 300])
 def test_a_torn_last_line_is_cut(root: Path, bag: Bag, tail: str) -> None:
     """A line without its end is no line; the lines before it stay."""
@@ -843,6 +853,23 @@ def test_lines_that_prove_nothing_are_passed_over(root: Path, bag: Bag) -> None:
     assert [*bag.lines()] == [
         Checksum(good, "data/a b.mp4"), Checksum(good, "data/f"),
     ]  # fmt: skip
+
+
+def test_lines_may_end_as_on_windows(root: Path, bag: Bag) -> None:
+    """CR LF ends a line too (RFC 8493, 2.1.3), and is no part of the path."""
+    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
+    before = [*bag.lines()]
+    (root / CHECKSUMS).write_bytes((root / CHECKSUMS).read_bytes().replace(b"\n", b"\r\n"))
+    assert [*bag.lines()] == before
+
+
+def test_a_line_that_has_lost_its_end_is_not_gone_on_with(root: Path, bag: Bag) -> None:
+    """What an editor has saved without the last newline, while we worked, gets it again."""
+    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
+    (root / CHECKSUMS).write_bytes((root / CHECKSUMS).read_bytes().rstrip())
+    bag.settle([stage(root, "v6/video/2", MP4)], nothing)
+    assert len(lines(root)) == 4
+    assert is_settled(root)
 
 
 def test_lines_are_read_from_a_mark(root: Path, bag: Bag) -> None:

@@ -208,6 +208,27 @@ async def test_a_foreign_file_is_named_and_left(held: Nights) -> None:
     assert (held.archive / "data/notes.txt").read_text() == "mine"
 
 
+async def test_a_name_that_is_no_text_is_named_and_left(held: Nights) -> None:
+    """A file whose name is not UTF-8 is none of ours, and stops nothing."""
+    (held.archive / os.fsdecode(b"data/caf\xe9.txt")).write_text("x")
+    (held.archive / ONE).unlink()
+    assert sorted(found(audit(held))) == [("missing", ONE), ("unexpected", r"data/caf\xe9.txt")]
+    report = await mend(held)
+    assert (report.exit_status, (held.archive / ONE).is_file()) == (4, True)
+
+
+async def test_a_directory_in_the_place_of_a_file_is_moved_aside(held: Nights) -> None:
+    """The file is fetched, and so are the others."""
+    (held.archive / ONE).unlink()
+    (held.archive / ONE).mkdir()
+    (held.archive / "data/v6/deepfake/2.mp4").unlink()
+    assert (await mend(held)).exit_status == 0
+    assert audit(held).findings == []
+    assert [path.is_dir() for path in (held.archive / ".archiver/quarantine").rglob("1.mp4")] == [
+        True
+    ]
+
+
 async def test_a_refused_key_is_told(held: Nights) -> None:
     """A repair that cannot ask ends with the status of what stopped it."""
     flip(held.archive)
