@@ -18,7 +18,8 @@ CREATE TEMP TABLE known (
     bytes INTEGER NOT NULL,
     proven TEXT
 ) WITHOUT ROWID;
-INSERT INTO known SELECT path, sha256, bytes, proven FROM file;
+INSERT INTO known SELECT path, sha256, bytes,  -- a clock that was wrong has proven nothing
+    iif(proven > strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now'), NULL, proven) FROM file;
 CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
 CREATE INDEX temp.by_path ON line (path);

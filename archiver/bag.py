@@ -12,6 +12,7 @@ Whatever is killed or unplugged in between, `mend` finishes from the journal. It
 journal names and nothing else.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -33,7 +34,8 @@ from archiver.staging import INCOMING, QUARANTINE, StagedFile, StagedGeneration,
 CHECKSUMS = "manifest-sha256.txt"
 HOUSEKEEPING = Path(".archiver")
 _TAIL = 160
-_LINE = re.compile(r"(?P<sha256>[0-9a-fA-F]{64})  (?P<path>[^\r\n]+)\r?\n")
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+_LINE = re.compile(r"(?P<sha256>[0-9a-fA-F]{64})  (?P<path>[^\0\r\n]+)\r?\n")
 _DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 
 
@@ -265,7 +267,7 @@ class Bag:
 
     def exists(self, path: str) -> bool:
         """Tell whether there is such a file in the archive."""
-        return (self.root / path).is_file()
+        return os.path.isfile(self._at(path))  # noqa: PTH113 (any path: what can be no file is none)
 
     def being_settled(self) -> list[str]:
         """Return the paths that the journal names: a backup is placing them, or a crash was."""
@@ -285,11 +287,13 @@ class Bag:
             return manifest.read(len(mark.tail)) == mark.tail
 
     def size_of(self, path: str) -> int:
-        """Return the size in bytes of a file in the archive; 0 if it is missing."""
+        """Return the size in bytes of a file in the archive; 0 if there can be no such file."""
         try:
             return (self.root / path).stat().st_size
-        except FileNotFoundError:
-            return 0
+        except OSError as error:
+            if error.errno in _NO_SUCH_FILE:
+                return 0
+            raise
 
     def describe(self, files: int, payload_bytes: int) -> None:
         """Bring `bag-info.txt` up to date, if it is not. Other people's tags in it are kept."""
@@ -333,8 +337,7 @@ class Bag:
         return self.root / QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
 
     def _is_right(self, file: StagedFile) -> bool:
-        path = self.root / file.path
-        return path.is_file() and _sha256(path) == file.sha256
+        return self.exists(file.path) and _sha256(self.root / file.path) == file.sha256
 
     def _place(self, files: Sequence[StagedFile], *, mending: bool = False) -> None:
         directories = {Path(name) for name in {file.path.rpartition("/")[0] for file in files}}

@@ -109,26 +109,37 @@ class _Suspects:
                 return True
             self._report.unmended[path] = "it matches none of its records"
         elif generation_at(path) is None or not _is_whole(self._bag.root / path):
-            self._report.unmended[path] = "it is none of ours: move it away"
+            self._report.unmended[path] = "it is none of ours, or not surely whole: move it away"
         else:
             return True
         return False
 
 
 def _is_whole(path: Path) -> bool:
-    """Tell whether a file is what its name says: an answer in JSON, or one whole video."""
+    """Tell whether a file is what its name says: a video's answer in JSON, or one whole video."""
     if path.suffix == ".json":
-        try:
-            return isinstance(json.loads(path.read_bytes()), dict)
-        except ValueError:
-            return False
+        return _has_payload(path) and _is_answer(path)
     prover = Prover()
     try:
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 prover.feed(block)
-        return f".{prover.finish().extension}" == path.suffix
+        proof = prover.finish()
     except NotWhole:
+        return False
+    return f".{proof.extension}" == path.suffix and not proof.open_ended
+
+
+def _has_payload(answer: Path) -> bool:
+    """Tell whether a video lies beside an answer: alone it is what an interrupted copy has left."""
+    beside = answer.parent.glob(f"{answer.stem}[.-]*")
+    return any(path.suffix != ".json" and _is_whole(path) for path in beside)
+
+
+def _is_answer(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:
         return False
 
 

@@ -316,7 +316,7 @@ def _origin(response: aiohttp.ClientResponse, url: URL) -> Origin | None:
 def _is_strong_date(modified: str, date: str) -> bool:
     try:
         return parsedate_to_datetime(date) - parsedate_to_datetime(modified) >= _SURELY_OLDER
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return False
 
 

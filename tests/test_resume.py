@@ -194,6 +194,20 @@ async def test_a_date_long_past_is_a_validator_on_its_own_link(nights: Nights) -
     assert_archived(nights)
 
 
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:00 +99999999999999"],
+)
+async def test_a_date_beyond_all_times_is_no_validator(nights: Nights, date: str) -> None:
+    """It harms nothing either."""
+    video = grown_clip(TOTAL, "odd").whole()
+    odd = head("200 OK", f"Content-Length: {TOTAL}", f"Last-Modified: {date}")
+    async with RawServer({"*": (odd + video,)}) as server:
+        answer = {"status": "success", "output": [f"http://{server.host}/a.mp4"]}
+        nights.emulator.scripts[G263] = Script(answer=RawAnswer(answer))
+        assert (await nights.run("263")).archived == 1
+
+
 async def test_a_date_is_no_validator_on_another_host(nights: Nights) -> None:
     """A proxy is not asked to go on with what only the primary has dated."""
     nights.emulator.scripts[G263] = script(replace(CUT, etag="none"), LinkScript(etag="none"))
@@ -247,6 +261,10 @@ def head(status: str, *lines: str) -> bytes:
         ('ETag: "x"', ('ETag: "x"', 'ETag: "y"')),
         ('ETag: "x"', ('ETag: "x"', f"Content-Range: bytes 0-{TOTAL - 1}/{TOTAL}")),
         ('ETag: "x"', (f"Last-Modified: {OLD}",)),
+        (
+            f"Last-Modified: {OLD}",
+            ("Last-Modified: Mon, 01 Jan 99999999999999999999 00:00:00 GMT",),
+        ),
     ],
 )
 async def test_a_rest_of_another_file_is_not_believed(

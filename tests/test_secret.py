@@ -143,3 +143,12 @@ def test_no_key_is_left_in_any_document(key: str, document: object) -> None:
     )
     written = json.dumps(ApiKey(key).redact_json(echoed))
     assert json.dumps(key)[1:-1] not in written
+
+
+@pytest.mark.timeout(20)
+def test_backslashes_without_end_take_no_time() -> None:
+    """Redacting grows with a text, not with its square; a key in JSON in JSON is still found."""
+    key = ApiKey("se/cret-key")
+    assert key.redact("\\" * 500_000) == "\\" * 500_000
+    nested = json.dumps(json.dumps(json.dumps({"key": "\u0073e\\/cret-key"})))
+    assert "cret-key" not in key.redact(nested)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,6 +58,17 @@ def flip(archive: Path, path: str = ONE) -> None:
     data = bytearray((archive / path).read_bytes())
     data[len(data) // 2] ^= 1
     (archive / path).write_bytes(data)
+
+
+def fragmented(count: int) -> tuple[bytes, list[bytes]]:
+    """A fragmented movie: its beginning, and its fragments."""
+
+    def box(name: bytes, data: bytes = b"") -> bytes:
+        return struct.pack(">I4s", 8 + len(data), name) + data
+
+    inside = box(b"mvhd", bytes(100)) + box(b"trak", bytes(8)) + box(b"mvex", bytes(8))
+    begin = box(b"ftyp", b"isom\0\0\0\0") + box(b"moov", inside)
+    return begin, [box(b"moof", bytes(20)) + box(b"mdat", bytes(1000))] * count
 
 
 def cut_line(archive: Path, path: str = ONE) -> None:
@@ -206,6 +218,43 @@ async def test_a_foreign_file_is_named_and_left(held: Nights) -> None:
     report = await mend(held)
     assert (report.exit_status, list(report.unmended)) == (4, ["data/notes.txt"])
     assert (held.archive / "data/notes.txt").read_text() == "mine"
+
+
+async def test_a_cut_video_that_nobody_lists_is_not_adopted(held: Nights) -> None:
+    """A copy that stopped at the end of a fragment adds up; so did the whole of it."""
+    begin, fragments = fragmented(2)
+    (held.archive / "data/v6/deepfake/7.mp4").write_bytes(begin + fragments[0])
+    report = await mend(held)
+    assert report.unmended.keys() == {"data/v6/deepfake/7.mp4"}
+
+
+async def test_an_answer_without_its_video_is_not_adopted(held: Nights) -> None:
+    """An interrupted copy has brought it alone: its generation is not held, and is asked for."""
+    answer = held.archive / "data/v6/deepfake/7.json"
+    answer.write_text('{"status": "success"}')
+    held.emulator.scripts[generation("7")] = Script()
+    assert list((await mend(held)).unmended) == ["data/v6/deepfake/7.json"]
+    assert (await held.run("7")).archived == 1
+    assert audit(held).findings == []
+
+
+async def test_what_was_proven_in_the_future_is_read(held: Nights) -> None:
+    """A clock that was wrong once excuses nothing."""
+    with Catalogue.open(held.archive)._db as db:
+        db.execute("UPDATE file SET proven = '2099-01-01T00:00:00+00:00'")
+    db.close()
+    flip(held.archive)
+    assert found(audit(held, replace(ALL, older_than=3600))) == [("changed", ONE)]
+
+
+@pytest.mark.parametrize("path", ["data/v6/deep\0\0\0", "data/" + "a" * 300, "bagit.txt/x"])
+async def test_a_line_for_what_can_be_no_file_stops_nothing(held: Nights, path: str) -> None:
+    """It is named, and taken out by a repair where it is no line at all."""
+    with (held.archive / CHECKSUMS).open("a") as manifest:
+        manifest.write(f"{'0' * 64}  {path}\n")
+    assert (await held.run("1")).already_held == 1
+    assert audit(held).exit_status == 4
+    assert (await mend(held)).exit_status == (0 if "\0" in path else 4)
 
 
 async def test_a_name_that_is_no_text_is_named_and_left(held: Nights) -> None:
