@@ -114,10 +114,11 @@ def _be_strict(report: Report, *, strict: bool) -> None:
         raise ConfigurationError("\n".join(report.not_understood))
 
 
-def mend(bag: Bag, catalogue: Catalogue) -> None:
+def mend(bag: Bag, catalogue: Catalogue, *, forget: bool = True) -> None:
     """Finish what a crash has left open, before anything is asked for.
 
-    First the group that was being placed, then the generations that were staged whole.
+    First the group that was being placed, then the generations that were staged whole. What is
+    neither listed nor there any more is forgotten, unless it is to be fetched anew.
 
     Raises:
         DiskTrouble: if the disk does not let it.
@@ -127,7 +128,7 @@ def mend(bag: Bag, catalogue: Catalogue) -> None:
     catalogue.absorb(bag)
     bag.close_mended()
     if unlisted := catalogue.unlisted():
-        _relist(bag, catalogue, unlisted)
+        _relist(bag, catalogue, unlisted, forget=forget)
     whole = []
     for staging in staged_generations(bag.root):
         if catalogue.holds(staging.generation):
@@ -141,10 +142,11 @@ def mend(bag: Bag, catalogue: Catalogue) -> None:
         _settle(bag, catalogue, whole, [archived(staged, ("an earlier run",)) for staged in whole])
 
 
-def _relist(bag: Bag, catalogue: Catalogue, files: Sequence[StagedFile]) -> None:
+def _relist(bag: Bag, catalogue: Catalogue, files: Sequence[StagedFile], *, forget: bool) -> None:
     """Write back the checksum lines that somebody has cut, of files that still match them."""
     relisted, missing = bag.relist(files)
-    catalogue.forget(missing)
+    if forget:
+        catalogue.forget(missing)
     catalogue.absorb(bag)
     changed = len(files) - len(relisted) - len(missing)
     counts = {
@@ -162,6 +164,8 @@ def _settle(
     """Place what is staged, and commit all outcomes with it."""
     files = [file for generation in staged for file in generation.files]
     if staged:
+        if listed := catalogue.listed(files):
+            bag.withdraw(listed)
         bag.settle(staged, commit=lambda: catalogue.record(outcomes, files, bag.mark()))
     else:
         catalogue.record(outcomes, (), bag.mark())

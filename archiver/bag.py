@@ -198,6 +198,12 @@ class Bag:
             if recorded != file.sha256:
                 self._append([file])
 
+    def withdraw(self, paths: Collection[str]) -> None:
+        """Take the lines of files that are about to be placed anew out of the checksum manifest."""
+        with disk_trouble(f"writing {self.checksums}"):
+            self.keep_aside([self.checksums.name])
+            self.strike(paths)
+
     def strike(self, paths: Collection[str]) -> None:
         """Take the lines of these paths, and those that are none, out of the checksum manifest."""
         replace(self.checksums, (str(line) for line in self.lines() if line.path not in paths))

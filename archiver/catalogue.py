@@ -153,14 +153,24 @@ class Catalogue:
         return [StagedFile(*row) for row in rows]
 
     def forget(self, files: Iterable[StagedFile]) -> None:
-        """Forget files that are neither listed nor there: somebody has taken them away."""
+        """Forget files that are neither listed nor there: somebody has taken them away.
+
+        A generation that has lost a video, even one of several, is not held any more.
+        """
         paths = [file.path for file in files]
         with sqlite_trouble(), self._lock, self._db:
             self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
-            for generation in {generation_at(path) for path in paths} - {None}:
-                if generation and not self.inquire().files(generation):
-                    query = "DELETE FROM generation WHERE name = ? AND state = 'held'"
-                    self._db.execute(query, (generation.name,))
+            self._db.executemany(
+                "DELETE FROM generation WHERE name = ? AND state = 'held'",
+                ((name,) for name in _names(paths)),
+            )
+
+    def listed(self, files: Iterable[StagedFile]) -> list[str]:
+        """Return those paths among these that are held: of a generation that had lost others."""
+        document = json.dumps([file.path for file in files])
+        with sqlite_trouble(), self._lock:
+            query = "SELECT file.path FROM json_each(?) CROSS JOIN file ON file.path = value"
+            return [path for (path,) in self._db.execute(query, (document,))]
 
     def enlist(self, listed: Iterable[Ids], *, retry_lost: bool) -> Enlisted:
         """Take tonight's list: keep what is to be asked, count what is held or lost for good.
@@ -326,7 +336,8 @@ class Catalogue:
             "INSERT OR IGNORE INTO file VALUES (?, ?, ?, NULL)",
             ((line.path, line.sha256, size_of(line.path)) for line in lines),
         )
-        self._upsert({"name": name, "state": "held"} for name in _names(lines))
+        paths = (line.path for line in lines)
+        self._upsert({"name": name, "state": "held"} for name in _names(paths))
 
     def _hold(self, files: Iterable[tuple[str, str, int]]) -> None:
         now = _now()
@@ -357,8 +368,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _names(lines: Sequence[Checksum]) -> Iterator[str]:
-    generations = (generation_at(line.path) for line in lines)
+def _names(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the names of the generations whose videos lie at these paths, each once."""
+    generations = (generation_at(path) for path in paths if not path.endswith(".json"))
     return (name for name in dict.fromkeys(g.name for g in generations if g))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +53,7 @@ async def repair(archive: Path, selection: Selection, fetching: Fetching) -> Fix
         catalogue.history().recorded("repair", report := FixityReport()),
     ):
         audit(archive, selection, fetching.watch, report)
-        mend(bag, catalogue)
+        mend(bag, catalogue, forget=False)
         started = time.monotonic()
         _mend_records(bag, catalogue, report)
         await _fetch(bag, catalogue, report, fetching)
@@ -103,7 +103,8 @@ class _Suspects:
         """Tell whether the file vouches for itself; if not, the report says why."""
         actual = self._bag.sha256(path)
         if actual is None:
-            self._report.unmended[path] = "it is not there"
+            if not self._records[path]:
+                self._report.unmended[path] = "it is not there"
         elif self._records[path]:
             if actual in self._records[path]:
                 return True
@@ -145,7 +146,9 @@ def _is_answer(path: Path) -> bool:
 
 async def _fetch(bag: Bag, catalogue: Catalogue, report: FixityReport, fetching: Fetching) -> None:
     """Fetch anew what is missing or damaged."""
-    desk = _Desk(bag, catalogue, report, fetching.accept_changed, _damaged(bag, report))
+    damaged = _damaged(bag, report)
+    gone = {path: sha256 for path, sha256 in _gone(bag, catalogue, report) if path not in damaged}
+    desk = _Desk(bag, catalogue, report, fetching.accept_changed, damaged | gone, frozenset(gone))
     generations = desk.generations()
     if generations:
         night = Report()
@@ -165,6 +168,13 @@ def _damaged(bag: Bag, report: FixityReport) -> dict[str, str]:
     return {line.path: line.sha256 for line in bag.lines() if line.path in paths}
 
 
+def _gone(bag: Bag, catalogue: Catalogue, report: FixityReport) -> Iterator[tuple[str, str]]:
+    """Yield what the catalogue alone remembers, with its checksum: neither listed nor there."""
+    for finding in report.findings:
+        if finding.kind == "contradictory" and not bag.exists(finding.path):
+            yield from ((finding.path, sha256) for sha256 in catalogue.checksums(finding.path))
+
+
 @dataclass(slots=True)
 class _Desk:
     """A repair's work comes from the findings, and goes into the places of the damaged files."""
@@ -174,6 +184,7 @@ class _Desk:
     report: FixityReport
     accept_changed: bool
     damaged: dict[str, str]
+    unlisted: frozenset[str]
     _waiting: list[Generation] = field(default_factory=list)
 
     @property
@@ -224,7 +235,7 @@ class _Desk:
                 "--accept-changed takes it"
             )
             return
-        self.bag.restore(file, recorded)
+        self.bag.restore(file, None if file.path in self.unlisted else recorded)
         self.catalogue.correct(file.path, file.sha256, file.bytes)
         same = recorded == file.sha256
         self.report.mended[file.path] = "fetched anew" + ("" if same else ", another file")

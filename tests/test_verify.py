@@ -16,7 +16,7 @@ from running import mounted
 
 from archiver.catalogue import Catalogue
 from archiver.database import CATALOGUE
-from archiver.emulation.script import OutputScript, Script
+from archiver.emulation.script import LinkScript, OutputScript, Script
 from archiver.errors import ArchiveLocked, NotAnArchive
 from archiver.fixity import FixityReport
 from archiver.lock import locked
@@ -210,6 +210,61 @@ async def test_a_line_that_was_spoilt_is_mended(held: Nights, change: Callable[[
     assert any((held.archive / ".archiver/quarantine").rglob(CHECKSUMS))
     assert audit(held).findings == []
     assert_true_bag(held.archive)
+
+
+@pytest.fixture
+async def pair(held: Nights) -> Nights:
+    """The archive holds a generation of two videos as well."""
+    held.emulator.scripts[generation("4")] = Script(
+        outputs=(OutputScript(), OutputScript(size=7_000))
+    )
+    assert (await held.run("4")).archived == 1
+    held.emulator.forget()
+    return held
+
+
+@pytest.mark.parametrize("path", [ONE, "data/v6/deepfake/4-2.mp4"])
+async def test_a_generation_that_has_lost_a_video_is_not_held(pair: Nights, path: str) -> None:
+    """Its line is gone with it: it is fetched again, and each file has one line."""
+    before = pair.held()
+    cut_line(pair.archive, path)
+    (pair.archive / path).unlink()
+    report = await pair.run("1", "2", "3", "4")
+    assert (report.archived, report.already_held) == (1, 3)
+    assert pair.held() == before
+    assert audit(pair).findings == []
+    assert_true_bag(pair.archive)
+
+
+async def test_a_video_that_is_lost_for_good_is_not_called_held(pair: Nights) -> None:
+    """What is left of its generation stays listed, night after night."""
+    path = "data/v6/deepfake/4-2.mp4"
+    cut_line(pair.archive, path)
+    (pair.archive / path).unlink()
+    refusing = OutputScript(primary=LinkScript(fault="forbidden"))
+    pair.emulator.scripts[generation("4")] = Script(outputs=(refusing, refusing))
+    for _ in range(2):
+        assert (await pair.run("1", "2", "3", "4")).exit_status == 3
+    assert audit(pair).findings == []
+    assert "data/v6/deepfake/4-1.mp4" in (pair.archive / CHECKSUMS).read_text()
+
+
+@pytest.mark.parametrize("path", [ONE, "data/v6/deepfake/4-2.mp4", ANSWER])
+async def test_what_the_catalogue_alone_remembers_is_fetched(pair: Nights, path: str) -> None:
+    """Neither listed nor there: a repair that cannot have it does not forget it."""
+    before, script = pair.held(), dict(pair.emulator.scripts)
+    cut_line(pair.archive, path)
+    (pair.archive / path).unlink()
+    pair.emulator.scripts = {}
+    for _ in range(2):
+        report = await mend(pair)
+        assert (report.exit_status, list(report.unmended)) == (4, [path])
+    pair.emulator.scripts = script
+    report = await mend(pair)
+    assert (report.exit_status, list(report.mended)) == (0, [path])
+    assert pair.held() == before
+    assert audit(pair).findings == []
+    assert_true_bag(pair.archive)
 
 
 async def test_a_foreign_file_is_named_and_left(held: Nights) -> None:
