@@ -132,7 +132,7 @@ def mend(bag: Bag, catalogue: Catalogue, *, forget: bool = True) -> None:
     whole = []
     for staging in staged_generations(bag.root):
         if catalogue.holds(staging.generation):
-            staging.clear()
+            staging.tidy()  # a repair may have begun what the next one finishes
         elif staged := staging.complete():
             _LOG.info("mended: %s, which the last run had downloaded", staging.generation)
             whole.append(staged)

@@ -16,7 +16,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,14 @@ from archiver.errors import DiskTrouble, NotAnArchive, disk_trouble
 from archiver.generation import generation_at
 from archiver.journal import Entry, Journal
 from archiver.lock import locked
-from archiver.staging import INCOMING, QUARANTINE, StagedFile, StagedGeneration, write_out
+from archiver.staging import (
+    INCOMING,
+    QUARANTINE,
+    StagedFile,
+    StagedGeneration,
+    discard,
+    write_out,
+)
 
 CHECKSUMS = "manifest-sha256.txt"
 HOUSEKEEPING = Path(".archiver")
@@ -379,7 +385,14 @@ class Bag:
         with disk_trouble(f"emptying the journal of {self.root}"):
             self._journal.empty()
             for directory in {file.staged.rpartition("/")[0] for file in files}:
-                _remove(self._at(directory))
+                self._remove(self._at(directory))
+
+    def _remove(self, directory: str) -> None:
+        """Delete a directory of what is settled; there is hardly ever anything left in it."""
+        try:
+            os.rmdir(directory)  # noqa: PTH106
+        except OSError:
+            discard(self.root, Path(directory))
 
     def _cut_torn_line(self) -> None:
         """A line without its end is no line: what it named is not vouched for."""
@@ -389,14 +402,6 @@ class Bag:
             tail = manifest.read()
         if tail and not tail.endswith(b"\n"):
             os.truncate(self.checksums, size - len(tail) + tail.rfind(b"\n") + 1)
-
-
-def _remove(directory: str) -> None:
-    """Delete a directory of what is settled; there is hardly ever anything left in it."""
-    try:
-        os.rmdir(directory)  # noqa: PTH106
-    except OSError:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _raise(error: OSError) -> None:

@@ -255,11 +255,7 @@ class Staging:
     def give_up(self) -> None:
         """Delete what is here of a generation that is lost; whole payloads are kept aside."""
         with disk_trouble(f"clearing {self._directory}"):
-            aside = self._archive / QUARANTINE / self._directory.name
-            for payload in self._directory.glob(_WHOLE):
-                aside.mkdir(parents=True, exist_ok=True)
-                payload.rename(aside / payload.name)
-        self.clear()
+            discard(self._archive, self._directory)
 
     def _resumable(self) -> bool:
         parts = self._directory.glob("*.part.json")
@@ -289,6 +285,15 @@ class Staging:
     def _answer(self, data: bytes) -> StagedFile:
         sha256, target = hashlib.sha256(data).hexdigest(), self.generation.answer_path
         return StagedFile(f"{self._place}/{_ANSWER}", target, sha256, len(data))
+
+
+def discard(archive: Path, directory: Path) -> None:
+    """Delete the directory of a generation on its way; whole payloads in it are kept aside."""
+    aside = archive / QUARANTINE / directory.name
+    for payload in directory.glob(_WHOLE):
+        aside.mkdir(parents=True, exist_ok=True)
+        payload.rename(aside / payload.name)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def staged_generations(archive: Path) -> Iterator[Staging]:

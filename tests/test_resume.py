@@ -328,6 +328,22 @@ async def test_a_part_is_thrown_away_with_its_generation(nights: Nights) -> None
     assert not any((nights.archive / ".archiver/incoming").iterdir())
 
 
+async def test_a_whole_payload_that_is_not_placed_is_kept_aside(nights: Nights) -> None:
+    """The next answer speaks of another video; the links of the one that came may be its last."""
+    forbidden = LinkScript(fault="forbidden")
+    outputs = (OutputScript(size=SIZE), OutputScript(size=LARGE, primary=forbidden))
+    nights.emulator.scripts[G263] = Script(outputs=outputs)
+    assert (await nights.run("263")).failed == 1
+    (came,) = (path.read_bytes() for path in nights.archive.rglob("1of2-*.mp4"))
+    url = LinkScript(url="http://{primary}/generations/v6.deepfake.1.1.mp4")
+    nights.emulator.scripts[generation("1")] = Script()
+    nights.emulator.scripts[G263] = Script(outputs=(OutputScript(primary=url),))
+    assert (await nights.run("263")).archived == 1
+    aside = (nights.archive / ".archiver/quarantine").rglob("1of2-*.mp4")
+    assert [path.read_bytes() for path in aside] == [came]
+    assert_nothing_left(nights)
+
+
 async def test_a_stale_part_is_cleaned_up(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody has gone on with for long is thrown away."""
     nights.emulator.scripts[G263] = script(CUT)

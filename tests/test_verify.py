@@ -249,6 +249,25 @@ async def test_a_video_that_is_lost_for_good_is_not_called_held(pair: Nights) ->
     assert "data/v6/deepfake/4-1.mp4" in (pair.archive / CHECKSUMS).read_text()
 
 
+async def test_what_a_repair_has_fetched_in_vain_is_there_for_the_next(pair: Nights) -> None:
+    """A backup in between does not throw it away, and the link it came from may be dead by then."""
+    first, second = (f"data/v6/deepfake/4-{number}.mp4" for number in (1, 2))
+    before = pair.held()
+    for path in (first, second):
+        (pair.archive / path).unlink()
+    outputs, dead = (OutputScript(), OutputScript(size=7_000)), LinkScript(fault="gone")
+    pair.emulator.scripts[generation("4")] = Script(
+        outputs=(outputs[0], replace(outputs[1], primary=dead))
+    )
+    assert (await mend(pair)).exit_status == 4
+    assert (await pair.run("4")).already_held == 1
+    pair.emulator.scripts[generation("4")] = Script(
+        outputs=(replace(outputs[0], primary=dead), outputs[1])
+    )
+    assert (await mend(pair)).exit_status == 0
+    assert pair.held() == before
+
+
 @pytest.mark.parametrize("path", [ONE, "data/v6/deepfake/4-2.mp4", ANSWER])
 async def test_what_the_catalogue_alone_remembers_is_fetched(pair: Nights, path: str) -> None:
     """Neither listed nor there: a repair that cannot have it does not forget it."""
