@@ -71,6 +71,7 @@ class Pace:
         self._limiter = AsyncLimiter(burst, burst / rate)
         self._patience = max(patience, SHORT_PAUSE)
         self._paused_since: float | None = None
+        self._said = 0
         self._resume_at = 0.0
         self._why = ""
 
@@ -88,18 +89,30 @@ class Pace:
     def pause(self, seconds: float | None, why: str, *, certain: bool) -> None:
         """Let nobody ask for so long, because ModelsLab said so.
 
-        If that is not `certain`, a long pause must be said twice, with no answer in between.
+        A pause that ends the night must be said twice with no answer in between, or it may be
+        about one generation; one that is not `certain` must be said several times to be long.
 
         Raises:
             ThrottledAway: if that is longer than the run may wait.
         """
         now, wait = time.monotonic(), _UNSAID_PAUSE if seconds is None else seconds
         if self._paused_since is None:
-            self._paused_since = now
-            wait = wait if certain else min(wait, _UNSAID_PAUSE)
+            self._paused_since, self._said = now, 0
+        self._said += 1
+        if not certain and self._said < _IN_A_ROW:
+            wait = min(wait, _UNSAID_PAUSE)
+        if wait > self._patience and self._said == 1:
+            wait = _UNSAID_PAUSE
         self._why = why
         self._resume_at = max(self._resume_at, now + wait)
         self._check_patience()
+
+    @property
+    def pause_told(self) -> str:
+        """Why nobody may ask just now, for people; "" where one may."""
+        if (wait := self._resume_at - time.monotonic()) <= 0:
+            return ""
+        return f"throttled: ModelsLab asks to wait {format_duration(wait)} ({self._why})"
 
     def answered(self) -> None:
         """Note that a question was answered: the throttling is over."""
@@ -107,8 +120,7 @@ class Pace:
 
     def _check_patience(self) -> None:
         if self._paused_since is not None and self._resume_at - self._paused_since > self._patience:
-            wait = format_duration(self._resume_at - time.monotonic())
-            raise ThrottledAway(f"throttled: ModelsLab asks to wait {wait} ({self._why})")
+            raise ThrottledAway(self.pause_told)
 
 
 _Unthrottled: TypeAlias = (
@@ -163,6 +175,11 @@ class Api:
                 return answer
             case _:
                 assert_never(answer)
+
+    @property
+    def pause_told(self) -> str:
+        """Why nobody may ask just now, for people; "" where one may."""
+        return self._pace.pause_told
 
     @property
     def has_answered(self) -> bool:
@@ -243,11 +260,10 @@ class Api:
             answer = await self._ask_once(path, id_)
             if not isinstance(answer, Throttled):
                 return answer
-            if not answer.certain:
-                alone = alone + 1 if self._answers > answers else 0
-                if alone == _IN_A_ROW:
-                    return Rejected(answer.message)
-                answers, behind = self._answers, _BEHIND
+            alone = alone + 1 if self._answers > answers else 0
+            if alone == _IN_A_ROW and not answer.certain:
+                return Rejected(answer.message)
+            answers, behind = self._answers, _BEHIND
             self._pace.pause(answer.wait, answer.message, certain=answer.certain)
 
     async def _ask_once(self, path: str, id_: str) -> Answer:

@@ -287,15 +287,16 @@ class Night:
 
     def _end_in_order(self, why: Interrupted | None) -> None:
         """Ask no more, and let what is being downloaded go on for a little while."""
-        in_order = not self._report.left_because and not self._report.ending
-        self._report.time_is_up = why is None and in_order
+        pause = self._api.pause_told
+        trouble = self._report.left_because or self._report.ending or pause
+        self._report.time_is_up = why is None and not trouble
         _LOG.log(
             logging.WARNING if why else logging.INFO,
             "ending: downloads have %.0f s to finish%s",
             _GRACE,
             "; a second signal stops them at once" if why else "",
         )
-        self._end(why or "the time for this night is up (--max-time)")
+        self._end(why or pause or "the time for this night is up (--max-time)")
         asyncio.get_running_loop().call_later(_GRACE, self._abandon)
 
     def _abandon(self) -> None:

@@ -367,8 +367,11 @@ async def test_a_closed_port_is_an_unreachable_api(nights: Nights) -> None:
     assert report.exit_status == 69
 
 
-async def test_a_short_throttling_is_sat_out(nights: Nights) -> None:
+async def test_a_short_throttling_is_sat_out(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pause that the run may wait delays the questions and loses nothing."""
+    monkeypatch.setattr("archiver.api._BEHIND", 0.1)
     nights.emulator.scripts[G263] = Script()
     nights.emulator.api = ApiScript(throttle_first=1, retry_after=1)
     report = await nights.run("263")
@@ -377,13 +380,46 @@ async def test_a_short_throttling_is_sat_out(nights: Nights) -> None:
     assert second - first >= 1
 
 
-async def test_a_long_throttling_leaves_the_rest_for_the_next_night(nights: Nights) -> None:
+async def test_a_long_throttling_leaves_the_rest_for_the_next_night(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pause longer than the run may wait leaves what was not tried, and says why."""
+    monkeypatch.setattr("archiver.api._UNSAID_PAUSE", 0.5)
     nights.emulator.api = ApiScript(always="throttled-words", retry_after=1800)
     report = await nights.run(*map(str, range(50)))
     assert (report.left, report.exit_status) == (50, 3)
     assert any("left for the next night: 50" in line for line in report.lines())
     assert nights.emulator.asked() < 20
+
+
+@pytest.mark.parametrize("downloads", [1, 8])
+async def test_a_pause_for_one_generation_is_not_one_for_all(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, downloads: int
+) -> None:
+    """Asked to come back in an hour, a run asks about another before it believes that."""
+    monkeypatch.setattr("archiver.api._UNSAID_PAUSE", 0.2)
+    monkeypatch.setattr("archiver.api._BEHIND", 0.2)
+    names = list(map(str, range(30)))
+    nights.emulator.scripts |= {generation(name): Script() for name in names}
+    body = {"status": "error", "message": "Rate limit exceeded.", "retry_after": 3600}
+    nights.emulator.scripts[generation("0")] = Script(answer=RawAnswer(body, 429))
+    report = await nights.run(*names, download=quick_downloads(at_once=downloads))
+    assert (report.archived, report.left, report.exit_status) == (29, 1, 3)
+
+
+async def test_several_messages_like_throttling_hold_up_no_others(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Next to each other or not, they end no night while there are others to be asked about."""
+    monkeypatch.setattr("archiver.api._UNSAID_PAUSE", 0.1)
+    monkeypatch.setattr("archiver.api._BEHIND", 0.1)
+    names = list(map(str, range(60)))
+    nights.emulator.scripts |= {generation(name): Script() for name in names}
+    words = RawAnswer({"status": "failed", "message": "Too many faces, wait for 2 hours"})
+    for name in ("0", "1", "9"):
+        nights.emulator.scripts[generation(name)] = Script(answer=words)
+    report = await nights.run(*names, api_rate=40)
+    assert report.archived == 57
 
 
 async def test_a_message_like_throttling_holds_up_no_others(
