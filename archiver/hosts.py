@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from yarl import URL
 
@@ -21,6 +21,8 @@ class _Host:
     why: str = ""
     pauses: int = 0
     """How many pauses there were since it last served something."""
+    refused: set[URL] = field(default_factory=set)
+    """Which links it has refused since then."""
 
 
 class Hosts:
@@ -46,11 +48,15 @@ class Hosts:
     def throttled(self, url: URL, why: str, wait: float | None) -> float:
         """Leave the host alone for as long as it says, or for longer each time if it does not.
 
-        A wait of none at all, such as a date in the past, says nothing.
+        A wait of none at all, such as a date in the past, says nothing. A long one may be about
+        one link: until it is said of another, it is kept short.
 
         Return for how many seconds from now.
         """
         host, now = self._of(url), time.monotonic()
+        host.refused.add(url)
+        if wait and len(host.refused) == 1:
+            wait = min(wait, _LONGEST_PAUSE)
         host.why = why
         if now >= host.resume_at:  # else it was said to the same crowd of downloads
             host.pauses += 1
@@ -61,7 +67,9 @@ class Hosts:
 
     def served(self, url: URL) -> None:
         """Note that the host has served something: the throttling is over."""
-        self._of(url).pauses = 0
+        host = self._of(url)
+        host.pauses = 0
+        host.refused.clear()
 
     def _of(self, url: URL) -> _Host:
         return self._hosts[url.host, url.port]

@@ -76,21 +76,29 @@ class Intake:
             return [Source(_ARGUMENT, lambda: BytesIO(name.encode(errors="surrogateescape")))]
         try:
             files = _lists_in(path) if path.is_dir() else [path]
-            for file in files:
-                file.open("rb").close()
         except OSError as error:
             self._cannot_read(str(error.filename or name), error)
             return []
         if not files:
             self.report.unreadable.append(f"{name}: no list in it ({', '.join(SUFFIXES)})")
-        return [Source(str(file), _opener(file)) for file in files]
+        return [Source(str(file), _opener(file)) for file in files if self._can_read(file)]
+
+    def _can_read(self, file: Path) -> bool:
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            self._cannot_read(str(file), error)
+            return False
+        return True
 
     def _cannot_read(self, name: str, error: OSError) -> None:
         self.report.unreadable.append(f"{name}: cannot be read: {error.strerror or error}")
 
 
 def _lists_in(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+    """Return the lists in a directory; what is hidden there is an editor's."""
+    paths = (path for path in directory.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
 
 
 def _opener(path: Path) -> Callable[[], AbstractContextManager[BinaryIO]]:

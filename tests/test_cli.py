@@ -294,6 +294,20 @@ async def test_an_unreadable_manifest_beside_a_good_one(desk: Desk, kind: str) -
     assert desk.held() == ["v6/deepfake/1.mp4"]
 
 
+async def test_one_list_that_cannot_be_read_costs_no_other(desk: Desk) -> None:
+    """What is no list in a directory of lists is told, but not what an editor hides there."""
+    lists = desk.home / "lists"
+    lists.mkdir()
+    script(desk, {"1": Script()})
+    (lists / "ids.txt").write_text("1\n")
+    (lists / ".#ids.txt").symlink_to("user@host.123")
+    assert await desk.backup(str(lists)) == Ended(0, "", "")
+    (lists / "old.txt").mkdir()
+    told = await desk.backup(str(lists))
+    assert told.status == 3
+    assert f"{lists / 'old.txt'}: cannot be read: Is a directory" in told.err
+
+
 async def test_a_directory_of_manifests(desk: Desk) -> None:
     """All lists in a directory are read, in their order and whatever their format; others not."""
     ready(desk, *"12345")

@@ -241,6 +241,18 @@ async def test_a_turn_is_put_off_no_longer_than_there_is_time() -> None:
     assert patient.put_off(polled, 1, refused=True)
 
 
+def test_a_long_pause_must_be_said_of_two_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One link that is refused for an hour does not shut its host for so long."""
+    monkeypatch.setattr("archiver.hosts.time.monotonic", lambda: 0.0)
+    hosts = Hosts(8, 8)
+    one, other = URL("http://a.example/1"), URL("http://a.example/2")
+    assert hosts.throttled(one, "503", 3600) == 60
+    assert hosts.throttled(one, "503", 3600) == 60
+    hosts.served(other)
+    assert hosts.throttled(one, "503", 3600) == 60
+    assert hosts.throttled(other, "503", 3600) == 3600
+
+
 # --- Hosts that throttle without end
 
 
