@@ -145,7 +145,7 @@ class Api:
         self._question = json.dumps({"key": settings.key.reveal()}).encode()
         self._pace = pace
         self._answers = 0
-        self._denials: list[str] = []
+        self._denials: defaultdict[str, list[str]] = defaultdict(list)
         self._silences: list[str] = []
         self._troubles: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -159,19 +159,21 @@ class Api:
             KeyRefused: if the key is not accepted or has no credit.
             ApiUnreachable: if several generations in a row got no reply at all.
         """
-        troubles = self._troubles[generation.endpoint]
-        if len(troubles) >= _IN_A_ROW:
-            return NotAsked(f"{generation.endpoint} gives no usable answer: {troubles[-1]}")
+        endpoint = generation.endpoint
+        if why := self._given_up(endpoint):
+            return NotAsked(f"{endpoint} {why}")
         answer = await self._ask_patiently(generation)
         match answer:
             case Refused(message, certain):
-                self._note_denial(message, certain=certain)
+                self._denials[endpoint].append(message)
+                if certain:
+                    raise _refused(message)
                 return Rejected(message)
             case Trouble(message):
-                self._note_trouble(answer, troubles)
+                self._note_trouble(answer, self._troubles[endpoint])
                 return answer
             case Ready() | Processing() | GenerationFailed() | NotFound() | Rejected():
-                self._note_answer(troubles)
+                self._note_answer(endpoint)
                 return answer
             case _:
                 assert_never(answer)
@@ -195,17 +197,25 @@ class Api:
         """
         if self._answers:
             return
-        if self._denials:
-            raise _refused(self._denials[-1])
+        for messages in self._denials.values():
+            if messages:
+                raise _refused(messages[-1])
         for messages in (self._silences, *self._troubles.values()):
             if messages:
                 raise self._unreachable(messages[-1])
 
-    def _note_denial(self, message: str, *, certain: bool) -> None:
-        """A refusal may be about one generation or endpoint; several in a row are about the key."""
-        self._denials.append(message)
-        if certain or len(self._denials) >= _IN_A_ROW:
-            raise _refused(message)
+    def _given_up(self, endpoint: str) -> str:
+        """Return why an endpoint is not asked any more tonight; "" if it is.
+
+        A refusal may be about one generation; several in a row are about the endpoint, which the
+        plan may not include, and if there is no other that answers, about the key.
+        """
+        denials, troubles = self._denials[endpoint], self._troubles[endpoint]
+        if len(denials) >= _IN_A_ROW:
+            return f"is refused: {denials[-1]}"
+        if len(troubles) >= _IN_A_ROW:
+            return f"gives no usable answer: {troubles[-1]}"
+        return ""
 
     def _note_trouble(self, trouble: Trouble, troubles: list[str]) -> None:
         """Without any reply the API is gone; with useless ones it may be this endpoint alone."""
@@ -217,10 +227,10 @@ class Api:
             self._silences.clear()
             troubles.append(trouble.message)
 
-    def _note_answer(self, troubles: list[str]) -> None:
+    def _note_answer(self, endpoint: str) -> None:
         self._pace.answered()
         self._answers += 1
-        for row in (self._denials, self._silences, troubles):
+        for row in (self._denials[endpoint], self._silences, self._troubles[endpoint]):
             row.clear()
 
     def _unreachable(self, message: str) -> ApiUnreachable:

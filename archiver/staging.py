@@ -8,7 +8,7 @@ output, either a part that is being written or a payload proven whole, whose nam
     v6~deepfake~263/1of2-<link>-.part.json
     v6~deepfake~263/2of2-<link>-<sha256>.mp4
 
-`<link>` is a digest of the file name in the link: it tells whether a payload staged on an
+`<link>` is a digest of the path in the link: it tells whether a payload staged on an
 earlier night is the one that tonight's answer speaks of. The `.part.json` says of which file on
 a server this is a part; without it the part is not worth keeping.
 
@@ -52,13 +52,13 @@ def slots(outputs: Sequence[Output]) -> list[Slot]:
 
 
 def _link(output: Output) -> str:
-    name = _file_name(output).encode(errors="replace")
-    return hashlib.sha256(name).hexdigest()[:16]
+    path = _path(output).encode(errors="replace")
+    return hashlib.sha256(path).hexdigest()[:16]
 
 
-def _file_name(output: Output) -> str:
-    """The last part of the link without its query, which changes when a link is signed anew."""
-    return output.links[0].url.partition("?")[0].rpartition("/")[2]
+def _path(output: Output) -> str:
+    """The link's path: not its query, which changes when it is signed anew, nor its host."""
+    return output.links[0].url.partition("?")[0].partition("//")[2].partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

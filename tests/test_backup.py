@@ -343,6 +343,20 @@ async def test_one_generations_trouble_does_not_stop_another(nights: Nights) -> 
     assert (report.left, report.exit_status) == (0, 3)
 
 
+async def test_an_endpoint_that_is_refused_is_left_and_others_go_on(nights: Nights) -> None:
+    """The plan may not include it: that is no reason not to ask about the rest."""
+    denied = [f"v7/video-fusion/{number}" for number in range(60)]
+    words = RawAnswer({"status": "error", "message": "Your plan does not include this."}, 403)
+    nights.emulator.scripts |= {generation(name): Script(answer=words) for name in denied}
+    nights.emulator.scripts |= {generation(str(n)): Script() for n in range(20)}
+    report = await nights.run(*denied, *map(str, range(20)))
+    assert (report.archived, report.exit_status) == (20, 3)
+    assert "v7/video-fusion is refused: Your plan does not" in str(report.left_because)
+    assert nights.emulator.asked() < 60
+    report = await nights.run(*denied)
+    assert report.exit_status == 77
+
+
 async def test_a_refused_key_ends_the_night_and_asks_no_more(nights: Nights) -> None:
     """The first refusal ends the asking; what was not tried is counted as left."""
     nights.emulator.api = ApiScript(always="refused")

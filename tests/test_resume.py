@@ -344,6 +344,22 @@ async def test_a_whole_payload_that_is_not_placed_is_kept_aside(nights: Nights) 
     assert_nothing_left(nights)
 
 
+async def test_outputs_of_one_name_are_not_taken_for_one_another(nights: Nights) -> None:
+    """The next answer gives them the other way round, and the first of them is staged already."""
+    videos = {path: grown_clip(TOTAL, path).whole() for path in ("/x/out.mp4", "/y/out.mp4")}
+    served = {path: (head("200 OK", f"Content-Length: {TOTAL}") + v,) for path, v in videos.items()}
+    async with RawServer(served | {"/y/out.mp4": (head("403 x", "Content-Length: 0"),)}) as server:
+        links = [f"http://{server.host}{path}" for path in videos]
+        answer = {"status": "success", "output": links}
+        nights.emulator.scripts[G263] = Script(answer=RawAnswer(answer))
+        assert (await nights.run("263")).failed == 1
+        server.paths = dict(served)
+        nights.emulator.scripts[G263] = Script(answer=RawAnswer(answer | {"output": links[::-1]}))
+        assert (await nights.run("263")).archived == 1
+    held = [nights.held()[f"data/v6/deepfake/263-{number}.mp4"] for number in (1, 2)]
+    assert held == [videos["/y/out.mp4"], videos["/x/out.mp4"]]
+
+
 async def test_a_stale_part_is_cleaned_up(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody has gone on with for long is thrown away."""
     nights.emulator.scripts[G263] = script(CUT)

@@ -438,11 +438,13 @@ def test_what_cannot_be_flushed_is_not_staged(
 # --- Slots
 
 
-def test_a_slot_is_its_place_and_its_links_file_name() -> None:
-    """A link signed anew fills the same slot; another file, place or number does not."""
+def test_a_slot_is_its_place_and_its_links_path() -> None:
+    """A link signed anew, or to another host, fills the same slot; another path does not."""
     one, two = slots(outputs(*TWO))
     assert (one.number, one.of, two.number, two.of) == (1, 2, 2, 2)
-    assert slots(outputs("https://b.example/y/one.mp4?signature=2")) == [Slot(1, 1, one.link)]
+    assert slots(outputs("https://b.example/x/one.mp4?signature=2")) == [Slot(1, 1, one.link)]
+    (namesake,) = slots(outputs("https://a.example/y/one.mp4"))
+    assert namesake.link != one.link
     assert one.link != two.link
     assert slots(()) == []
 
