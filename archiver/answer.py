@@ -205,29 +205,35 @@ def _paired(primaries: list[str], proxies: list[str]) -> Iterator[Output]:
         others = (url for url in _proxies_of(place, primaries, proxies) if url != primary)
         yield Output((Link(primary, "primary"), *(Link(url, "proxy") for url in others)))
     if not primaries:
-        by_name: dict[str, list[Link]] = {}
+        by_path: dict[str, list[Link]] = {}
         for url in proxies:
-            by_name.setdefault(_file_name(url), []).append(Link(url, "proxy"))
-        yield from (Output(tuple(links)) for links in by_name.values())
+            by_path.setdefault(_path(url), []).append(Link(url, "proxy"))
+        yield from (Output(tuple(links)) for links in by_path.values())
 
 
 def _proxies_of(place: int, primaries: list[str], proxies: list[str]) -> list[str]:
-    """Pair by the last part of the path where that is distinct, else by place.
+    """Pair by the last part of the path where that tells them apart, else by place.
 
-    For a single output every proxy is a candidate.
+    For a single output every proxy is a candidate. Where some names tell whose proxy is whose,
+    a place tells nothing: a wrong pair would archive one video as another.
     """
     if len(primaries) == 1:
         return proxies
     name, names = _file_name(primaries[place]), [_file_name(url) for url in primaries]
-    same = [url for url in proxies if _file_name(url) == name]
-    if same and names.count(name) == 1:
-        return same
-    return [proxies[place]] if len(primaries) == len(proxies) and not same else []
+    others = [_file_name(url) for url in proxies]
+    if names.count(name) == 1 and name in others:
+        return [url for url in proxies if _file_name(url) == name]
+    by_place = set(names).isdisjoint(others) or len({*names, *others}) == 1
+    return [proxies[place]] if by_place and len(names) == len(others) else []
 
 
 def _file_name(url: str) -> str:
+    return _path(url).rpartition("/")[2]
+
+
+def _path(url: str) -> str:
     try:
-        return urlsplit(url).path.rpartition("/")[2]
+        return urlsplit(url).path
     except ValueError:
         return url
 

@@ -157,8 +157,7 @@ class Bag:
             if not (files := entry.files):
                 return 0
             self._journal.flush()
-            if self.checksums.stat().st_size > entry.offset:
-                os.truncate(self.checksums, entry.offset)
+            self._cut_lines_of(entry)
             self._place(files, mending=True)
             damaged = {generation_at(file.path) for file in files if not self._is_right(file)}
             self._move_aside(file for file in files if generation_at(file.path) in damaged)
@@ -393,6 +392,21 @@ class Bag:
             os.rmdir(directory)  # noqa: PTH106
         except OSError:
             discard(self.root, Path(directory))
+
+    def _cut_lines_of(self, entry: Entry) -> None:
+        """Take out what a crash may have written of a group: its lines may be half of them.
+
+        In a copy of an archive the journal may be of an earlier moment: other groups' lines stay.
+        """
+        ours = {file.path for file in entry.files}
+        if self.checksums.stat().st_size <= entry.offset:
+            return
+        if all(
+            isinstance(line, bytes) or line.path in ours for line in self.raw_lines(entry.offset)
+        ):
+            os.truncate(self.checksums, entry.offset)
+        else:
+            self.strike(ours)
 
     def _cut_torn_line(self) -> None:
         """A line without its end is no line: what it named is not vouched for."""

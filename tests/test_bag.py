@@ -829,6 +829,20 @@ def test_a_directory_in_the_way_is_moved_aside(root: Path, bag: Bag) -> None:
     assert is_settled(root)
 
 
+def test_a_journal_from_before_cuts_no_other_lines(root: Path, bag: Bag) -> None:
+    """A copy that was made while a backup ran has an old journal and a newer manifest."""
+    journal = root / ".archiver" / "settling.json"
+    old: list[bytes] = []
+    first = stage(root, "v6/video/1", MP4)
+    bag.settle([first], lambda: old.append(journal.read_bytes()))
+    bag.settle([stage(root, "v6/video/2", MP4)], nothing)
+    journal.write_bytes(old[0])
+    assert bag.mend() == 2
+    bag.close_mended()
+    assert len(lines(root)) == 4
+    assert is_settled(root)
+
+
 @pytest.mark.parametrize("tail", ["a", "0" * 64, "0" * 64 + "  data/v6/video/2.mp4", "\0" * 300])
 def test_a_torn_last_line_is_cut(root: Path, bag: Bag, tail: str) -> None:
     """A line without its end is no line; the lines before it stay."""
