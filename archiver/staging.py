@@ -104,7 +104,28 @@ class StagedGeneration:
 
 
 def write_out(archive: Path, group: Iterable[StagedGeneration]) -> None:
-    """Write what is still in memory; a payload has its name when it is on the disk, not before."""
+    """Write what is still in memory; a payload has its name when it is on the disk, not before.
+
+    Raises:
+        OSError: if the disk does not take all of it; as many generations as it takes stay.
+    """
+    unwritten = [staged for staged in group if staged.unwritten]
+    try:
+        _write(archive, unwritten)
+    except OSError:
+        directories = [(archive / staged.files[0].staged).parent for staged in unwritten]
+        for directory in directories:
+            shutil.rmtree(directory, ignore_errors=True)
+        for staged, directory in zip(unwritten, directories, strict=True):
+            try:
+                _write(archive, [staged])
+            except OSError:
+                shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+def _write(archive: Path, group: Iterable[StagedGeneration]) -> None:
+    """Write them together, so that the disk has all of them to flush at once."""
     files: list[tuple[str, bytes]] = []
     whole: list[tuple[str, str]] = []
     for staged in group:

@@ -172,6 +172,22 @@ async def test_a_disk_without_inodes(tmp_path: Path, emulator: Emulator, lane: i
     assert failed >= len(left) // 2
 
 
+async def test_what_fits_of_a_group_stays(tmp_path: Path, emulator: Emulator) -> None:
+    """Small videos that were downloaded are not all lost because the last of them does not fit."""
+    small = Script(outputs=(OutputScript(size=20_000),))
+    with mounted(tmp_path / "disk", "size=6m,nr_inodes=80") as place:
+        disk = Disk(tmp_path, emulator)
+        (place / "archive").mkdir()
+        disk.archive.symlink_to(place / "archive")
+        told = await disk.night(
+            {str(number): small for number in range(60)}, "--api-rate", "1000/s"
+        )
+        disk.assert_in_order(told)
+        assert told.status == 74
+        staged = [*(disk.archive / ".archiver/incoming").glob("*/*.mp4")]
+        assert len(disk.desk.held()) + len(staged) >= 15
+
+
 async def test_a_disk_that_is_read_only_for_a_night(tmp_path: Path, emulator: Emulator) -> None:
     """What a killed run has left waits, unharmed, for a night on which it can be mended."""
     slow = Script(outputs=(OutputScript(size=9_000_000, primary=LinkScript(seconds=60)),))
