@@ -166,9 +166,9 @@ def _settle(
     if staged:
         if listed := catalogue.listed(files):
             bag.withdraw(listed)
-        bag.settle(staged, commit=lambda: catalogue.record(outcomes, files, bag.mark()))
+        bag.settle(staged, commit=lambda: catalogue.record(outcomes, files, bag.checksums.mark()))
     else:
-        catalogue.record(outcomes, (), bag.mark())
+        catalogue.record(outcomes, (), bag.checksums.mark())
 
 
 @dataclass(frozen=True, slots=True)

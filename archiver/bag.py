@@ -15,14 +15,13 @@ journal names and nothing else.
 import errno
 import hashlib
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from archiver import __version__
+from archiver.checksums import Checksums
 from archiver.durable import replace, sync
 from archiver.errors import DiskTrouble, NotAnArchive, disk_trouble
 from archiver.generation import generation_at
@@ -37,31 +36,9 @@ from archiver.staging import (
     write_out,
 )
 
-CHECKSUMS = "manifest-sha256.txt"
 HOUSEKEEPING = Path(".archiver")
-_TAIL = 160
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
-_LINE = re.compile(r"(?P<sha256>[0-9a-fA-F]{64})  (?P<path>[^\0\r\n]+)\r?\n")
 _DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    """One line of the checksum manifest."""
-
-    sha256: str
-    path: str
-
-    def __str__(self) -> str:
-        return f"{self.sha256}  {self.path}\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place in the checksum manifest: so many bytes, and the last few before it."""
-
-    size: int
-    tail: bytes
 
 
 class Bag:
@@ -69,7 +46,7 @@ class Bag:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.checksums = root / CHECKSUMS
+        self.checksums = Checksums(root)
         self._journal = Journal(root / HOUSEKEEPING / "settling.json")
 
     @classmethod
@@ -95,7 +72,7 @@ class Bag:
         for directory in (self.root / INCOMING, self.root / "data"):
             directory.mkdir(exist_ok=True)
         self._journal.prepare()
-        self.checksums.touch()
+        self.checksums.path.touch()
         if not (self.root / "bagit.txt").exists():
             replace(self.root / "bagit.txt", [_DECLARATION])
         for directory in (self.root / HOUSEKEEPING, self.root, self.root.absolute().parent):
@@ -136,9 +113,9 @@ class Bag:
         with disk_trouble(f"settling {len(group)} generations in {self.root}"):
             write_out(self.root, group)
             self._move_occupants_aside(files)
-            self._journal.write(Entry(tuple(files), self.checksums.stat().st_size))
+            self._journal.write(Entry(tuple(files), self.checksums.size()))
             self._place(files)
-            self._append(files)
+            self.checksums.append(files)
         commit()
         self._empty_journal(files)
 
@@ -152,7 +129,7 @@ class Bag:
             DiskTrouble: if the disk does not let it.
         """
         with disk_trouble(f"mending {self.root}"):
-            self._cut_torn_line()
+            self.checksums.cut_torn_line()
             entry = self._journal.read()
             if not (files := entry.files):
                 return 0
@@ -161,7 +138,7 @@ class Bag:
             self._place(files, mending=True)
             damaged = {generation_at(file.path) for file in files if not self._is_right(file)}
             self._move_aside(file for file in files if generation_at(file.path) in damaged)
-            self._append(file for file in files if generation_at(file.path) not in damaged)
+            self.checksums.append(file for file in files if generation_at(file.path) not in damaged)
             return len(files)
 
     def close_mended(self) -> None:
@@ -175,18 +152,11 @@ class Bag:
 
         Return those, and those of the files that are not there at all.
         """
-        with disk_trouble(f"reading what {self.checksums} no longer lists"):
+        with disk_trouble(f"reading what {self.checksums.path} no longer lists"):
             missing = [file for file in files if not (self.root / file.path).exists()]
             right = [file for file in files if self._is_right(file)]
-            self._append(right)
+            self.checksums.append(right)
             return right, missing
-
-    def lines(self, start: int = 0) -> Iterator[Checksum]:
-        """Yield the checksum manifest's lines from byte `start` on.
-
-        A line that is not of the form `<sha256>  <path>` is passed over: it proves nothing.
-        """
-        return (line for line in self.raw_lines(start) if isinstance(line, Checksum))
 
     def restore(self, file: StagedFile, recorded: str | None) -> None:
         """Put a staged file in the place of a damaged or missing one, which is kept aside.
@@ -197,21 +167,17 @@ class Bag:
         with disk_trouble(f"restoring {self.root / file.path}"):
             sync(self.root / file.staged)
             if recorded != file.sha256:
-                self.strike({file.path})
+                self.checksums.strike({file.path})
             self.keep_aside([file.path])
             self._place([file])
             if recorded != file.sha256:
-                self._append([file])
+                self.checksums.append([file])
 
     def withdraw(self, paths: Collection[str]) -> None:
         """Take the lines of files that are about to be placed anew out of the checksum manifest."""
-        with disk_trouble(f"writing {self.checksums}"):
-            self.keep_aside([self.checksums.name])
-            self.strike(paths)
-
-    def strike(self, paths: Collection[str]) -> None:
-        """Take the lines of these paths, and those that are none, out of the checksum manifest."""
-        replace(self.checksums, (str(line) for line in self.lines() if line.path not in paths))
+        with disk_trouble(f"writing {self.checksums.path}"):
+            self.keep_aside([self.checksums.path.name])
+            self.checksums.strike(paths)
 
     def adopt(self, paths: Iterable[str]) -> list[StagedFile]:
         """Write a checksum line for files that lie in their places and have none."""
@@ -222,7 +188,7 @@ class Bag:
             ]
             for file in files:
                 sync(self.root / file.path)
-            self._append(files)
+            self.checksums.append(files)
         return files
 
     def keep_aside(self, paths: Iterable[str]) -> None:
@@ -254,19 +220,13 @@ class Bag:
             NotAnArchive: if there is none.
         """
         with disk_trouble(f"looking at {self.root}"):
-            there, listed = self.root.exists(), self.checksums.is_file()
+            there, listed = self.root.exists(), self.checksums.path.is_file()
         if not there:
             raise NotAnArchive(f"{self.root} does not exist: is its disk mounted?")
         if not listed:
-            raise NotAnArchive(f"{self.root} is not an archive: it has no {self.checksums.name}")
-
-    def raw_lines(self, start: int = 0) -> Iterator[Checksum | bytes]:
-        """Yield every line from byte `start` on; one that is no checksum line as its bytes."""
-        with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as file:
-            file.seek(start)
-            for line in file:
-                found = _LINE.fullmatch(line.decode(errors="replace"))
-                yield Checksum(found["sha256"].lower(), found["path"]) if found else line
+            raise NotAnArchive(
+                f"{self.root} is not an archive: it has no {self.checksums.path.name}"
+            )
 
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`; what is no UTF-8 in it is escaped."""
@@ -283,19 +243,6 @@ class Bag:
     def being_settled(self) -> list[str]:
         """Return the paths that the journal names: a backup is placing them, or a crash was."""
         return [file.path for file in self._journal.read().files]
-
-    def mark(self) -> Mark:
-        """Return where the checksum manifest ends now."""
-        with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as manifest:
-            size = manifest.seek(0, os.SEEK_END)
-            manifest.seek(max(0, size - _TAIL))
-            return Mark(size, manifest.read())
-
-    def has(self, mark: Mark) -> bool:
-        """Tell whether the checksum manifest up to `mark` is, by its looks, what it was then."""
-        with disk_trouble(f"reading {self.checksums}"), self.checksums.open("rb") as manifest:
-            manifest.seek(mark.size - len(mark.tail))
-            return manifest.read(len(mark.tail)) == mark.tail
 
     def size_of(self, path: str) -> int:
         """Return the size in bytes of a file in the archive; 0 if there can be no such file."""
@@ -365,21 +312,6 @@ class Bag:
         """Return where a path of the archive is. A night asks for many: pathlib takes its time."""
         return f"{self.root}/{path}"
 
-    def _append(self, files: Iterable[StagedFile]) -> None:
-        lines = "".join(str(Checksum(file.sha256, file.path)) for file in files)
-        size = self.checksums.stat().st_size
-        try:
-            with self.checksums.open("ab+") as manifest:
-                manifest.seek(max(0, size - 1))
-                if manifest.read(1) not in (b"", b"\n"):  # an editor has dropped it
-                    manifest.write(b"\n")
-                manifest.write(lines.encode())
-                manifest.flush()
-                os.fsync(manifest.fileno())
-        except OSError:
-            os.truncate(self.checksums, size)  # half a line would be read as a whole one
-            raise
-
     def _empty_journal(self, files: Iterable[StagedFile]) -> None:
         with disk_trouble(f"emptying the journal of {self.root}"):
             self._journal.empty()
@@ -399,23 +331,12 @@ class Bag:
         In a copy of an archive the journal may be of an earlier moment: other groups' lines stay.
         """
         ours = {file.path for file in entry.files}
-        if self.checksums.stat().st_size <= entry.offset:
+        if self.checksums.size() <= entry.offset:
             return
-        if all(
-            isinstance(line, bytes) or line.path in ours for line in self.raw_lines(entry.offset)
-        ):
-            os.truncate(self.checksums, entry.offset)
+        if ours.issuperset(line.path for line in self.checksums.lines(entry.offset)):
+            os.truncate(self.checksums.path, entry.offset)
         else:
-            self.strike(ours)
-
-    def _cut_torn_line(self) -> None:
-        """A line without its end is no line: what it named is not vouched for."""
-        with self.checksums.open("rb") as manifest:
-            size = manifest.seek(0, os.SEEK_END)
-            manifest.seek(max(0, size - 4096))
-            tail = manifest.read()
-        if tail and not tail.endswith(b"\n"):
-            os.truncate(self.checksums, size - len(tail) + tail.rfind(b"\n") + 1)
+            self.checksums.strike(ours)
 
 
 def _raise(error: OSError) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Self, assert_never
 
 from archiver.audit import Audit
-from archiver.bag import Bag, Checksum, Mark
+from archiver.bag import Bag
+from archiver.checksums import Checksum, Mark
 from archiver.database import CATALOGUE, Damaged, sqlite_trouble
 from archiver.errors import disk_trouble
 from archiver.generation import Generation, generation_at
@@ -109,7 +110,7 @@ class Catalogue:
         if there and (connection := connect_to_read(path)):
             return cls(connection)
         catalogue = cls(upgraded(sqlite3.connect(":memory:")))
-        if (bag := Bag(root)).checksums.exists():
+        if (bag := Bag(root)).checksums.path.exists():
             catalogue.absorb(bag)
         return catalogue
 
@@ -127,11 +128,11 @@ class Catalogue:
         """
         with sqlite_trouble(), self._lock, self._db:
             known = Mark(*self._db.execute("SELECT bytes, tail FROM absorbed").fetchone())
-            whole = not bag.has(known)
+            whole = not bag.checksums.has(known)
             if whole:
                 self._db.execute("DELETE FROM listed")
                 self._db.execute("DELETE FROM unlisted")
-            count, lines = 0, bag.lines(0 if whole else known.size)
+            count, lines = 0, bag.checksums.lines(0 if whole else known.size)
             while batch := list(islice(lines, _BATCH)):
                 if whole:
                     paths = ((line.path,) for line in batch)
@@ -143,7 +144,7 @@ class Catalogue:
                     "INSERT INTO unlisted SELECT path, sha256, bytes FROM file"
                     " WHERE path NOT IN (SELECT path FROM listed)"
                 )
-            self._absorbed(bag.mark())
+            self._absorbed(bag.checksums.mark())
             return count
 
     def unlisted(self) -> list[StagedFile]:

@@ -71,10 +71,10 @@ def _mend_records(bag: Bag, catalogue: Catalogue, report: FixityReport) -> None:
     """
     suspects = _Suspects(bag, catalogue, report)
     if suspects.malformed or suspects.paths:
-        bag.keep_aside([bag.checksums.name])
+        bag.keep_aside([bag.checksums.path.name])
     agreed = [path for path in suspects.paths if suspects.agrees(path)]
     if suspects.malformed or agreed:
-        bag.strike(set(agreed))
+        bag.checksums.strike(set(agreed))
         for file in bag.adopt(agreed):
             catalogue.correct(file.path, file.sha256, file.bytes)
             report.mended[file.path] = "the records agree with the file again"
@@ -88,12 +88,12 @@ class _Suspects:
     def __init__(self, bag: Bag, catalogue: Catalogue, report: FixityReport) -> None:
         kinds = ("unexpected", "contradictory")
         found = dict.fromkeys(f.path for f in report.findings if f.kind in kinds)
-        self.malformed = [path for path in found if path.startswith(f"{bag.checksums.name}:")]
+        self.malformed = [path for path in found if path.startswith(f"{bag.checksums.path.name}:")]
         self.paths = [path for path in found if path not in self.malformed]
         self._bag = bag
         self._report = report
         self._records: dict[str, set[str]] = {path: set() for path in self.paths}
-        for line in bag.lines():
+        for line in bag.checksums.lines():
             if line.path in self._records:
                 self._records[line.path].add(line.sha256)
         for path in self.paths:
@@ -165,7 +165,7 @@ def _damaged(bag: Bag, report: FixityReport) -> dict[str, str]:
     kinds = ("missing", "changed", "unreadable")
     paths = {finding.path for finding in report.findings if finding.kind in kinds}
     paths -= report.mended.keys()
-    return {line.path: line.sha256 for line in bag.lines() if line.path in paths}
+    return {line.path: line.sha256 for line in bag.checksums.lines() if line.path in paths}
 
 
 def _gone(bag: Bag, catalogue: Catalogue, report: FixityReport) -> Iterator[tuple[str, str]]:

@@ -76,14 +76,14 @@ def audit(archive: Path, selection: Selection, watch: Meter, report: FixityRepor
 
 def _read_manifest(bag: Bag, audit: Audit, report: FixityReport) -> None:
     """Take in the checksum manifest; name the lines that are none, or speak twice of one file."""
-    numbered = enumerate(bag.raw_lines(), 1)
+    numbered = enumerate(bag.checksums.raw_lines(), 1)
     while batch := list(islice(numbered, _BATCH * 10)):
         good = [(number, line) for number, line in batch if not isinstance(line, bytes)]
         audit.list([Listed(line.path, line.sha256, number) for number, line in good])
         for number, line in batch:
             if isinstance(line, bytes) and (line.endswith(b"\n") or not bag.being_settled()):
                 shown = line.decode(errors="replace").strip()[:60]
-                place = f"{bag.checksums.name}:{number}"
+                place = f"{bag.checksums.path.name}:{number}"
                 report.add(Finding("contradictory", place, f"{shown!r} is no checksum line"))
 
 

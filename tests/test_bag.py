@@ -18,8 +18,9 @@ import pytest
 
 from archiver.answer import Link, Output
 from archiver.backup import mend
-from archiver.bag import CHECKSUMS, Bag, Checksum, Mark
+from archiver.bag import Bag
 from archiver.catalogue import Catalogue
+from archiver.checksums import CHECKSUMS, Checksum, Mark
 from archiver.errors import ArchiveLocked, DiskTrouble, NotAnArchive, disk_trouble
 from archiver.generation import Generation
 from archiver.outcome import Archived
@@ -68,7 +69,7 @@ def settle(bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]) ->
     """Settle a group as a night does."""
     files = [file for staged in group for file in staged.files]
     outcomes = [Archived(staged.generation, staged.payload_bytes, ("a",)) for staged in group]
-    bag.settle(group, commit=lambda: catalogue.record(outcomes, files, bag.mark()))
+    bag.settle(group, commit=lambda: catalogue.record(outcomes, files, bag.checksums.mark()))
 
 
 def recover(root: Path) -> None:
@@ -157,7 +158,7 @@ def test_an_archive_is_made_where_there_is_nothing(root: Path) -> None:
     for _ in range(2):
         with Bag.hold(root) as bag:
             assert bag.root == root
-            assert list(bag.lines()) == []
+            assert list(bag.checksums.lines()) == []
         assert (root / "bagit.txt").read_text() == (
             "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
         )
@@ -246,7 +247,7 @@ def test_what_is_settled_is_in_the_bag(root: Path, bag: Bag) -> None:
     assert (root / "data/v7/video-fusion/9-1.webm").read_bytes() == WEBM
     assert is_settled(root)
     files = [file for staged in group for file in staged.files]
-    assert [*bag.lines()] == [Checksum(file.sha256, file.path) for file in files]
+    assert [*bag.checksums.lines()] == [Checksum(file.sha256, file.path) for file in files]
     bag.describe(len(files), sum(file.bytes for file in files))
     assert_valid(root)
 
@@ -514,7 +515,7 @@ def settle_fused(
     def commit() -> None:
         with disk_trouble("committing"):
             fuse.burn("commit")
-        catalogue.record(outcomes, files, bag.mark())
+        catalogue.record(outcomes, files, bag.checksums.mark())
 
     bag.settle(group, commit)
 
@@ -864,7 +865,7 @@ def test_lines_that_prove_nothing_are_passed_over(root: Path, bag: Bag) -> None:
         f"{good}  data/a b.mp4\n\n# a comment\n{good}\n{good} data/c\n{good[1:]}  data/d\n"
         f"{'zz' * 32}  data/e\n{good.upper()}  data/f\n{good}  data/torn"
     )
-    assert [*bag.lines()] == [
+    assert [*bag.checksums.lines()] == [
         Checksum(good, "data/a b.mp4"), Checksum(good, "data/f"),
     ]  # fmt: skip
 
@@ -872,9 +873,9 @@ def test_lines_that_prove_nothing_are_passed_over(root: Path, bag: Bag) -> None:
 def test_lines_may_end_as_on_windows(root: Path, bag: Bag) -> None:
     """CR LF ends a line too (RFC 8493, 2.1.3), and is no part of the path."""
     bag.settle([stage(root, "v6/video/1", MP4)], nothing)
-    before = [*bag.lines()]
+    before = [*bag.checksums.lines()]
     (root / CHECKSUMS).write_bytes((root / CHECKSUMS).read_bytes().replace(b"\n", b"\r\n"))
-    assert [*bag.lines()] == before
+    assert [*bag.checksums.lines()] == before
 
 
 def test_a_line_that_has_lost_its_end_is_not_gone_on_with(root: Path, bag: Bag) -> None:
@@ -889,25 +890,27 @@ def test_a_line_that_has_lost_its_end_is_not_gone_on_with(root: Path, bag: Bag) 
 def test_lines_are_read_from_a_mark(root: Path, bag: Bag) -> None:
     """What was appended since is all that is read."""
     bag.settle([stage(root, "v6/video/1", MP4)], nothing)
-    mark = bag.mark()
+    mark = bag.checksums.mark()
     staged = stage(root, "v6/video/2", MP4)
     bag.settle([staged], nothing)
-    assert [line.path for line in bag.lines(mark.size)] == [file.path for file in staged.files]
+    assert [line.path for line in bag.checksums.lines(mark.size)] == [
+        file.path for file in staged.files
+    ]
 
 
 def test_a_mark_knows_its_manifest_again(root: Path, bag: Bag) -> None:
     """Appending keeps it; cutting, or editing what it ends with, does not."""
-    assert bag.has(Mark(0, b""))
+    assert bag.checksums.has(Mark(0, b""))
     bag.settle([stage(root, "v6/video/1", MP4)], nothing)
-    mark, whole = bag.mark(), (root / CHECKSUMS).read_bytes()
+    mark, whole = bag.checksums.mark(), (root / CHECKSUMS).read_bytes()
     assert mark.size == len(whole)
     for data, known in [
         (whole, True), (whole + whole, True), (whole[:-1], False), (b"", False),
         (whole[:-5] + b"x" + whole[-4:], False), (whole[80:], False), (whole[80:] * 3, False),
     ]:  # fmt: skip
         (root / CHECKSUMS).write_bytes(data)
-        assert bag.has(mark) is known
-    assert bag.has(Mark(0, b""))
+        assert bag.checksums.has(mark) is known
+    assert bag.checksums.has(Mark(0, b""))
 
 
 def test_a_missing_file_has_no_size(root: Path, bag: Bag) -> None:

@@ -17,8 +17,9 @@ from running import mounted
 
 from archiver import catalogue as catalogue_module
 from archiver import schema
-from archiver.bag import CHECKSUMS, Bag, Mark
+from archiver.bag import Bag
 from archiver.catalogue import Catalogue, Enlisted
+from archiver.checksums import CHECKSUMS, Mark
 from archiver.database import CATALOGUE
 from archiver.errors import ConfigurationError, DiskTrouble
 from archiver.generation import Generation, generation_at
@@ -86,7 +87,7 @@ def place(bag: Bag, *paths: str) -> None:
         (bag.root / path).parent.mkdir(parents=True, exist_ok=True)
         (bag.root / path).write_bytes(path.encode())
         checksum = hashlib.sha256(path.encode()).hexdigest()
-        with bag.checksums.open("a") as manifest:
+        with bag.checksums.path.open("a") as manifest:
             manifest.write(f"{checksum}  {path}\n")
 
 
@@ -146,7 +147,7 @@ def test_only_the_tail_is_learnt_later(bag: Bag, catalogue: Catalogue) -> None:
 def test_what_was_recorded_is_not_learnt_again(bag: Bag, catalogue: Catalogue) -> None:
     """A commit tells the catalogue how far it has come."""
     place_generations(bag, 1)
-    catalogue.record([Archived(generation(1), 5, ("a",))], [], bag.mark())
+    catalogue.record([Archived(generation(1), 5, ("a",))], [], bag.checksums.mark())
     assert catalogue.absorb(bag) == 0
 
 
@@ -172,8 +173,8 @@ def test_lines_that_were_cut_are_known(
     catalogue.absorb(bag)
     tell(catalogue, Lost(generation(9), "not found"))
     catalogue.absorb(bag)
-    lines = edit(bag.checksums.read_text().splitlines(keepends=True))
-    bag.checksums.write_text("".join(lines))
+    lines = edit(bag.checksums.path.read_text().splitlines(keepends=True))
+    bag.checksums.path.write_text("".join(lines))
     catalogue.absorb(bag)
     assert held(catalogue, 1, 2, 3) == [1, 2, 3]
     cut = catalogue.unlisted()
@@ -360,7 +361,7 @@ def test_files_and_outcomes_are_committed_together(bag: Bag, catalogue: Catalogu
     file = StagedFile("s", "data/v6/deepfake/1.mp4", "00", 5)
     bad = Archived(generation(2), 5, ("a", None))  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        catalogue.record([Archived(generation(1), 5, ("a",)), bad], [file], bag.mark())
+        catalogue.record([Archived(generation(1), 5, ("a",)), bad], [file], bag.checksums.mark())
     assert held(catalogue, 1, 2) == []
     assert catalogue.totals() == (0, 0)
     assert catalogue.absorb(bag) == 2
@@ -544,7 +545,7 @@ def test_a_disk_that_does_not_let_it_is_disk_trouble(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from archiver.bag import Mark
+from archiver.checksums import Mark
 from archiver.catalogue import Catalogue
 from archiver.generation import Generation
 from archiver.outcome import Lost

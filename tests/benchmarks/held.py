@@ -13,7 +13,8 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from archiver.bag import Bag, Checksum
+from archiver.bag import Bag
+from archiver.checksums import Checksum
 from archiver.catalogue import Catalogue
 from archiver.generation import Generation
 from archiver.outcome import Archived
@@ -26,12 +27,12 @@ with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
     while batch := list(islice(generations, 10_000)):
         paths = [path for g in batch for path in (g.payload_path(1, 1, "mp4"), g.answer_path)]
         sums = [hashlib.sha256(path.encode()).hexdigest() for path in paths]
-        with bag.checksums.open("a") as lines:
+        with bag.checksums.path.open("a") as lines:
             lines.writelines(map(str, map(Checksum, sums, paths)))
         files = [StagedFile(path, path, sha256, SIZE) for path, sha256 in zip(paths, sums)]
         links = [(f"primary https://videos.example/{g.id}.mp4",) for g in batch]
         outcomes = [Archived(g, SIZE, served_by) for g, served_by in zip(batch, links)]
-        catalogue.record(outcomes, files, bag.mark())
+        catalogue.record(outcomes, files, bag.checksums.mark())
     bag.describe(*catalogue.totals())
 """
 
