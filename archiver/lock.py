@@ -1,5 +1,6 @@
 """The lock on an archive: the kernel's, so it dies with its holder."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -24,11 +25,30 @@ def locked(path: Path, wait: float = 0) -> Iterator[None]:
     with disk_trouble(f"locking {path}"):
         _acquire(lock, wait)
     try:
-        yield
+        with _directory_locked(path.parent):
+            yield
     finally:
         with suppress(OSError):
             os.truncate(path, 0)  # the signature
         lock.release()
+
+
+@contextmanager
+def _directory_locked(directory: Path) -> Iterator[None]:
+    """Hold the directory too: a lock file can be deleted, and the next run would make a new one."""
+    with disk_trouble(f"locking {directory}"):
+        descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # of a file system that has no locks on directories
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ArchiveLocked(
+                    "another run holds the archive, whose lock file was deleted: wait for it to end"
+                ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _acquire(lock: BaseFileLock, wait: float) -> None:

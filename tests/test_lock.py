@@ -77,6 +77,16 @@ def test_another_process_is_kept_out_and_told_by_whom(path: Path) -> None:
     assert before - timedelta(minutes=1) <= since <= datetime.now(UTC)
 
 
+def test_a_lock_file_that_is_deleted_is_held_all_the_same(path: Path) -> None:
+    """The next run makes a new file, and finds the directory locked."""
+    with held_by_another(path):
+        path.unlink()
+        with pytest.raises(ArchiveLocked, match="lock file was deleted"), locked(path):
+            pass
+    with locked(path):
+        assert path.exists()
+
+
 def test_a_killed_holder_leaves_the_lock_free(path: Path) -> None:
     """SIGKILL lets nobody tidy up: the kernel does."""
     with held_by_another(path) as holder:
