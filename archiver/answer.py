@@ -207,7 +207,7 @@ def _paired(primaries: list[str], proxies: list[str]) -> Iterator[Output]:
     if not primaries:
         by_path: dict[str, list[Link]] = {}
         for url in proxies:
-            by_path.setdefault(_path(url), []).append(Link(url, "proxy"))
+            by_path.setdefault(link_path(url), []).append(Link(url, "proxy"))
         yield from (Output(tuple(links)) for links in by_path.values())
 
 
@@ -228,10 +228,11 @@ def _proxies_of(place: int, primaries: list[str], proxies: list[str]) -> list[st
 
 
 def _file_name(url: str) -> str:
-    return _path(url).rpartition("/")[2]
+    return link_path(url).rpartition("/")[2]
 
 
-def _path(url: str) -> str:
+def link_path(url: str) -> str:
+    """Return a link's path: not its query, which changes when it is signed anew, nor its host."""
     try:
         return urlsplit(url).path
     except ValueError:

@@ -263,7 +263,7 @@ class Api:
         return answer
 
     async def _ask_unthrottled(self, path: str, id_: str) -> _Unthrottled:
-        """Sit out throttling; words that come again while others are answered are not about it."""
+        """Sit out throttling; what others are not told meanwhile is a message of its own."""
         alone, answers, behind = 0, self._answers, 0.0
         while True:
             await self._pace.turn(behind)

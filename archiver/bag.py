@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from archiver import __version__
-from archiver.checksums import Checksums
+from archiver.checksums import CHECKSUMS, Checksums
 from archiver.durable import replace, sync
 from archiver.errors import DiskTrouble, NotAnArchive, disk_trouble
 from archiver.generation import generation_at
@@ -176,7 +176,7 @@ class Bag:
     def withdraw(self, paths: Collection[str]) -> None:
         """Take the lines of files that are about to be placed anew out of the checksum manifest."""
         with disk_trouble(f"writing {self.checksums.path}"):
-            self.keep_aside([self.checksums.path.name])
+            self.keep_aside([CHECKSUMS])
             self.checksums.strike(paths)
 
     def adopt(self, paths: Iterable[str]) -> list[StagedFile]:
@@ -224,9 +224,7 @@ class Bag:
         if not there:
             raise NotAnArchive(f"{self.root} does not exist: is its disk mounted?")
         if not listed:
-            raise NotAnArchive(
-                f"{self.root} is not an archive: it has no {self.checksums.path.name}"
-            )
+            raise NotAnArchive(f"{self.root} is not an archive: it has no {CHECKSUMS}")
 
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`; what is no UTF-8 in it is escaped."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from archiver.backup import mend
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue
+from archiver.checksums import CHECKSUMS
 from archiver.desk import Finished, Result
 from archiver.errors import disk_trouble
 from archiver.fixity import FixityReport
@@ -71,7 +72,7 @@ def _mend_records(bag: Bag, catalogue: Catalogue, report: FixityReport) -> None:
     """
     suspects = _Suspects(bag, catalogue, report)
     if suspects.malformed or suspects.paths:
-        bag.keep_aside([bag.checksums.path.name])
+        bag.keep_aside([CHECKSUMS])
     agreed = [path for path in suspects.paths if suspects.agrees(path)]
     if suspects.malformed or agreed:
         bag.checksums.strike(set(agreed))
@@ -88,7 +89,7 @@ class _Suspects:
     def __init__(self, bag: Bag, catalogue: Catalogue, report: FixityReport) -> None:
         kinds = ("unexpected", "contradictory")
         found = dict.fromkeys(f.path for f in report.findings if f.kind in kinds)
-        self.malformed = [path for path in found if path.startswith(f"{bag.checksums.path.name}:")]
+        self.malformed = [path for path in found if path.startswith(f"{CHECKSUMS}:")]
         self.paths = [path for path in found if path not in self.malformed]
         self._bag = bag
         self._report = report

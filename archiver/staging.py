@@ -8,8 +8,8 @@ output, either a part that is being written or a payload proven whole, whose nam
     v6~deepfake~263/1of2-<link>-.part.json
     v6~deepfake~263/2of2-<link>-<sha256>.mp4
 
-`<link>` is a digest of the path in the link: it tells whether a payload staged on an
-earlier night is the one that tonight's answer speaks of. The `.part.json` says of which file on
+`<link>` is a digest of the path in the link: it tells whether a payload staged on an earlier
+night is the one that tonight's answer speaks of. The `.part.json` says of which file on
 a server this is a part; without it the part is not worth keeping.
 
 A small video that comes in one piece stays in memory until its group is settled: a thread then
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from archiver.answer import Output, Ready, Reply, parse, read_answer
+from archiver.answer import Output, Ready, Reply, link_path, parse, read_answer
 from archiver.durable import sync, write_all
 from archiver.errors import DiskTrouble, disk_trouble
 from archiver.generation import Generation, generation_at
@@ -52,13 +52,8 @@ def slots(outputs: Sequence[Output]) -> list[Slot]:
 
 
 def _link(output: Output) -> str:
-    path = _path(output).encode(errors="replace")
+    path = link_path(output.links[0].url).encode(errors="replace")
     return hashlib.sha256(path).hexdigest()[:16]
-
-
-def _path(output: Output) -> str:
-    """The link's path: not its query, which changes when it is signed anew, nor its host."""
-    return output.links[0].url.partition("?")[0].partition("//")[2].partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

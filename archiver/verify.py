@@ -20,6 +20,7 @@ from pathlib import Path
 from archiver.audit import Audit, Listed
 from archiver.bag import Bag
 from archiver.catalogue import Catalogue
+from archiver.checksums import CHECKSUMS
 from archiver.errors import DiskTrouble
 from archiver.fixity import Finding, FixityReport
 from archiver.watch import Meter
@@ -83,7 +84,7 @@ def _read_manifest(bag: Bag, audit: Audit, report: FixityReport) -> None:
         for number, line in batch:
             if isinstance(line, bytes) and (line.endswith(b"\n") or not bag.being_settled()):
                 shown = line.decode(errors="replace").strip()[:60]
-                place = f"{bag.checksums.path.name}:{number}"
+                place = f"{CHECKSUMS}:{number}"
                 report.add(Finding("contradictory", place, f"{shown!r} is no checksum line"))
 
 
