@@ -7,10 +7,10 @@ These end a night, or keep it from beginning::
     ├── ConfigurationError                2  the command line or the configuration is wrong
     │   └── NotAnArchive                  2  the directory is something else
     ├── ManifestUnreadable                2  no manifest at all can be opened or read
-    ├── ApiUnreachable                   69  the API gives no usable answer at all
-    ├── DiskTrouble                      74  full, read-only or failing
+    ├── ApiUnreachable                   69  the API gives no usable response at all
+    ├── StorageError                      74  full, read-only or failing
     ├── ArchiveLocked                    75  another run holds the archive
-    ├── KeyRefused                       77  the API key was refused, or has no credit
+    ├── KeyRejected                       77  the API key was refused, or has no credit
     └── Interrupted                 130/143  SIGINT, SIGTERM
 
 Each message is one line for a person: what happened, to what, and what to do next.
@@ -44,12 +44,12 @@ class ManifestUnreadable(ArchiverError):
 
 
 class ApiUnreachable(ArchiverError):
-    """ModelsLab gives no usable answer, to any question."""
+    """ModelsLab gives no usable response, to any question."""
 
     exit_status = 69
 
 
-class DiskTrouble(ArchiverError):
+class StorageError(ArchiverError):
     """The disk is full, read-only or failing."""
 
     exit_status = 74
@@ -61,7 +61,7 @@ class ArchiveLocked(ArchiverError):
     exit_status = 75
 
 
-class KeyRefused(ArchiverError):
+class KeyRejected(ArchiverError):
     """The API key was refused, or its account has no credit."""
 
     exit_status = 77
@@ -78,13 +78,13 @@ class Interrupted(ArchiverError):
 
 
 @contextmanager
-def disk_trouble(doing: str) -> Iterator[None]:
+def storage_errors(doing: str) -> Iterator[None]:
     """Translate an `OSError` met while `doing` something on disk.
 
     Raises:
-        DiskTrouble: with what was being done and what the system said.
+        StorageError: with what was being done and what the system said.
     """
     try:
         yield
     except OSError as error:
-        raise DiskTrouble(f"the disk failed while {doing}: {error.strerror or error}") from error
+        raise StorageError(f"the disk failed while {doing}: {error.strerror or error}") from error

@@ -68,8 +68,8 @@ class Generation:
         return None
 
     @property
-    def answer_path(self) -> str:
-        """Where in the archive the API's answer lies: `data/v6/deepfake/263.json`."""
+    def sidecar_path(self) -> str:
+        """Where in the archive the API's response lies: `data/v6/deepfake/263.json`."""
         return f"data/{self.name}.json"
 
     def payload_path(self, number: int, of: int, extension: str) -> str:
@@ -106,7 +106,7 @@ def canonical_endpoint(spelling: str) -> str:
 def generation_at(path: str) -> Generation | None:
     """Return the generation whose file lies at `path` in an archive, or None if none's would.
 
-    The inverse of `answer_path` and `payload_path`.
+    The inverse of `sidecar_path` and `payload_path`.
     """
     match = re.fullmatch(r"data/(?P<endpoint>.+)/(?P<stem>[^/.]+)\.(?P<extension>[a-z0-9]+)", path)
     if not match:

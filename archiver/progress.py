@@ -1,43 +1,28 @@
-"""What a person is told while the night goes on."""
+"""Whoever watches a night from outside: told what there is to do, what has come, what ended."""
 
-import logging
+from typing import Protocol
 
-from archiver.outcome import Archived, Enlisted, Failed, Lost, Outcome, Pending
-from archiver.quantity import format_size
-from archiver.watch import Watch
-
-_LOG = logging.getLogger(__name__)
+from archiver.outcomes import Enlisted, Outcome
 
 
-class Told(Watch):
-    """Tells each outcome as a log line, and shows no bars."""
-
-    def enlisted(self, enlisted: Enlisted) -> None:
-        """Say what the night's list amounts to."""
-        _LOG.info(
-            "%d to ask for, %d already held, %d known to be lost",
-            enlisted.to_ask,
-            enlisted.already_held,
-            enlisted.known_lost,
-        )
-
-    def ended(self, outcome: Outcome) -> None:
-        """Say what became of one generation."""
-        match outcome:
-            case Archived(generation, size, served_by, faults):
-                why = "".join(f"; {fault}" for fault in faults)
-                links = ", ".join(served_by)
-                _LOG.info("archived %s: %s from %s%s", generation, format_size(size), links, why)
-            case Pending():
-                _LOG.info("%s", outcome)
-            case Failed() | Lost():  # the report tells them too
-                _LOG.debug("%s", outcome)
-
-    def close(self) -> None:
-        """Show nothing."""
+class ByteProgress(Protocol):
+    """Is told how many bytes are expected and have come."""
 
     def expected(self, count: int) -> None:
-        """Show nothing."""
+        """So many bytes more are to come; fewer, if negative."""
 
     def received(self, count: int) -> None:
-        """Show nothing."""
+        """So many bytes have come."""
+
+
+class Progress(ByteProgress, Protocol):
+    """Is told of the list and of each outcome, too."""
+
+    def enlisted(self, enlisted: Enlisted) -> None:
+        """Tonight's list is read."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """One generation's outcome is certain."""
+
+    def close(self) -> None:
+        """There is nothing more to be watched."""

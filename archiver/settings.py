@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from archiver.secret import ApiKey
+from archiver.apikey import ApiKey
 
 SHORT_PAUSE = 60.0
 """A pause of up to so many seconds is always sat out."""

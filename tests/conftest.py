@@ -1,77 +1,12 @@
-"""One night against the emulator, as most tests need it."""
+"""Fixtures that most tests share."""
 
-import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from archiver.backup import backup
-from archiver.emulator import Emulator
-from archiver.generation import Generation
-from archiver.outcome import Outcome, Report
-from archiver.progress import Told
-from archiver.secret import ApiKey
-from archiver.settings import ApiSettings, DownloadSettings, Settings
-
-KEY = "sk-Emulated/Key+42"
-
-
-def quick_downloads(**changes: object) -> DownloadSettings:
-    """Return settings that try each link once, wait for nothing, and reach the emulator."""
-    settings = DownloadSettings(ApiKey(KEY), timeout=1, retries=0, min_free=0, allow_private=True)
-    return replace(settings, **changes)  # type: ignore[arg-type]
-
-
-class Collected(Told):
-    """A watch that keeps the outcomes."""
-
-    def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
-
-    def ended(self, outcome: Outcome) -> None:
-        """Keep it."""
-        self.outcomes.append(outcome)
-
-
-@dataclass
-class Nights:
-    """An archive, an emulator, and night after night of backing up from one to the other."""
-
-    archive: Path
-    emulator: Emulator
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    async def run(self, *lines: str, **changes: object) -> Report:
-        """Back up a manifest of these lines; the settings are quick unless changed."""
-        manifest = self.archive.with_name("ids.txt")
-        manifest.write_text("\n".join(lines) + "\n")
-        watch = Collected()
-        report = await backup(
-            self.archive, [str(manifest)], "deepfake", self.settings(**changes), watch
-        )
-        self.outcomes = watch.outcomes
-        return report
-
-    def settings(self, **changes: object) -> Settings:
-        """Return settings that try again at once and wait for nothing."""
-        key = ApiKey(KEY)
-        settings = Settings(
-            ApiSettings(self.emulator.api_url, key, timeout=1, retries=0),
-            quick_downloads(),
-            api_rate=1000,
-            wait=0,
-        )
-        return replace(settings, **changes)  # type: ignore[arg-type]
-
-    def held(self) -> dict[str, bytes]:
-        """Return everything under `data/`, by its path in the archive."""
-        return {
-            path.relative_to(self.archive).as_posix(): path.read_bytes()
-            for path in sorted((self.archive / "data").rglob("*"))
-            if path.is_file()
-        }
+from archiver.emulator.server import Emulator
+from tests.support.backups import KEY, Backups
 
 
 @pytest.fixture
@@ -81,30 +16,5 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 
 @pytest.fixture
-def nights(tmp_path: Path, emulator: Emulator) -> Nights:
-    return Nights(tmp_path / "archive", emulator)
-
-
-def generation(name: str) -> Generation:
-    """Return the generation of a short name: `deepfake/263`, or `263`."""
-    endpoint, _, id_ = name.rpartition("/")
-    return Generation.of(endpoint or "deepfake", id_)
-
-
-def assert_lines_true(archive: Path) -> dict[str, str]:
-    """Each checksum line names another file, which is there and matches; return them by path."""
-    lines = (archive / "manifest-sha256.txt").read_text().splitlines()
-    named = dict(line.split("  ", 1)[::-1] for line in lines)
-    assert len(named) == len(lines), "a file is listed twice"
-    for path, sha256 in named.items():
-        assert hashlib.sha256((archive / path).read_bytes()).hexdigest() == sha256, path
-    return named
-
-
-def assert_true_bag(archive: Path) -> None:
-    """Every line is true, every payload file has one, and `bag-info.txt` counts them."""
-    named = assert_lines_true(archive)
-    found = [path for path in (archive / "data").rglob("*") if path.is_file()]
-    assert {path.relative_to(archive).as_posix() for path in found} == set(named)
-    oxum = f"{sum(path.stat().st_size for path in found)}.{len(found)}"
-    assert f"Payload-Oxum: {oxum}\n" in (archive / "bag-info.txt").read_text()
+def backups(tmp_path: Path, emulator: Emulator) -> Backups:
+    return Backups(tmp_path / "archive", emulator)

@@ -13,19 +13,19 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from archiver.bag import Bag
-from archiver.checksums import Checksum
-from archiver.catalogue import Catalogue
+from archiver.archive.bag import Bag
+from archiver.archive.checksum_manifest import Checksum
+from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation
-from archiver.outcome import Archived
-from archiver.staging import StagedFile
+from archiver.outcomes import Archived
+from archiver.archive.staging import StagedFile
 
 SIZE = 64 * 1024
 root, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 generations = (Generation.of("deepfake", str(id_)) for id_ in range(first, first + count))
 with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
     while batch := list(islice(generations, 10_000)):
-        paths = [path for g in batch for path in (g.payload_path(1, 1, "mp4"), g.answer_path)]
+        paths = [path for g in batch for path in (g.payload_path(1, 1, "mp4"), g.sidecar_path)]
         sums = [hashlib.sha256(path.encode()).hexdigest() for path in paths]
         with bag.checksums.path.open("a") as lines:
             lines.writelines(map(str, map(Checksum, sums, paths)))

@@ -12,7 +12,7 @@ from .tools import archiver
 NOWHERE = "http://127.0.0.1:9/api"
 """The API's URL where there is nothing to ask."""
 _FILES_EACH = 2
-"""A video, and the answer it came with."""
+"""A video, and the response it came with."""
 
 
 def backup(archive: Path, manifest: Path, api: str = NOWHERE) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from .measure import succeed
 _WRITE = """
 import sys
 from pathlib import Path
-from archiver.emulation.clip import grown_clip
+from archiver.emulator.clip import grown_clip
 
 directory, size = Path(sys.argv[1]), int(sys.argv[2])
 for id_ in range(int(sys.argv[3]), int(sys.argv[4])):

@@ -33,7 +33,7 @@ http {{
         root .;
         location ~ ^/api/v6/deepfake/fetch/([A-Za-z0-9_-]+)$ {{
             default_type application/json;
-            return 200 '{answer}';
+            return 200 '{response}';
         }}
     }}
 }}
@@ -77,8 +77,10 @@ def _free_port() -> int:
 def _configure(prefix: Path, port: int) -> None:
     (prefix / "temp").mkdir()
     user = "user root root;" if os.geteuid() == 0 else ""
-    answer = _ANSWER.format(port=port)
-    (prefix / "nginx.conf").write_text(_CONFIGURATION.format(port=port, user=user, answer=answer))
+    response = _ANSWER.format(port=port)
+    (prefix / "nginx.conf").write_text(
+        _CONFIGURATION.format(port=port, user=user, response=response)
+    )
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

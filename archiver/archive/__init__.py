@@ -1,0 +1,1 @@
+"""The archive: a BagIt bag on disk, and payloads on their way into it."""

@@ -1,0 +1,1 @@
+"""The catalogue: what is held, pending, failed and lost, in SQLite."""

@@ -1,0 +1,108 @@
+"""What the catalogue says when somebody asks: where things stand, and what became of whom."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from archiver.catalogue.database import sqlite_errors
+from archiver.generation import Generation, generation_at
+from archiver.run import Holdings
+
+State: TypeAlias = Literal["held", "pending", "failed", "lost"]
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many generations are in a state, and since when the first and the last of them, UTC."""
+
+    count: int = 0
+    first: str | None = None
+    last: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A file that is held; `proven` is when its bytes last matched, UTC."""
+
+    path: str
+    bytes: int
+    sha256: str
+    proven: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one generation; `state` is None if nothing is."""
+
+    generation: Generation
+    state: State | None = None
+    reason: str | None = None
+    since: str | None = None
+    """When it came into this state, UTC."""
+    first_asked: str | None = None
+    asked: str | None = None
+    served_by: tuple[str, ...] = ()
+    """The links that gave its payloads, without their queries."""
+    files: tuple[HeldFile, ...] = ()
+
+
+class Queries:
+    """Questions to an open catalogue, which may be in use by a run."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def holdings(self) -> Holdings:
+        """Return how much is held."""
+        with sqlite_errors():
+            files, size = self._db.execute("SELECT files, bytes FROM total").fetchone()
+        return Holdings(self.tally("held").count, files, size)
+
+    def tally(self, state: State) -> Tally:
+        """Return how many generations are in a state, and since when."""
+        query = "SELECT count(*), min(since), max(since) FROM generation WHERE state = ?"
+        with sqlite_errors():
+            return Tally(*self._db.execute(query, (state,)).fetchone())
+
+    def latest(self, state: State, limit: int) -> list[Known]:
+        """Return those that came into a state last, without their files."""
+        query = f"{_SELECT} WHERE state = ? ORDER BY since DESC, number DESC LIMIT ?"
+        with sqlite_errors():
+            return [_known(row) for row in self._db.execute(query, (state, limit))]
+
+    def of(self, generation: Generation) -> Known:
+        """Return what is known of one generation."""
+        with sqlite_errors():
+            row = self._db.execute(f"{_SELECT} WHERE name = ?", (generation.name,)).fetchone()
+            return self._with_files(_known(row)) if row else Known(generation)
+
+    def all(self) -> Iterator[Known]:
+        """Yield everything that is known, by name."""
+        after, query = "", f"{_SELECT} WHERE name > ? ORDER BY name LIMIT ?"
+        with sqlite_errors():
+            while rows := self._db.execute(query, (after, _BATCH)).fetchall():
+                yield from (self._with_files(_known(row)) for row in rows)
+                after = rows[-1][0]
+
+    def files(self, generation: Generation) -> tuple[HeldFile, ...]:
+        """Return the files that are held of a generation."""
+        start = f"data/{generation.name}"
+        query = "SELECT path, bytes, sha256, proven FROM file WHERE path > ? AND path < ?"
+        with sqlite_errors():
+            near = self._db.execute(query, (start, start + "/")).fetchall()
+        return tuple(HeldFile(*row) for row in near if generation_at(row[0]) == generation)
+
+    def _with_files(self, known: Known) -> Known:
+        held = known.state == "held"
+        return replace(known, files=self.files(known.generation)) if held else known
+
+
+_SELECT = "SELECT name, state, reason, since, first_asked, asked, served_by FROM generation"
+
+
+def _known(row: tuple[str, State, str | None, str, str, str, str | None]) -> Known:
+    name, state, reason, since, first_asked, asked, served_by = row
+    links = tuple(served_by.split("\n")) if served_by else ()
+    return Known(Generation.from_name(name), state, reason, since, first_asked, asked, links)

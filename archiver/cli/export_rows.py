@@ -1,0 +1,59 @@
+"""The whole catalogue, for spreadsheets and scripts."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, TextIO, TypeAlias
+
+from archiver.archive.bag import Bag
+from archiver.catalogue.queries import HeldFile, Known
+from archiver.catalogue.store import Catalogue
+
+Format: TypeAlias = Literal["csv", "jsonl"]
+COLUMNS = (
+    "generation", "endpoint", "id", "state", "reason", "since", "first_asked", "asked",
+    "served_by", "path", "bytes", "sha256", "proven",
+)  # fmt: skip
+"""One row a file; what is not held has one row without a file. Times are UTC, ISO 8601."""
+
+
+def export(archive: Path, form: Format, out: TextIO) -> None:
+    """Write everything the catalogue knows, in the order of the names.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        StorageError: if its records cannot be read.
+    """
+    Bag(archive).require()
+    with closing(Catalogue.look(archive)) as catalogue:
+        write = _writer(form, out)
+        for known in catalogue.queries().all():
+            for row in _rows(known):
+                write(row)
+
+
+def _writer(form: Format, out: TextIO) -> Callable[[dict[str, Any]], object]:
+    if form == "jsonl":
+        return lambda row: out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    return lambda row: table.writerow(row | {"served_by": "; ".join(row["served_by"])})
+
+
+def _rows(known: Known) -> Iterator[dict[str, Any]]:
+    for file in known.files or (None,):
+        yield dict(zip(COLUMNS, (*_generation(known), *_file(file)), strict=True))
+
+
+def _generation(known: Known) -> tuple[object, ...]:
+    one = known.generation
+    return (
+        one.name, one.endpoint, one.id, known.state, known.reason, known.since,
+        known.first_asked, known.asked, list(known.served_by),
+    )  # fmt: skip
+
+
+def _file(file: HeldFile | None) -> tuple[object, ...]:
+    return (file.path, file.bytes, file.sha256, file.proven) if file else (None,) * 4

@@ -1,0 +1,1 @@
+"""Downloads: one output, from its links to a payload proven whole."""

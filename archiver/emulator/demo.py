@@ -1,0 +1,53 @@
+"""The emulator and one backup, end to end: what the archiver does, without a key or a network."""
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from archiver.apikey import ApiKey
+from archiver.emulator.scripts import LinkScript, OutputScript, Script
+from archiver.emulator.server import Emulator
+from archiver.generation import Generation
+from archiver.outcomes import Report
+from archiver.pipeline.backup import backup
+from archiver.progress import Progress
+from archiver.settings import ApiSettings, DownloadSettings, Settings
+
+_KEY = "demo-key"
+
+
+def _plain(size: int) -> Script:
+    return Script(outputs=(OutputScript(size=size, primary=LinkScript(seconds=0.5)),))
+
+
+_SCRIPTS = {
+    "deepfake/263": _plain(800_000),
+    "deepfake/264": _plain(2_000_000),
+    "deepfake/265": _plain(60_000),
+    "deepfake/266": _plain(5_000_000),
+    "deepfake/267": _plain(300_000),
+    "realtime/147": _plain(1_200_000),
+    "realtime/148": _plain(90_000),
+    "video/9a1c-77": _plain(3_000_000),
+    "v7/video-fusion/31": Script(outputs=(OutputScript(size=400_000), OutputScript(size=700_000))),
+    "deepfake/278": Script(ready_after=1),
+    "deepfake/300": Script(
+        outputs=(OutputScript(primary=LinkScript(fault="dead"), proxy=LinkScript()),)
+    ),
+    "deepfake/301": Script(response="failed"),
+}
+
+
+async def demonstrate(archive: Path, progress: Progress) -> Report:
+    """Back up `demo.txt` from the emulator into `archive`."""
+    scripts = {_generation(name): script for name, script in _SCRIPTS.items()}
+    key = ApiKey(_KEY)
+    async with Emulator(scripts, key=_KEY) as emulator:
+        download = DownloadSettings(key, min_free=0, allow_private=True)
+        settings = Settings(ApiSettings(emulator.api_url, key), download, api_rate=10)
+        with as_file(files("archiver.emulator") / "demo.txt") as manifest:
+            return await backup(archive, [str(manifest)], "deepfake", settings, progress)
+
+
+def _generation(name: str) -> Generation:
+    endpoint, _, id_ = name.rpartition("/")
+    return Generation.of(endpoint, id_)

@@ -1,0 +1,155 @@
+"""The comparison of an archive's files, its checksum manifest and its catalogue, in SQLite."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from archiver.catalogue.database import sqlite_errors
+from archiver.fixity.report import Finding, Kind
+
+_GROUP = 1000
+_LONGEST_AGO = 100 * 365 * 86400.0
+
+_AUDIT = """
+CREATE TEMP TABLE known (
+    path TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    proven TEXT
+) WITHOUT ROWID;
+INSERT INTO known SELECT path, sha256, bytes,  -- a clock that was wrong has proven nothing
+    iif(proven > strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now'), NULL, proven) FROM file;
+CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
+CREATE INDEX temp.by_path ON line (path);
+CREATE TEMP TABLE chosen (
+    number INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    sha256 TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    bytes INTEGER,                   -- NULL where the catalogue does not know the file
+    proven INTEGER NOT NULL DEFAULT 0
+);
+"""
+_COMPARISONS: tuple[tuple[Kind, str], ...] = (
+    (
+        "missing",
+        "SELECT DISTINCT path, 'it is listed and not there' FROM line"
+        " WHERE path NOT IN (SELECT path FROM found)",
+    ),
+    (
+        "unexpected",
+        "SELECT path, 'it is there and not listed' FROM found"
+        " WHERE path NOT IN (SELECT path FROM line) AND path NOT IN (SELECT path FROM known)",
+    ),
+    (
+        "contradictory",
+        "SELECT path, 'it is held by the catalogue, and its checksum line is gone' FROM known"
+        " WHERE path NOT IN (SELECT path FROM line)",
+    ),
+    (
+        "contradictory",
+        "SELECT path, 'line ' || number || ' says ' || line.sha256 || ', the catalogue '"
+        " || known.sha256 FROM line JOIN known USING (path) WHERE line.sha256 <> known.sha256",
+    ),
+    (
+        "contradictory",
+        "SELECT path, 'it is listed more than once, differently: lines '"
+        " || group_concat(number, ', ') FROM line GROUP BY path HAVING count(DISTINCT sha256) > 1",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the checksum manifest says, on which line."""
+
+    path: str
+    sha256: str
+    line: int
+
+
+class Audit:
+    """Compares files found, lines listed and what the catalogue knows, in temporary tables.
+
+    What the catalogue learns after the beginning is not seen: its lines may come after those that
+    are listed. Nor is it kept from learning: what it knew is copied.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        with sqlite_errors():
+            self._db.executescript(_AUDIT)
+
+    def find(self, paths: Iterable[str]) -> None:
+        """Take in the files that are there."""
+        self._fill("INSERT OR IGNORE INTO found VALUES (?)", ((path,) for path in paths))
+
+    def excuse(self, paths: Iterable[str]) -> None:
+        """Take in the files that are just being placed: they need not be listed yet."""
+        self._fill("DELETE FROM found WHERE path = ?", ((path,) for path in paths))
+
+    def list(self, lines: Iterable[Listed]) -> None:
+        """Take in lines of the checksum manifest."""
+        rows = ((each.path, each.sha256, each.line) for each in lines)
+        self._fill("INSERT INTO line VALUES (?, ?, ?)", rows)
+
+    def not_found(self) -> Iterator[str]:
+        """Yield the paths that are listed and were not found."""
+        with sqlite_errors():
+            query = "SELECT DISTINCT path FROM line WHERE path NOT IN (SELECT path FROM found)"
+            yield from (path for (path,) in self._db.execute(query))
+
+    def listed(self) -> int:
+        """Return how many files are listed."""
+        with sqlite_errors():
+            return int(self._db.execute("SELECT count(DISTINCT path) FROM line").fetchone()[0])
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what does not fit together, without reading any file."""
+        with sqlite_errors():
+            for kind, query in _COMPARISONS:
+                for path, detail in self._db.execute(query):
+                    yield Finding(kind, path, detail)
+
+    def choose(self, limit: int, older_than: float) -> None:
+        """Choose files to read: those not proven for so many seconds, the longest ago first."""
+        age = timedelta(seconds=min(older_than, _LONGEST_AGO))
+        before = (datetime.now(UTC) - age).isoformat(timespec="seconds")
+        with sqlite_errors():
+            self._db.execute(
+                "INSERT INTO chosen (path, sha256, line, bytes)"
+                " SELECT path, line.sha256, min(number), bytes FROM line JOIN found USING (path)"
+                " LEFT JOIN known USING (path) WHERE proven IS NULL OR proven <= ?"
+                " GROUP BY path ORDER BY proven, path LIMIT ?",
+                (before, limit),
+            )
+
+    def chosen_bytes(self) -> int:
+        """Return how many bytes there are to read, by what the catalogue knows."""
+        with sqlite_errors():
+            return int(self._db.execute("SELECT total(bytes) FROM chosen").fetchone()[0])
+
+    def chosen(self) -> Iterator[Sequence[Listed]]:
+        """Yield the files that are chosen, in groups."""
+        after, query = 0, "SELECT number, path, sha256, line FROM chosen WHERE number > ? LIMIT ?"
+        with sqlite_errors():
+            while rows := self._db.execute(query, (after, _GROUP)).fetchall():
+                yield [Listed(*row[1:]) for row in rows]
+                after = rows[-1][0]
+
+    def proven(self, paths: Iterable[str]) -> None:
+        """Take in the files that were read and match."""
+        self._fill("UPDATE chosen SET proven = 1 WHERE path = ?", ((path,) for path in paths))
+
+    def all_proven(self) -> Iterator[str]:
+        """Yield the files that were read and match."""
+        with sqlite_errors():
+            yield from (
+                path for (path,) in self._db.execute("SELECT path FROM chosen WHERE proven")
+            )
+
+    def _fill(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+        with sqlite_errors():
+            self._db.executemany(statement, rows)

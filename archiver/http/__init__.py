@@ -1,0 +1,1 @@
+"""HTTP: sessions, and what goes wrong on the wire."""

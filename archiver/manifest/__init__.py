@@ -1,0 +1,1 @@
+"""Manifests: lists of generation IDs in any of the usual formats."""

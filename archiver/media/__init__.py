@@ -1,0 +1,1 @@
+"""Media: are these bytes one whole video?"""

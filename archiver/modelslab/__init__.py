@@ -1,0 +1,1 @@
+"""The ModelsLab API: ask what became of a generation."""

@@ -1,0 +1,1 @@
+"""Monitoring: metrics, pings and logs of a run."""

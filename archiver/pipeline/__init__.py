@@ -1,0 +1,1 @@
+"""A backup run: from manifests to an archive in which their videos are held."""

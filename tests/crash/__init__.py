@@ -1,0 +1,1 @@
+"""Tests that kill the program, fill its disk and fail its system calls."""

@@ -1,0 +1,219 @@
+"""Whatever is killed at whatever moment: nothing is lost, and nothing false is said."""
+
+import asyncio
+import io
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from archiver.archive.bag import Bag
+from archiver.catalogue.store import Catalogue
+from archiver.emulator.scripts import LinkScript, OutputScript, Script
+from archiver.emulator.server import Emulator
+from archiver.errors import StorageError
+from archiver.generation import generation_at
+from archiver.pipeline.backup import mend
+from tests.support.backups import KEY, Backups, assert_lines_true, assert_true_bag, generation
+
+SUPPORT = Path(__file__).parents[1] / "support"
+LANES = 8
+"""The steps are dealt out to so many tests, which may run side by side."""
+RANDOM_KILLS = int(os.environ.get("ARCHIVER_TEST_KILLS", "24"))
+CUT = LinkScript(fault="cut", times=1, seconds=0.05)
+FEW = {
+    generation("1"): Script(),
+    generation("2"): Script(outputs=(OutputScript(size=5_000), OutputScript(size=20_000))),
+    generation("3"): Script(outputs=(OutputScript(size=600_000, primary=CUT),)),
+    generation("4"): Script(response="failed"),
+}
+MANY = {
+    generation(str(number)): Script(
+        outputs=(OutputScript(size=size, primary=LinkScript(seconds=number % 5 / 20)),)
+    )
+    for number, size in enumerate([3_000, 40_000, 400_000] * 20)
+}
+ENVIRONMENT = {"MODELSLAB_API_KEY": KEY, "PATH": os.environ["PATH"]}
+Output = tuple[str, int]
+"""A generation's ID and the number of one of its outputs."""
+
+
+class Runs:
+    """Runs of the real program in one archive, some of which are killed."""
+
+    def __init__(
+        self, archive: Path, emulator: Emulator, forking: asyncio.subprocess.Process
+    ) -> None:
+        self.archive = archive
+        self.forking = forking
+        self.emulator = emulator
+        self.manifest = archive.with_name(f"{archive.name}.txt")
+        self.manifest.write_text("".join(f"{each.id}\n" for each in emulator.scripts))
+
+    def arguments(self) -> list[str]:
+        """Return what the program is called with."""
+        return [
+            *("backup", str(self.manifest), "-a", str(self.archive), "--wait", "0"),
+            *("--api-url", self.emulator.api_url, "--api-rate", "1000", "--retries", "0"),
+            *("--min-free", "0", "--allow-private-links"),
+        ]
+
+    async def run(self, step: int = 0) -> int:
+        """Run until this step, or to the end; return the exit status."""
+        said = self.archive.with_name("stderr")
+        run = {"step": step, "arguments": self.arguments(), "stderr": str(said)}
+        assert self.forking.stdin is not None
+        assert self.forking.stdout is not None
+        self.forking.stdin.write(json.dumps(run).encode() + b"\n")
+        status = int(await asyncio.wait_for(self.forking.stdout.readline(), 60))
+        assert "Traceback" not in said.read_text()
+        return status
+
+    async def finish(self) -> list[Output]:
+        """Run to the end; return what had to be downloaded for that."""
+        self.emulator.forget()
+        assert await self.run() in (0, 3)
+        seen = self.emulator.requests
+        return [(s.generation.id, s.number) for s in seen if s.generation and s.number]
+
+    def whole(self) -> set[Output]:
+        """Return the outputs of which the archive has all the bytes, proven."""
+        placed = self.archive.glob("data/v6/deepfake/*.mp4")
+        staged = self.archive.glob(".archiver/incoming/*/*.mp4")
+        found = {(path.stem.partition("-")[0], _number(path.stem)) for path in placed}
+        return found | {
+            (path.parent.name[12:], int(path.name.partition("of")[0])) for path in staged
+        }
+
+    def assert_nothing_false(self) -> None:
+        """Every line is true, nothing under `data/` is partial, the catalogue is not ahead."""
+        if not (self.archive / "manifest-sha256.txt").exists():
+            return
+        assert_lines_true(self.archive)
+        for path in self.archive.glob("data/v6/deepfake/*.mp4"):
+            held = generation_at(path.relative_to(self.archive).as_posix())
+            assert held is not None
+            assert path.read_bytes() == self.emulator.payload(held, _number(path.stem)).whole()
+        listed = (self.archive / "manifest-sha256.txt").read_text()
+        assert all(f"  {path}\n" in listed for path in self._catalogued())
+
+    def _catalogued(self) -> list[str]:
+        """Return the files that the catalogue holds, and leave it as the kill has left it."""
+        with TemporaryDirectory() as directory:
+            for path in self.archive.glob(".archiver/catalogue.sqlite*"):
+                shutil.copy(path, directory)
+            with closing(sqlite3.connect(f"{directory}/catalogue.sqlite")) as db:
+                query = "SELECT name FROM sqlite_master WHERE name = 'file'"
+                known = db.execute("SELECT path FROM file") if db.execute(query).fetchone() else ()
+                return [path for (path,) in known]
+
+    def assert_finished(self) -> None:
+        """The bag is whole, everything that could be had is in it, and nothing is left over."""
+        assert_true_bag(self.archive)
+        for each, script in self.emulator.scripts.items():
+            payloads = list(self.archive.glob(f"data/{each}.mp4"))
+            payloads += self.archive.glob(f"data/{each}-*.mp4")
+            assert len(payloads) == (len(script.outputs) if script.response == "ready" else 0)
+        assert not any((self.archive / ".archiver/incoming").iterdir())
+        assert not (self.archive / ".archiver/quarantine").exists()
+
+
+def _number(stem: str) -> int:
+    return int(match[1]) if (match := re.search(r"-([0-9]+)$", stem)) else 1
+
+
+@pytest.fixture
+async def forking() -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that has imported the program, and forks off its runs."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(SUPPORT / "killed.py")), stdin=pipe, stdout=pipe, env=ENVIRONMENT
+    )
+    yield process
+    process.kill()
+    await process.communicate()
+
+
+@pytest.mark.parametrize("lane", range(LANES))
+async def test_a_kill_at_every_step_is_mended(
+    tmp_path: Path, lane: int, forking: asyncio.subprocess.Process
+) -> None:
+    """Killed before any step at all, a run has said nothing false, and the next one finishes.
+
+    What was finished before the kill is not downloaded again.
+    """
+    async with Emulator(FEW, key=KEY) as emulator:
+        for step in range(lane + 1, 1000, LANES):
+            emulator.forget()
+            runs = Runs(tmp_path / f"step-{step}", emulator, forking)
+            killed = await runs.run(step) == -signal.SIGKILL
+            runs.assert_nothing_false()
+            whole = runs.whole()
+            assert not whole & set(await runs.finish()), f"downloaded twice after step {step}"
+            runs.assert_finished()
+            if not killed:
+                break
+        assert step > 50
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_random_kills_of_a_busy_run_are_mended(
+    tmp_path: Path, seed: int, forking: asyncio.subprocess.Process
+) -> None:
+    """Killed again and again at any moment, a busy run still gets there, and never lies."""
+    chance = random.Random(seed)
+    async with Emulator(MANY, key=KEY) as emulator:
+        runs = Runs(tmp_path / "archive", emulator, forking)
+        for _ in range(RANDOM_KILLS // 2):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "archiver", *runs.arguments()),
+                env=ENVIRONMENT,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            await asyncio.sleep(chance.uniform(0.3, 0.8))
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            runs.assert_nothing_false()
+            if chance.random() < 0.2:
+                shutil.rmtree(runs.archive, ignore_errors=True)
+        whole = runs.whole()
+        assert not whole & set(await runs.finish())
+        runs.assert_finished()
+
+
+async def test_mending_reads_only_what_was_open(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held already is not read again, however much of it there is."""
+    names = [str(number) for number in range(60)]
+    backups.emulator.scripts |= {generation(name): Script() for name in [*names, "open"]}
+    await backups.run(*names)
+
+    def unplugged(*_: object) -> None:
+        raise StorageError("unplugged")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalogue, "record", unplugged)
+        assert (await backups.run("open")).exit_status == 74
+    opened: list[str] = []
+    plain = io.open
+    monkeypatch.setattr(
+        io, "open", lambda file, *a, **k: opened.append(str(file)) or plain(file, *a, **k)
+    )
+    with Bag.hold(backups.archive) as bag, closing(Catalogue.open(backups.archive)) as catalogue:
+        mend(bag, catalogue)
+    assert {path.rpartition("/")[2] for path in opened if "/data/" in path} == {
+        "open.mp4",
+        "open.json",
+    }

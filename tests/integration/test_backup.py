@@ -1,0 +1,733 @@
+"""The night's work, end to end: a real client against a real server that is told what to do."""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archiver.apikey import ApiKey
+from archiver.archive.bag import Bag
+from archiver.archive.lock import locked
+from archiver.archive.staging import Staging
+from archiver.catalogue.database import CATALOGUE, Damaged
+from archiver.catalogue.store import Catalogue
+from archiver.cli.progress import ProgressLog
+from archiver.emulator.scripts import (
+    ApiScript,
+    Fault,
+    LinkScript,
+    OutputScript,
+    RawResponse,
+    Response,
+    Script,
+)
+from archiver.errors import ArchiveLocked, ConfigurationError, ManifestUnreadable, StorageError
+from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending
+from archiver.pipeline.backup import backup
+from archiver.settings import ApiSettings
+from tests.support.backups import KEY, Backups, assert_true_bag, generation, quick_downloads
+
+VIDEOS = Path(__file__).parents[1] / "videos"
+G263 = generation("263")
+DEAD = LinkScript(fault="dead")
+
+
+def one(primary: LinkScript, proxy: LinkScript | None = None, **changes: object) -> Script:
+    """Return a script of one output with these links."""
+    return replace(Script(outputs=(OutputScript(primary=primary, proxy=proxy),)), **changes)
+
+
+async def test_a_ready_generation_is_archived_with_its_answer(backups: Backups) -> None:
+    """The video and the response it came with lie where the ID says, and the bag is true."""
+    backups.emulator.scripts[G263] = Script()
+    report = await backups.run("263")
+    held = backups.held()
+    assert (report.archived, report.exit_status) == (1, 0)
+    assert held["data/v6/deepfake/263.mp4"] == backups.emulator.payload(G263).whole()
+    response = json.loads(held["data/v6/deepfake/263.json"])
+    assert (response["status"], response["id"]) == ("success", 263)
+    assert_true_bag(backups.archive)
+
+
+async def test_the_request_is_the_documented_one(backups: Backups) -> None:
+    """One POST with a JSON body that holds the key; the links are asked plainly for bytes."""
+    backups.emulator.scripts[G263] = Script()
+    await backups.run("263")
+    ask, get = backups.emulator.requests
+    assert (ask.method, ask.path) == ("POST", "/api/v6/deepfake/fetch/263")
+    assert (ask.json(), ask.headers["Content-Type"]) == ({"key": KEY}, "application/json")
+    assert (get.method, get.headers["Accept-Encoding"]) == ("GET", "identity")
+    assert KEY not in f"{get.path}{get.headers}{get.body!r}"
+
+
+@pytest.mark.parametrize(
+    ("response", "expected", "status"),
+    [
+        ("ready", Archived, 0),
+        ("processing", Pending, 0),
+        ("created", Pending, 0),
+        ("proxied", Pending, 0),
+        ("queued", Pending, 0),
+        ("nan", Pending, 0),
+        ("no-output", Pending, 0),
+        ("failed", Lost, 3),
+        ("unknown", Lost, 3),
+        ("unknown-404", Lost, 3),
+        ("malformed", Failed, 3),
+        ("malformed-lists", Failed, 77),
+        ("wrong-id", Failed, 3),
+        ("huge", Failed, 69),
+        ("error", Failed, 69),
+        ("html", Failed, 69),
+        ("html-200", Failed, 69),
+        ("empty", Failed, 69),
+        ("not-json", Failed, 69),
+        ("redirect", Failed, 69),
+        ("cut", Failed, 69),
+        ("reset", Failed, 69),
+        ("hang-up", Failed, 69),
+        ("silent", Failed, 69),
+        ("stall", Failed, 69),
+        ("refused", None, 77),
+        ("refused-old", None, 77),
+        ("plan", Failed, 77),
+        ("no-credit", None, 77),
+        ("no-credit-old", None, 77),
+    ],
+)
+async def test_each_answer_has_its_outcome(
+    backups: Backups, response: Response, expected: type[Outcome] | None, status: int | None
+) -> None:
+    """Each kind of response ends in the outcome and the exit status that are published for it."""
+    backups.emulator.scripts[G263] = Script(response=response)
+    report = await backups.run("263")
+    assert report.exit_status == status
+    assert [type(outcome) for outcome in backups.outcomes] == ([expected] if expected else [])
+    assert bool(backups.held()) == (expected is Archived)
+    assert_true_bag(backups.archive)
+
+
+UNAVAILABLE: list[Fault] = [
+    "dead", "forbidden", "gone", "error", "busy", "throttled", "html", "disguised", "json-error",
+    "empty", "cut", "cut-silently", "cut-chunked", "reset", "stall", "crawl", "too-short",
+    "too-long", "refuse", "hang-up", "silent",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", UNAVAILABLE)
+async def test_a_proxy_serves_where_the_primary_fails(backups: Backups, fault: Fault) -> None:
+    """Whatever is wrong with the primary link, the proxy's bytes are archived, and it is told."""
+    backups.emulator.scripts[G263] = one(LinkScript(fault=fault), LinkScript())
+    report = await backups.run("263")
+    (outcome,) = backups.outcomes
+    assert isinstance(outcome, Archived)
+    assert [fault.role for fault in outcome.faults] == ["primary"]
+    assert outcome.served_by[0].startswith("proxy http://")
+    assert report.exit_status == 0
+    assert backups.held()["data/v6/deepfake/263.mp4"] == backups.emulator.payload(G263).whole()
+    assert_true_bag(backups.archive)
+
+
+@pytest.mark.parametrize("fault", UNAVAILABLE)
+async def test_nothing_is_archived_where_all_links_fail(backups: Backups, fault: Fault) -> None:
+    """The generation fails with each link's reason; nothing of it is under `data/`."""
+    backups.emulator.scripts[G263] = one(LinkScript(fault=fault), LinkScript(fault=fault))
+    report = await backups.run("263")
+    (outcome,) = backups.outcomes
+    assert isinstance(outcome, Failed)
+    roles = {fault.role for fault in outcome.faults}
+    assert roles == ({"primary"} if fault == "refuse" else {"primary", "proxy"})
+    assert all(fault.reason for fault in outcome.faults)
+    assert (report.exit_status, backups.held()) == (3, {})
+    if fault != "cut-chunked":  # whose length nobody said: what has come can be gone on with
+        assert list((backups.archive / ".archiver/incoming").iterdir()) == []
+    assert_true_bag(backups.archive)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        LinkScript(length="none"),
+        LinkScript(length="chunked"),
+        LinkScript(redirects=3),
+        LinkScript(seconds=0.3),
+        LinkScript(content_type="text/html"),
+        LinkScript(etag="none", last_modified=False, ranges=False),
+    ],
+)
+async def test_a_link_may_serve_in_any_manner(backups: Backups, link: LinkScript) -> None:
+    """No length, chunks, redirects, slowness and a wrong content type are no faults."""
+    backups.emulator.scripts[G263] = one(link)
+    await backups.run("263")
+    assert backups.held()["data/v6/deepfake/263.mp4"] == backups.emulator.payload(G263).whole()
+
+
+@pytest.mark.parametrize("proxies", ["list", "string", "identical", "null", "empty", "absent"])
+async def test_proxies_may_be_given_in_any_shape(backups: Backups, proxies: str) -> None:
+    """However the response spells its proxy links, the primary is asked for once."""
+    backups.emulator.scripts[G263] = one(LinkScript(), LinkScript(), proxies=proxies)
+    report = await backups.run("263")
+    assert report.archived == 1
+    assert backups.emulator.downloads(G263) == 1
+
+
+@pytest.mark.parametrize("proxies", ["identical", "null", "empty", "absent"])
+async def test_the_same_link_is_not_tried_twice_for_one_answer(
+    backups: Backups, proxies: str
+) -> None:
+    """A proxy that is the primary again is no second chance."""
+    backups.emulator.scripts[G263] = one(DEAD, DEAD, proxies=proxies)
+    await backups.run("263")
+    assert backups.emulator.downloads(G263) == 1
+
+
+async def test_a_transient_failure_is_tried_again_on_the_same_link(backups: Backups) -> None:
+    """A link that fails once in passing serves the second time."""
+    backups.emulator.scripts[G263] = one(LinkScript(fault="error", times=1))
+    download = quick_downloads(retries=1)
+    report = await backups.run("263", download=download)
+    assert report.archived == 1
+    assert backups.emulator.asked() == 1
+
+
+async def test_fresh_links_are_asked_for_once(backups: Backups) -> None:
+    """When the links of the first response have expired, those of the second serve."""
+    backups.emulator.scripts[G263] = Script(fresh_links=True, expired=1)
+    report = await backups.run("263")
+    assert (report.archived, backups.emulator.asked()) == (1, 2)
+
+
+async def test_fresh_links_are_asked_for_only_once(backups: Backups) -> None:
+    """Links that are always expired cost two questions a night."""
+    backups.emulator.scripts[G263] = Script(fresh_links=True, expired=9)
+    report = await backups.run("263")
+    assert (report.failed, backups.emulator.asked()) == (1, 2)
+
+
+async def test_a_generation_with_several_outputs_is_numbered(backups: Backups) -> None:
+    """Each output has its number; the response stands beside them once."""
+    backups.emulator.scripts[G263] = Script(outputs=(OutputScript(), OutputScript(size=9_000)))
+    await backups.run("263")
+    held = backups.held()
+    assert list(held) == [f"data/v6/deepfake/263{end}" for end in ("-1.mp4", "-2.mp4", ".json")]
+    assert held["data/v6/deepfake/263-2.mp4"] == backups.emulator.payload(G263, 2).whole()
+
+
+async def test_a_whole_generation_or_none_of_it(backups: Backups) -> None:
+    """One output that cannot be had keeps the others staged; the next night needs only that."""
+    bad = OutputScript(primary=LinkScript(fault="dead", times=1))
+    backups.emulator.scripts[G263] = Script(outputs=(OutputScript(), bad))
+    first = await backups.run("263")
+    assert (first.failed, backups.held()) == (1, {})
+    before = backups.emulator.downloads(G263)
+    second = await backups.run("263")
+    assert second.archived == 1
+    assert backups.emulator.downloads(G263) == before + 1
+    assert_true_bag(backups.archive)
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("quicktime.mov", "263.mov"),
+        ("sized.webm", "263.webm"),
+        ("matroska.mkv", "263.mkv"),
+        ("animated.gif", "263.gif"),
+        ("fragmented.mp4", "263.mp4"),
+        ("moov-last.mp4", "263.mp4"),
+    ],
+)
+async def test_the_extension_follows_the_bytes(backups: Backups, file: str, path: str) -> None:
+    """Whatever the link calls it, a payload is named for what it is."""
+    body = (VIDEOS / file).read_bytes()
+    backups.emulator.scripts[G263] = Script(outputs=(OutputScript(body=body, suffix="bin"),))
+    await backups.run("263")
+    assert backups.held()[f"data/v6/deepfake/{path}"] == body
+
+
+@pytest.mark.parametrize("file", ["fragmented-no-index.mp4", "live.webm"])
+@pytest.mark.parametrize(("length", "archived"), [("given", 1), ("chunked", 1), ("none", 0)])
+async def test_a_format_without_an_end_needs_a_length(
+    backups: Backups, file: str, length: str, archived: int
+) -> None:
+    """Where neither the container nor HTTP says where the payload ends, it is not believed."""
+    body = (VIDEOS / file).read_bytes()
+    link = LinkScript(length=length)  # type: ignore[arg-type]
+    backups.emulator.scripts[G263] = Script(outputs=(OutputScript(body=body, primary=link),))
+    assert (await backups.run("263")).archived == archived
+
+
+async def test_what_is_held_is_not_asked_for_again(backups: Backups) -> None:
+    """A second night over the same list makes no request and succeeds."""
+    backups.emulator.scripts[G263] = Script()
+    await backups.run("263", "faceswap/263")
+    backups.emulator.forget()
+    report = await backups.run("263", "deepfake/263", "263")
+    assert (report.already_held, report.exit_status) == (1, 0)
+    assert backups.emulator.requests == []
+
+
+async def test_what_is_lost_rings_once(backups: Backups) -> None:
+    """A lost generation fails the night that finds it, and is then neither asked for nor told."""
+    first = await backups.run("263")
+    backups.emulator.forget()
+    second = await backups.run("263")
+    assert (first.lost, first.exit_status) == (1, 3)
+    assert (second.known_lost, second.exit_status, backups.emulator.requests) == (1, 0, [])
+
+
+async def test_what_is_lost_is_asked_for_again_on_request(backups: Backups) -> None:
+    """`--retry-lost` finds what has come back."""
+    await backups.run("263")
+    backups.emulator.scripts[G263] = Script()
+    assert (await backups.run("263", retry_lost=True)).archived == 1
+
+
+async def test_the_familys_other_name_is_asked_before_a_generation_is_lost(
+    backups: Backups,
+) -> None:
+    """An old name that the provider has dropped loses nothing."""
+    await backups.run("263")
+    paths = [request.path for request in backups.emulator.requests]
+    assert paths == ["/api/v6/deepfake/fetch/263", "/api/v6/faceswap/fetch/263"]
+
+
+async def test_dead_links_are_lost_after_several_nights(backups: Backups) -> None:
+    """Three nights of nothing but dead links, and the generation is given up, and said so."""
+    backups.emulator.scripts[G263] = one(DEAD)
+    await backups.run("263")
+    await backups.run("263")
+    _age_troubles(backups.archive, "-2 days")
+    report = await backups.run("263")
+    assert (report.lost, report.failed, report.exit_status) == (1, 0, 3)
+    assert (await backups.run("263")).exit_status == 0
+
+
+async def test_a_lost_catalogue_is_rebuilt_without_a_download(backups: Backups) -> None:
+    """The checksum manifest alone says what is held."""
+    backups.emulator.scripts[G263] = Script()
+    await backups.run("263")
+    backups.emulator.forget()
+    (backups.archive / ".archiver/catalogue.sqlite").unlink()
+    report = await backups.run("263")
+    assert (report.already_held, backups.emulator.requests) == (1, [])
+    assert_true_bag(backups.archive)
+
+
+async def test_a_processing_generation_is_polled_while_others_are_archived(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is ready at the third question is archived in the same night, at its full length."""
+    monkeypatch.setattr("archiver.pipeline.scheduler._SOONEST", 0.05)
+    monkeypatch.setattr("archiver.pipeline.scheduler._FIRST_GUESS", 0.05)
+    backups.emulator.scripts |= {G263: Script(ready_after=2), generation("264"): Script()}
+    report = await backups.run("263", "264", wait=20)
+    assert (report.archived, backups.emulator.asked(G263)) == (2, 3)
+    assert backups.held()["data/v6/deepfake/263.mp4"] == backups.emulator.payload(G263).whole()
+
+
+async def test_one_generations_trouble_does_not_stop_another(backups: Backups) -> None:
+    """Among failures of every kind, those that can be had are archived."""
+    scripts = {
+        "1": Script(), "2": Script(response="failed"), "3": one(DEAD),
+        "4": Script(response="malformed"),
+        "5": Script(response="processing"), "6": Script(response="error"), "7": Script(),
+    }  # fmt: skip
+    backups.emulator.scripts |= {generation(id_): script for id_, script in scripts.items()}
+    report = await backups.run(*scripts)
+    assert (report.archived, report.lost, report.failed, report.pending) == (2, 1, 3, 1)
+    assert (report.left, report.exit_status) == (0, 3)
+
+
+async def test_an_endpoint_that_is_refused_is_left_and_others_go_on(backups: Backups) -> None:
+    """The plan may not include it: that is no reason not to ask about the rest."""
+    denied = [f"v7/video-fusion/{number}" for number in range(60)]
+    words = RawResponse({"status": "error", "message": "Your plan does not include this."}, 403)
+    backups.emulator.scripts |= {generation(name): Script(response=words) for name in denied}
+    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(20)}
+    report = await backups.run(*denied, *map(str, range(20)))
+    assert (report.archived, report.exit_status) == (20, 3)
+    assert "v7/video-fusion is refused: Your plan does not" in str(report.left_because)
+    assert backups.emulator.asked() < 60
+    report = await backups.run(*denied)
+    assert report.exit_status == 77
+
+
+async def test_a_refused_key_ends_the_night_and_asks_no_more(backups: Backups) -> None:
+    """The first refusal ends the asking; what was not tried is counted as left."""
+    backups.emulator.api = ApiScript(always="refused")
+    report = await backups.run(*map(str, range(200)))
+    assert (report.exit_status, report.left) == (77, 200)
+    assert backups.emulator.asked() < 40
+
+
+async def test_a_gone_api_ends_the_night_early(backups: Backups) -> None:
+    """A few generations without a response, and the list is not hammered through."""
+    backups.emulator.api = ApiScript(always="html")
+    report = await backups.run(*map(str, range(200)))
+    assert report.exit_status == 69
+    assert backups.emulator.asked() < 60
+    assert report.left + report.failed == 200
+
+
+async def test_a_closed_port_is_an_unreachable_api(backups: Backups) -> None:
+    """No connection at all is 69 too, also for a single generation."""
+    api = ApiSettings("http://127.0.0.1:9/api", ApiKey(KEY), timeout=1, retries=0)
+    report = await backups.run("263", api=api)
+    assert report.exit_status == 69
+
+
+async def test_a_short_throttling_is_sat_out(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause that the run may wait delays the questions and loses nothing."""
+    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.1)
+    backups.emulator.scripts[G263] = Script()
+    backups.emulator.api = ApiScript(throttle_first=1, retry_after=1)
+    report = await backups.run("263")
+    first, second = [r.at for r in backups.emulator.requests if r.host == "api"]
+    assert (report.archived, report.exit_status) == (1, 0)
+    assert second - first >= 1
+
+
+async def test_a_long_throttling_leaves_the_rest_for_the_next_night(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause longer than the run may wait leaves what was not tried, and says why."""
+    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.5)
+    backups.emulator.api = ApiScript(always="throttled-words", retry_after=1800)
+    report = await backups.run(*map(str, range(50)))
+    assert (report.left, report.exit_status) == (50, 3)
+    assert any("left for the next night: 50" in line for line in report.lines())
+    assert backups.emulator.asked() < 20
+
+
+@pytest.mark.parametrize("downloads", [1, 8])
+async def test_a_pause_for_one_generation_is_not_one_for_all(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch, downloads: int
+) -> None:
+    """Asked to come back in an hour, a run asks about another before it believes that."""
+    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.2)
+    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.2)
+    names = list(map(str, range(30)))
+    backups.emulator.scripts |= {generation(name): Script() for name in names}
+    body = {"status": "error", "message": "Rate limit exceeded.", "retry_after": 3600}
+    backups.emulator.scripts[generation("0")] = Script(response=RawResponse(body, 429))
+    report = await backups.run(*names, download=quick_downloads(at_once=downloads))
+    assert (report.archived, report.left, report.exit_status) == (29, 1, 3)
+
+
+async def test_several_messages_like_throttling_hold_up_no_others(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Next to each other or not, they end no night while there are others to be asked about."""
+    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.1)
+    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.1)
+    names = list(map(str, range(60)))
+    backups.emulator.scripts |= {generation(name): Script() for name in names}
+    words = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
+    for name in ("0", "1", "9"):
+        backups.emulator.scripts[generation(name)] = Script(response=words)
+    report = await backups.run(*names, api_rate=40)
+    assert report.archived == 57
+
+
+async def test_a_message_like_throttling_holds_up_no_others(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What says so each time while others are answered is itself in trouble, and is told."""
+    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.2)
+    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.2)
+    words = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
+    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(150)}
+    backups.emulator.scripts[generation("3")] = Script(response=words)
+    report = await backups.run(*map(str, range(150)), api_rate=40)
+    (failed,) = (outcome for outcome in backups.outcomes if isinstance(outcome, Failed))
+    assert (failed.generation, failed.why) == (
+        generation("3"),
+        "ModelsLab says: Too many faces, wait for 2 hours",
+    )
+    assert (report.archived, report.left, report.exit_status) == (149, 0, 3)
+
+
+async def test_a_generation_that_had_no_credit_holds_up_no_others(backups: Backups) -> None:
+    """Its message is its own while others are answered, and no reason to end the night."""
+    words = RawResponse({"status": "failed", "message": "Insufficient credits"})
+    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(9)}
+    backups.emulator.scripts |= {generation(str(n)): Script(response=words) for n in (0, 4)}
+    report = await backups.run(*map(str, range(9)))
+    assert (report.archived, report.failed, report.exit_status) == (7, 2, 3)
+
+
+async def test_a_message_like_throttling_is_left_when_there_are_no_others(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a list nobody can tell: it is asked about once more and then left."""
+    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.5)
+    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.1)
+    words = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
+    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(5)}
+    backups.emulator.scripts[generation("0")] = Script(response=words)
+    report = await backups.run(*map(str, range(5)))
+    assert (report.archived, report.left, report.exit_status) == (4, 1, 3)
+    assert any("Too many faces" in line for line in report.lines())
+
+
+async def test_a_long_pause_in_words_alone_is_believed_when_it_is_said_again(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With HTTP 200 it may be one generation's message: another one is asked about once more."""
+    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.5)
+    backups.emulator.api = ApiScript(always="throttled-old", retry_after=1800)
+    report = await backups.run(*map(str, range(50)), api_rate=10)
+    assert (report.left, report.exit_status) == (50, 3)
+    assert backups.emulator.asked() < 10
+
+
+async def test_the_key_goes_nowhere_but_to_the_api(backups: Backups) -> None:
+    """A server that echoes the key everywhere gets it into no file and to no other host."""
+    backups.emulator.api = ApiScript(echo_key=True)
+    backups.emulator.scripts |= {G263: Script(), generation("264"): Script(response="malformed")}
+    report = await backups.run("263", "264", "265")
+    written = [p.read_bytes() for p in backups.archive.rglob("*") if p.is_file()]
+    others = [r for r in backups.emulator.requests if r.host != "api"]
+    assert not any(KEY.encode() in data for data in written)
+    assert KEY not in repr(others)
+    assert KEY not in json.dumps(report.as_json())
+    assert report.archived == 1
+
+
+async def test_a_link_that_holds_the_key_is_not_followed(backups: Backups) -> None:
+    """An echoed key is not carried to a link host."""
+    link = LinkScript(url="http://{primary}/generations/a.mp4?key=sk-Emulated%2FKey%2B42")
+    backups.emulator.scripts[G263] = one(link)
+    report = await backups.run("263")
+    assert (report.failed, backups.emulator.downloads()) == (1, 0)
+    assert any("the link contains the API key" in line for line in report.lines())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)", "ftp://127.0.0.1/a.mp4", "file:///etc/passwd", "/generations/a.mp4",
+        "http://", "https:///a.mp4", "http://[::1/a.mp4", "http://a b/c.mp4", "http://127.0.0.1:99999/a",
+        "http://" + "a" * 300 + ".example/a.mp4", "http://\u2603.invalid/a.mp4", "not a link",
+    ],
+)  # fmt: skip
+async def test_a_strange_link_is_a_fault_like_any_other(backups: Backups, url: str) -> None:
+    """Whatever stands where a link should: the generation fails, unless a proxy serves."""
+    backups.emulator.scripts |= {
+        G263: one(LinkScript(url=url)),
+        generation("264"): one(LinkScript(url=url), LinkScript()),
+    }
+    report = await backups.run("263", "264")
+    assert (report.failed, report.archived, report.exit_status) == (1, 1, 3)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://{primary}/a.mp4", "javascript:1"])
+async def test_a_redirect_to_something_else_is_a_fault(backups: Backups, target: str) -> None:
+    """Links are followed over http and https alone."""
+    backups.emulator.scripts[G263] = one(LinkScript(redirects=1, redirect_to=target), LinkScript())
+    report = await backups.run("263")
+    assert report.archived == 1
+    (outcome,) = backups.outcomes
+    assert isinstance(outcome, Archived)
+    assert "http(s)" in outcome.faults[0].reason
+
+
+async def test_a_redirect_loop_is_a_fault(backups: Backups) -> None:
+    """A link that never arrives is given up."""
+    backups.emulator.scripts[G263] = one(LinkScript(redirects=1000))
+    report = await backups.run("263")
+    assert "too many redirects" in "".join(report.lines())
+
+
+async def test_bad_lines_are_reported_and_the_good_ones_archived(backups: Backups) -> None:
+    """A line that is not understood costs exit status 3, and nothing else."""
+    backups.emulator.scripts[G263] = Script()
+    report = await backups.run("263", "what is this?")
+    assert (report.archived, report.bad_lines, report.exit_status) == (1, 1, 3)
+    assert any("ids.txt:2: 'what is this?'" in line for line in report.lines())
+
+
+async def test_strict_fetches_nothing_if_a_line_is_bad(backups: Backups) -> None:
+    """With `--strict` a bad line ends the run before any request."""
+    with pytest.raises(ConfigurationError, match=r"ids\.txt:2"):
+        await backups.run("263", "what is this?", strict=True)
+    assert backups.emulator.requests == []
+
+
+async def test_no_manifest_at_all_makes_no_archive(backups: Backups) -> None:
+    """A list that is not there leaves everything untouched."""
+    backups.archive.with_name("ids.txt").mkdir()
+    with pytest.raises(ManifestUnreadable, match="no list in it"):
+        await asyncio.wait_for(_run_unwritten(backups), 10)
+    assert not backups.archive.exists()
+
+
+async def test_a_second_run_does_not_enter_a_locked_archive(backups: Backups) -> None:
+    """While one run holds the archive, another ends at once and touches nothing."""
+    backups.emulator.scripts[G263] = Script()
+    await backups.run("263")
+    with locked(backups.archive / ".archiver/lock"), pytest.raises(ArchiveLocked, match="process"):
+        await backups.run("264")
+
+
+async def test_an_occupied_place_is_cleared_but_nothing_is_deleted(backups: Backups) -> None:
+    """A file that nobody vouches for is moved aside, not overwritten."""
+    place = backups.archive / "data/v6/deepfake/263.mp4"
+    backups.emulator.scripts[G263] = Script()
+    await backups.run("264")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"mine")
+    await backups.run("263")
+    (aside,) = (backups.archive / ".archiver/quarantine").rglob("263.mp4")
+    assert aside.read_bytes() == b"mine"
+    assert_true_bag(backups.archive)
+
+
+async def test_awkward_answers_archive_what_they_mean(backups: Backups) -> None:
+    """Objects, bare strings and fresh spellings of a success all lead to the video."""
+    names = ["list", "string", "object", "objects"]
+    backups.emulator.scripts |= {
+        generation(name): Script(output_shape=name)  # type: ignore[arg-type]
+        for name in names
+    }
+    assert (await backups.run(*names)).archived == 4
+
+
+async def test_a_success_after_raw_trouble_is_archived(backups: Backups) -> None:
+    """ServerError that passes within the retries costs nothing but time."""
+    backups.emulator.scripts[G263] = Script(trouble=(RawResponse(b"<html>", 502),))
+    api = ApiSettings(backups.emulator.api_url, ApiKey(KEY), timeout=2, retries=1)
+    report = await backups.run("263", api=api)
+    assert (report.archived, backups.emulator.asked()) == (1, 2)
+
+
+def _age_troubles(archive: Path, by: str) -> None:
+    catalogue = Catalogue.open(archive)
+    with catalogue._db as db:
+        db.execute("UPDATE generation SET gone_since = datetime(gone_since, ?) || '+00:00'", (by,))
+    catalogue.close()
+
+
+async def _run_unwritten(backups: Backups) -> None:
+    manifests = [str(backups.archive.with_name("ids.txt"))]
+    await backup(backups.archive, manifests, "deepfake", backups.settings(), ProgressLog())
+
+
+# --- A catalogue that is damaged
+
+
+def damage(archive: Path, start: int) -> bytes:
+    """Overwrite the catalogue from a byte on; return what it is now."""
+    path = archive / CATALOGUE
+    path.write_bytes(path.read_bytes()[:start].ljust(path.stat().st_size, b"\xff"))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("start", [0, 100, 4096, 8192])
+async def test_a_damaged_catalogue_does_not_cost_a_night(
+    backups: Backups, caplog: pytest.LogCaptureFixture, start: int
+) -> None:
+    """Wherever the damage shows it is put aside and made anew, and the night goes on."""
+    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(5)}
+    await backups.run("0", "1", "2")
+    damaged = damage(backups.archive, start)
+    backups.emulator.forget()
+    report = await backups.run(*map(str, range(5)))
+    assert (report.exit_status, report.already_held, report.archived) == (0, 3, 2)
+    kept = backups.archive.glob(".archiver/catalogue.sqlite.damaged-*")
+    assert damaged[4096:] in [path.read_bytes()[4096:] for path in kept]
+    if start > 100:
+        assert "is damaged (" in caplog.text
+        assert "it is put aside and made anew" in caplog.text
+    assert (await backups.run(*map(str, range(5)))).already_held == 5
+
+
+async def test_damage_that_the_night_comes_upon_is_mended_as_well(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was settled by then is held, and is not fetched a second time."""
+    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(3)}
+    record, calls = Catalogue.record, iter(range(99))
+
+    def recording(self: Catalogue, *args: object) -> None:
+        if next(calls) == 0:
+            raise Damaged(CATALOGUE, sqlite3.DatabaseError("database disk image is malformed"))
+        record(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Catalogue, "record", recording)
+    report = await backups.run("0", "1", "2")
+    assert (report.exit_status, report.archived + report.already_held) == (0, 3)
+    videos = [seen for seen in backups.emulator.requests if seen.number]
+    assert len(videos) == 3
+
+
+# --- When the time is up, or the disk is full
+
+
+async def test_time_that_is_up_excuses_nothing_else(backups: Backups) -> None:
+    """What was left because ModelsLab throttles is not well just because the time is up, too."""
+    slow = Script(outputs=(OutputScript(size=2_000_000, primary=LinkScript(seconds=2.5)),))
+    wait = {"status": "error", "message": "Rate limit exceeded", "retry_after": 3600}
+    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(3, 12)}
+    backups.emulator.scripts |= {
+        generation("1"): slow, generation("2"): Script(response=RawResponse(wait, 429)),
+    }  # fmt: skip
+    report = await backups.run(*map(str, range(1, 12)), max_time=1.0, api_rate=5)
+    assert report.exit_status == 3
+    assert "throttled" in report.left_because
+
+
+async def test_a_night_without_any_answer_is_not_well(backups: Backups) -> None:
+    """An API that says nothing until the time is up would say nothing every night."""
+    backups.emulator.scripts |= {generation(str(n)): Script(response="silent") for n in range(3)}
+    api = replace(backups.settings().api, timeout=30.0, retries=6)
+    report = await backups.run("0", "1", "2", max_time=0.5, api=api)
+    assert (report.exit_status, report.left) == (3, 3)
+
+
+async def test_what_has_come_is_settled_when_the_disk_is_full(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that does not fit ends the night; the small ones that were ready are held."""
+    small = [str(n) for n in range(100)]
+    backups.emulator.scripts |= {generation(name): Script() for name in small}
+    backups.emulator.scripts[generation("large")] = Script(outputs=(OutputScript(size=10**7),))
+    settle, looks = Bag.settle, Staging.make_sure_of_room
+
+    def slowly(self: Bag, *args: Any, **kwargs: Any) -> None:
+        time.sleep(0.3)
+        settle(self, *args, **kwargs)
+
+    def room(self: Staging, count: int, reserve: int) -> None:
+        if count > 10**6:
+            raise StorageError("the disk is full")
+        looks(self, count, reserve)
+
+    monkeypatch.setattr(Bag, "settle", slowly)
+    monkeypatch.setattr(Staging, "make_sure_of_room", room)
+    report = await backups.run(*small, "large")
+    assert report.exit_status == 74
+    served = {seen.generation for seen in backups.emulator.requests if seen.number}
+    assert report.archived >= len(served) - 1 - 2 * 8  # but for those that were still coming
+    assert len(backups.held()) == 2 * report.archived
+    assert_true_bag(backups.archive)
+
+
+async def test_a_body_of_no_known_length_leaves_the_reserve(backups: Backups) -> None:
+    """Room is looked for again and again while a video comes."""
+    endless = OutputScript(size=60_000_000, primary=LinkScript(length="chunked"))
+    backups.emulator.scripts[generation("1")] = Script(outputs=(endless,))
+    free = shutil.disk_usage(backups.archive.parent).free
+    download = quick_downloads(min_free=free - 20_000_000, timeout=30)
+    report = await backups.run("1", download=download)
+    assert report.exit_status == 74
+    assert not backups.held()

@@ -1,0 +1,492 @@
+"""A download that was cut goes on where it stopped, if it is surely the same file."""
+
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from archiver.archive.staging import Staging
+from archiver.emulator.clip import grown_clip
+from archiver.emulator.scripts import LinkScript, OutputScript, RawResponse, Script
+from archiver.emulator.server import Seen
+from archiver.outcomes import Failed
+from tests.support.backups import Backups, assert_true_bag, generation, quick_downloads
+from tests.support.raw_server import Pause, RawServer
+
+G263 = generation("263")
+SIZE = 3_000_000
+CUT = LinkScript(fault="cut", seconds=0.3)
+CUT_ONCE = replace(CUT, times=1)
+CUT_TONIGHT = replace(CUT, times=2)
+"""Both the links there are and the fresh ones, which are the same, are cut."""
+UNVOUCHED = replace(CUT, etag="none", last_modified=False)
+"""It is cut, and nothing vouches for the rest being of the same file."""
+LARGE = 6_000_000
+"""Of so much, a part is on the disk before the connection is cut."""
+ONE_RETRY = quick_downloads(retries=1)
+
+
+def script(primary: LinkScript, proxy: LinkScript | None = None, **changes: object) -> Script:
+    output = OutputScript(size=SIZE, primary=primary, proxy=proxy)
+    return Script(outputs=(replace(output, **changes),))
+
+
+def gets(backups: Backups) -> list[Seen]:
+    return [seen for seen in backups.emulator.requests if seen.host != "api"]
+
+
+def ranges(backups: Backups) -> list[str | None]:
+    return [seen.headers.get("Range") for seen in gets(backups)]
+
+
+def incoming(backups: Backups) -> dict[str, int]:
+    """Return what is on its way: the kinds of the files, and how many bytes they have."""
+    kinds = {
+        path: "part" if path.name.endswith(".part") else path.name.partition(".")[2]
+        for path in (backups.archive / ".archiver/incoming").rglob("*")
+    }
+    return {kinds[path]: path.stat().st_size for path in kinds if path.is_file()}
+
+
+def assert_nothing_left(backups: Backups) -> None:
+    assert not any((backups.archive / ".archiver/incoming").iterdir())
+
+
+@pytest.fixture
+def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How parts were opened, time after time: to write anew, to append, or to read."""
+    modes: list[str] = []
+    plain = io.open
+
+    def opening(file: object, mode: str = "r", *args: object, **kwargs: object) -> object:
+        if str(file).endswith(".part"):
+            modes.append(mode)
+        return plain(file, mode, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(io, "open", opening)
+    return modes
+
+
+def assert_archived(backups: Backups) -> None:
+    assert_nothing_left(backups)
+    assert backups.held()["data/v6/deepfake/263.mp4"] == backups.emulator.payload(G263).whole()
+    assert_true_bag(backups.archive)
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset", "stall"])
+async def test_a_cut_download_goes_on_in_the_same_run(
+    backups: Backups, openings: list[str], fault: str
+) -> None:
+    """The second request asks for the rest alone, on condition of the strong entity tag.
+
+    What came with the first is not read again: it was hashed when it was written.
+    """
+    backups.emulator.scripts[G263] = script(replace(CUT_ONCE, fault=fault))  # type: ignore[arg-type]
+    assert (await backups.run("263", download=ONE_RETRY)).archived == 1
+    first, second = gets(backups)
+    assert "Range" not in first.headers
+    assert 0 < int(second.headers["Range"].removeprefix("bytes=").rstrip("-")) < SIZE
+    assert second.headers["If-Range"].startswith('"')
+    assert openings == ["wb"]
+    assert_archived(backups)
+
+
+async def test_a_cut_download_goes_on_the_next_night(backups: Backups, openings: list[str]) -> None:
+    """What came is kept, and its bytes are hashed again from the disk, once."""
+    backups.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await backups.run("263")).failed == 1
+    assert backups.held() == {}
+    (part,) = (backups.archive / ".archiver/incoming").rglob("*.part")
+    assert backups.emulator.payload(G263).whole().startswith(part.read_bytes())
+    assert incoming(backups).keys() == {"part", "part.json", "json"}
+    assert 0 < incoming(backups)["part"] < SIZE
+    openings.clear()
+    assert (await backups.run("263")).archived == 1
+    assert openings == ["rb", "ab"]
+    assert ranges(backups)[0] is None
+    assert ranges(backups)[-1] is not None
+    assert_archived(backups)
+
+
+async def test_a_proxy_goes_on_with_the_primarys_part(
+    backups: Backups, openings: list[str]
+) -> None:
+    """Under the same strong entity tag another host may give the rest; nothing is read again."""
+    backups.emulator.scripts[G263] = script(CUT, LinkScript())
+    assert (await backups.run("263")).archived == 1
+    primary, proxy = gets(backups)
+    assert (primary.host, proxy.host) == ("primary", "proxy")
+    assert proxy.headers["If-Range"].startswith('"')
+    assert openings == ["wb"]
+    assert_archived(backups)
+
+
+async def test_a_part_lives_through_all_tries(backups: Backups, openings: list[str]) -> None:
+    """Found from an earlier night it is read once, however many tries and links go on with it."""
+    backups.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await backups.run("263")).failed == 1
+    backups.emulator.scripts[G263] = script(CUT, LinkScript())
+    backups.emulator.forget()
+    openings.clear()
+    assert (await backups.run("263", download=ONE_RETRY)).archived == 1
+    assert [seen.host for seen in gets(backups)] == ["primary", "primary", "proxy"]
+    starts = [int((value or "").removeprefix("bytes=").rstrip("-")) for value in ranges(backups)]
+    assert 0 < starts[0] < starts[1] < starts[2] < SIZE
+    assert openings == ["rb", "ab"]
+    assert_archived(backups)
+
+
+@pytest.mark.parametrize("proxy", [None, LinkScript(fault="dead"), UNVOUCHED])
+async def test_a_part_that_no_link_finishes_is_left_or_deleted_at_the_end(
+    backups: Backups, proxy: LinkScript | None
+) -> None:
+    """It is left where something vouches for its file, and deleted where nothing does."""
+    backups.emulator.scripts[G263] = script(UNVOUCHED, proxy, size=LARGE)
+    assert (await backups.run("263")).failed == 1
+    assert_nothing_left(backups)
+    backups.emulator.scripts[G263] = script(CUT, LinkScript(fault="dead"), size=LARGE)
+    assert (await backups.run("263")).failed == 1
+    left = incoming(backups)
+    assert left.keys() == {"part", "part.json", "json"}
+    assert 0 < left["part"] < LARGE
+
+
+@pytest.mark.parametrize("proxy", [LinkScript(), replace(UNVOUCHED, fault="none")])
+async def test_a_part_that_cannot_be_gone_on_with_has_no_bytes_in_the_next(
+    backups: Backups, openings: list[str], proxy: LinkScript
+) -> None:
+    """What the primary gave is on the disk when the proxy begins from zero, and is thrown away."""
+    backups.emulator.scripts[G263] = script(UNVOUCHED, proxy, size=LARGE)
+    assert (await backups.run("263")).archived == 1
+    assert ranges(backups) == [None, None]
+    assert openings == ["wb", "wb"]
+    assert_archived(backups)
+
+
+async def test_what_is_not_gone_on_with_is_thrown_away_with_its_origin(backups: Backups) -> None:
+    """Where the proxy has another file than the primary, no word of the primary's is left."""
+    backups.emulator.scripts[G263] = script(CUT, UNVOUCHED, size=LARGE, versions=2)
+    assert (await backups.run("263")).failed == 1
+    assert_nothing_left(backups)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        replace(CUT_ONCE, etag="none", last_modified=False),
+        replace(CUT_ONCE, etag="weak", last_modified=False),
+    ],
+)
+async def test_without_a_validator_nothing_is_resumed(backups: Backups, link: LinkScript) -> None:
+    """Without a strong validator the file is fetched anew, and no part is kept."""
+    backups.emulator.scripts[G263] = script(link)
+    assert (await backups.run("263", download=ONE_RETRY)).archived == 1
+    assert ranges(backups) == [None, None]
+    assert_archived(backups)
+
+
+async def test_a_date_long_past_is_a_validator_on_its_own_link(backups: Backups) -> None:
+    """Where there is no strong entity tag, a Last-Modified well before Date serves."""
+    backups.emulator.scripts[G263] = script(replace(CUT_ONCE, etag="none"))
+    assert (await backups.run("263", download=ONE_RETRY)).archived == 1
+    assert ranges(backups)[1] is not None
+    assert "GMT" in gets(backups)[1].headers["If-Range"]
+    assert_archived(backups)
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:00 +99999999999999"],
+)
+async def test_a_date_beyond_all_times_is_no_validator(backups: Backups, date: str) -> None:
+    """It harms nothing either."""
+    video = grown_clip(TOTAL, "odd").whole()
+    odd = head("200 OK", f"Content-Length: {TOTAL}", f"Last-Modified: {date}")
+    async with RawServer({"*": (odd + video,)}) as server:
+        response = {"status": "success", "output": [f"http://{server.host}/a.mp4"]}
+        backups.emulator.scripts[G263] = Script(response=RawResponse(response))
+        assert (await backups.run("263")).archived == 1
+
+
+async def test_a_date_is_no_validator_on_another_host(backups: Backups) -> None:
+    """A proxy is not asked to go on with what only the primary has dated."""
+    backups.emulator.scripts[G263] = script(replace(CUT, etag="none"), LinkScript(etag="none"))
+    assert (await backups.run("263")).archived == 1
+    assert ranges(backups) == [None, None]
+    assert_archived(backups)
+
+
+async def test_a_server_without_ranges_starts_over(backups: Backups) -> None:
+    """200 where a rest was asked for is the whole file, from its beginning."""
+    backups.emulator.scripts[G263] = script(replace(CUT_ONCE, ranges=False))
+    assert (await backups.run("263", download=ONE_RETRY)).archived == 1
+    assert_archived(backups)
+
+
+async def test_a_file_that_has_changed_starts_over(backups: Backups) -> None:
+    """Another version has another tag: nothing of the old one is left in the new."""
+    backups.emulator.scripts[G263] = script(CUT_ONCE, versions=2)
+    assert (await backups.run("263", download=ONE_RETRY)).archived == 1
+    assert_archived(backups)
+
+
+async def test_a_range_that_does_not_fit_is_not_believed(backups: Backups) -> None:
+    """A 206 for other bytes than those asked for is thrown away, and the whole is asked for."""
+    backups.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await backups.run("263")).failed == 1
+    backups.emulator.scripts[G263] = script(LinkScript(fault="wrong-range", times=1))
+    backups.emulator.forget()
+    assert (await backups.run("263")).archived == 1
+    assert [value is None for value in ranges(backups)] == [False, True]
+    assert_archived(backups)
+
+
+OLD, NEW = "Mon, 01 Jan 2024 00:00:00 GMT", "Mon, 07 Oct 2024 00:00:00 GMT"
+TOTAL, HALF = 300_000, 150_000
+
+
+def head(status: str, *lines: str) -> bytes:
+    """The head of a response with a date that lies long after any other in it."""
+    date = "Date: Tue, 24 Nov 2026 00:00:00 GMT"
+    return "\r\n".join((f"HTTP/1.1 {status}", date, *lines, "", "")).encode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"Last-Modified: {OLD}", (f"Last-Modified: {NEW}",)),
+        (f"Last-Modified: {OLD}", (f"Last-Modified: {OLD}", f"Last-Modified: {NEW}")),
+        (f"Last-Modified: {OLD}", ("Content-Encoding: gzip",)),
+        ('ETag: "x"', ('ETag: "x"', "Content-Encoding: br")),
+        ('ETag: "x"', ('ETag: "x"', 'ETag: "y"')),
+        ('ETag: "x"', ('ETag: "x"', f"Content-Range: bytes 0-{TOTAL - 1}/{TOTAL}")),
+        ('ETag: "x"', (f"Last-Modified: {OLD}",)),
+        (
+            f"Last-Modified: {OLD}",
+            ("Last-Modified: Mon, 01 Jan 99999999999999999999 00:00:00 GMT",),
+        ),
+    ],
+)
+async def test_a_rest_of_another_file_is_not_believed(
+    backups: Backups, before: str, after: tuple[str, ...]
+) -> None:
+    """A server that ignores If-Range and sends the rest of what is there now splices nothing."""
+    old, new = (grown_clip(TOTAL, name).whole() for name in ("old", "new"))
+    length = f"Content-Length: {TOTAL}"
+    span = f"Content-Range: bytes {HALF}-{TOTAL - 1}/{TOTAL}"
+    rest = head("206 Partial Content", f"Content-Length: {TOTAL - HALF}", span, *after)
+    async with RawServer(
+        {"*": (head("200 OK", length, before) + old[:HALF], Pause(0.2))}
+    ) as server:
+        response = {"status": "success", "output": [f"http://{server.host}/a.mp4"]}
+        backups.emulator.scripts[G263] = Script(response=RawResponse(response))
+        assert (await backups.run("263")).failed == 1
+        server.heads.clear()
+        server.paths = {"*": (rest + new[HALF:],)}
+        assert (await backups.run("263")).failed == 1
+        assert f"Range: bytes={HALF}-" in server.heads[0]
+        server.paths = {"*": (head("200 OK", length) + new,)}
+        assert (await backups.run("263")).archived == 1
+    assert backups.held()["data/v6/deepfake/263.mp4"] == new
+
+
+async def test_a_spoilt_part_is_fetched_from_zero_once(backups: Backups) -> None:
+    """A resumed file that is no whole video is fetched anew once, not spliced and not looped."""
+    backups.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await backups.run("263")).failed == 1
+    (part,) = (backups.archive / ".archiver/incoming").rglob("*.part")
+    whole = backups.emulator.payload(G263).whole()
+    part.write_bytes(whole[:1000] + b"\0\0\0\x08free" * 10 + whole[1000 : part.stat().st_size - 80])
+    seen = len(gets(backups))
+    report = await backups.run("263")
+    assert report.archived == 1
+    assert len(gets(backups)[seen:]) <= 2
+    assert_archived(backups)
+
+
+async def test_a_part_from_before_a_reboot_is_not_believed(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut unwritten bytes may read as zeros, which no structure shows."""
+    backups.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await backups.run("263")).failed == 1
+    monkeypatch.setattr("archiver.archive.partial_file.this_boot", lambda: "another boot")
+    seen = len(gets(backups))
+    assert (await backups.run("263")).archived == 1
+    assert ranges(backups)[seen:] == [None]
+    assert_archived(backups)
+
+
+async def test_a_part_is_thrown_away_with_its_generation(backups: Backups) -> None:
+    """Nothing is kept of what is lost for good."""
+    backups.emulator.scripts[G263] = script(CUT)
+    assert (await backups.run("263")).failed == 1
+    assert isinstance(backups.outcomes[0], Failed)
+    assert any((backups.archive / ".archiver/incoming").rglob("*.part"))
+    backups.emulator.scripts[G263] = Script(response="failed")
+    assert (await backups.run("263")).lost == 1
+    assert not any((backups.archive / ".archiver/incoming").iterdir())
+
+
+async def test_a_whole_payload_that_is_not_placed_is_kept_aside(backups: Backups) -> None:
+    """The next response speaks of another video; the links of the one that came may be its last."""
+    forbidden = LinkScript(fault="forbidden")
+    outputs = (OutputScript(size=SIZE), OutputScript(size=LARGE, primary=forbidden))
+    backups.emulator.scripts[G263] = Script(outputs=outputs)
+    assert (await backups.run("263")).failed == 1
+    (came,) = (path.read_bytes() for path in backups.archive.rglob("1of2-*.mp4"))
+    url = LinkScript(url="http://{primary}/generations/v6.deepfake.1.1.mp4")
+    backups.emulator.scripts[generation("1")] = Script()
+    backups.emulator.scripts[G263] = Script(outputs=(OutputScript(primary=url),))
+    assert (await backups.run("263")).archived == 1
+    aside = (backups.archive / ".archiver/quarantine").rglob("1of2-*.mp4")
+    assert [path.read_bytes() for path in aside] == [came]
+    assert_nothing_left(backups)
+
+
+async def test_outputs_of_one_name_are_not_taken_for_one_another(backups: Backups) -> None:
+    """The next response gives them the other way round, and the first of them is staged already."""
+    videos = {path: grown_clip(TOTAL, path).whole() for path in ("/x/out.mp4", "/y/out.mp4")}
+    served = {path: (head("200 OK", f"Content-Length: {TOTAL}") + v,) for path, v in videos.items()}
+    async with RawServer(served | {"/y/out.mp4": (head("403 x", "Content-Length: 0"),)}) as server:
+        links = [f"http://{server.host}{path}" for path in videos]
+        response = {"status": "success", "output": links}
+        backups.emulator.scripts[G263] = Script(response=RawResponse(response))
+        assert (await backups.run("263")).failed == 1
+        server.paths = dict(served)
+        backups.emulator.scripts[G263] = Script(
+            response=RawResponse(response | {"output": links[::-1]})
+        )
+        assert (await backups.run("263")).archived == 1
+    held = [backups.held()[f"data/v6/deepfake/263-{number}.mp4"] for number in (1, 2)]
+    assert held == [videos["/y/out.mp4"], videos["/x/out.mp4"]]
+
+
+async def test_a_stale_part_is_cleaned_up(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody has gone on with for long is thrown away."""
+    backups.emulator.scripts[G263] = script(CUT)
+    await backups.run("263")
+    monkeypatch.setattr("archiver.archive.staging._STALE", -1.0)
+    Staging(backups.archive, G263).tidy()
+    assert not any((backups.archive / ".archiver/incoming").iterdir())
+
+
+async def test_a_small_file_is_not_worth_resuming(backups: Backups) -> None:
+    """Below a quarter of a megabyte a new request costs as much as the bytes."""
+    backups.emulator.scripts[G263] = script(CUT_ONCE, size=100_000)
+    assert (await backups.run("263", download=ONE_RETRY)).archived == 1
+    assert ranges(backups) == [None, None]
+
+
+async def test_a_payload_beyond_the_largest_size_is_refused(backups: Backups) -> None:
+    """`--max-size` bounds what a link may send, whether it says how much it is or not."""
+    small = replace(ONE_RETRY, max_size=SIZE - 1)
+    for length in ("given", "none", "chunked"):
+        backups.emulator.scripts[G263] = script(LinkScript(length=length))  # type: ignore[arg-type]
+        report = await backups.run("263", download=small)
+        assert "--max-size" in "".join(report.lines())
+        assert backups.held() == {}
+
+
+async def test_a_full_disk_is_noticed_before_a_download(backups: Backups) -> None:
+    """Where the reserve would be touched, the night ends with 74 before any bytes are taken."""
+    backups.emulator.scripts[G263] = script(LinkScript())
+    report = await backups.run("263", download=replace(ONE_RETRY, min_free=10**18))
+    assert (report.exit_status, report.left) == (74, 1)
+    assert "--min-free" in "".join(report.lines())
+    assert (await backups.run("263")).archived == 1
+
+
+async def test_a_part_of_full_length_starts_over(backups: Backups) -> None:
+    """Where nothing is left to ask for, 416 is the response, and the whole is fetched anew."""
+    backups.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await backups.run("263")).failed == 1
+    (part,) = (backups.archive / ".archiver/incoming").rglob("*.part")
+    with part.open("ab") as file:
+        file.write(b"\0" * (SIZE - part.stat().st_size))
+    seen = len(gets(backups))
+    assert (await backups.run("263")).archived == 1
+    assert ranges(backups)[seen:] == [f"bytes={SIZE}-", None]
+    assert_archived(backups)
+
+
+# --- Nothing came
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The directories that were made for generations on their way."""
+    names: list[str] = []
+    plain = os.mkdir
+
+    def mkdir(path: Path, *args: object, **kwargs: object) -> None:
+        plain(path, *args, **kwargs)  # type: ignore[arg-type]
+        if Path(path).parent.name == "incoming":
+            names.append(Path(path).name)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    return names
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["dead", "forbidden", "gone", "error", "busy", "throttled", "refuse", "hang-up", "silent"],
+)
+async def test_links_that_give_nothing_touch_nothing(
+    backups: Backups, made: list[str], fault: str
+) -> None:
+    """A generation all of whose links fail without a byte is not seen on the disk, ever."""
+    link = LinkScript(fault=fault)  # type: ignore[arg-type]
+    backups.emulator.scripts |= {
+        G263: script(link, link),
+        generation("264"): Script(outputs=(OutputScript(primary=link, proxy=link),) * 2),
+        generation("265"): Script(),
+    }
+    report = await backups.run("263", "264", "265", download=quick_downloads(timeout=0.3))
+    assert (report.failed, report.archived) == (2, 1)
+    assert made == ["v6~deepfake~265"]
+    assert_nothing_left(backups)
+    assert_true_bag(backups.archive)
+
+
+@pytest.mark.parametrize("fault", ["html", "disguised", "json-error", "empty"])
+async def test_links_that_give_no_video_leave_nothing(backups: Backups, fault: str) -> None:
+    """Whatever a page or an empty body has put on the disk is gone in the morning."""
+    link = LinkScript(fault=fault)  # type: ignore[arg-type]
+    backups.emulator.scripts[G263] = script(link, link)
+    assert (await backups.run("263")).failed == 1
+    assert_nothing_left(backups)
+
+
+@pytest.mark.parametrize("lines", [[], ['ETag: "one"', "Accept-Ranges: bytes"]])
+async def test_a_head_without_a_body_leaves_nothing(backups: Backups, lines: list[str]) -> None:
+    """Not even where a part of that file could be gone on with: there is none."""
+    head = "\r\n".join(["HTTP/1.1 200 OK", f"Content-Length: {SIZE}", *lines, "", ""]).encode()
+    async with RawServer({"*": (head,)}) as server:
+        document = {"status": "success", "output": [f"http://{server.host}/263.mp4"]}
+        backups.emulator.scripts[G263] = Script(response=RawResponse(document))
+        assert (await backups.run("263")).failed == 1
+        assert len(server.heads) == 2
+    assert "after 0 of" in "".join(str(outcome) for outcome in backups.outcomes)
+    assert_nothing_left(backups)
+
+
+async def test_what_came_before_is_not_lost_with_a_night_that_brings_nothing(
+    backups: Backups,
+) -> None:
+    """Links that fail without a byte leave the part of an earlier night as it was."""
+    backups.emulator.scripts[G263] = script(CUT_TONIGHT)
+    assert (await backups.run("263")).failed == 1
+    left = incoming(backups)
+    backups.emulator.scripts[G263] = script(LinkScript(fault="dead"))
+    assert (await backups.run("263")).failed == 1
+    assert incoming(backups) == left
+    backups.emulator.scripts[G263] = script(LinkScript())
+    backups.emulator.forget()
+    assert (await backups.run("263")).archived == 1
+    assert ranges(backups) == [f"bytes={left['part']}-"]
+    assert_archived(backups)

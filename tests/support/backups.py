@@ -1,0 +1,96 @@
+"""Backups from the emulator into an archive, as most tests need them."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from archiver.apikey import ApiKey
+from archiver.cli.progress import ProgressLog
+from archiver.emulator.server import Emulator
+from archiver.generation import Generation
+from archiver.outcomes import Outcome, Report
+from archiver.pipeline.backup import backup
+from archiver.settings import ApiSettings, DownloadSettings, Settings
+
+KEY = "sk-Emulated/Key+42"
+
+
+def quick_downloads(**changes: object) -> DownloadSettings:
+    """Return settings that try each link once, wait for nothing, and reach the emulator."""
+    settings = DownloadSettings(ApiKey(KEY), timeout=1, retries=0, min_free=0, allow_private=True)
+    return replace(settings, **changes)  # type: ignore[arg-type]
+
+
+class Collected(ProgressLog):
+    """A watch that keeps the outcomes."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def ended(self, outcome: Outcome) -> None:
+        """Keep it."""
+        self.outcomes.append(outcome)
+
+
+@dataclass
+class Backups:
+    """An archive, an emulator, and night after night of backing up from one to the other."""
+
+    archive: Path
+    emulator: Emulator
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    async def run(self, *lines: str, **changes: object) -> Report:
+        """Back up a manifest of these lines; the settings are quick unless changed."""
+        manifest = self.archive.with_name("ids.txt")
+        manifest.write_text("\n".join(lines) + "\n")
+        progress = Collected()
+        report = await backup(
+            self.archive, [str(manifest)], "deepfake", self.settings(**changes), progress
+        )
+        self.outcomes = progress.outcomes
+        return report
+
+    def settings(self, **changes: object) -> Settings:
+        """Return settings that try again at once and wait for nothing."""
+        key = ApiKey(KEY)
+        settings = Settings(
+            ApiSettings(self.emulator.api_url, key, timeout=1, retries=0),
+            quick_downloads(),
+            api_rate=1000,
+            wait=0,
+        )
+        return replace(settings, **changes)  # type: ignore[arg-type]
+
+    def held(self) -> dict[str, bytes]:
+        """Return everything under `data/`, by its path in the archive."""
+        return {
+            path.relative_to(self.archive).as_posix(): path.read_bytes()
+            for path in sorted((self.archive / "data").rglob("*"))
+            if path.is_file()
+        }
+
+
+def generation(name: str) -> Generation:
+    """Return the generation of a short name: `deepfake/263`, or `263`."""
+    endpoint, _, id_ = name.rpartition("/")
+    return Generation.of(endpoint or "deepfake", id_)
+
+
+def assert_lines_true(archive: Path) -> dict[str, str]:
+    """Each checksum line names another file, which is there and matches; return them by path."""
+    lines = (archive / "manifest-sha256.txt").read_text().splitlines()
+    named = dict(line.split("  ", 1)[::-1] for line in lines)
+    assert len(named) == len(lines), "a file is listed twice"
+    for path, sha256 in named.items():
+        assert hashlib.sha256((archive / path).read_bytes()).hexdigest() == sha256, path
+    return named
+
+
+def assert_true_bag(archive: Path) -> None:
+    """Every line is true, every payload file has one, and `bag-info.txt` counts them."""
+    named = assert_lines_true(archive)
+    found = [path for path in (archive / "data").rglob("*") if path.is_file()]
+    assert {path.relative_to(archive).as_posix() for path in found} == set(named)
+    oxum = f"{sum(path.stat().st_size for path in found)}.{len(found)}"
+    assert f"Payload-Oxum: {oxum}\n" in (archive / "bag-info.txt").read_text()

@@ -1,0 +1,1 @@
+"""Unit tests, a package for each of the archiver's."""

@@ -1,0 +1,301 @@
+"""What each response of the API means, a row for each shape that is documented or was seen."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archiver.modelslab.responses import (
+    AccessDenied,
+    GenerationFailed,
+    Link,
+    NotFound,
+    Output,
+    Processing,
+    RateLimited,
+    Ready,
+    Rejected,
+    Reply,
+    Response,
+    ServerError,
+    parse,
+    read_response,
+)
+
+NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+PRIMARY = "https://pub-1.r2.dev/generations/a.mp4"
+PROXY = "https://cdn2.stablediffusionapi.com/generations/a.mp4"
+TIP = "Get 20x faster generation with an enterprise plan. Subscribe at https://modelslab.com"
+
+
+def read(document: object, status: int = 200, retry_after: str | None = None) -> Response:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return read_response(Reply(status, body, retry_after), parse(body), "263", NOW)
+
+
+def success(**changes: object) -> dict[str, object]:
+    return {"status": "success", "id": 263, "output": [PRIMARY], "proxy_links": None} | changes
+
+
+def links(response: Response) -> list[list[str]]:
+    assert isinstance(response, Ready)
+    return [[f"{link.role} {link.url}" for link in output.links] for output in response.outputs]
+
+
+def test_success_is_ready_with_its_links_and_its_document() -> None:
+    """A documented success gives one output and keeps the response as it came."""
+    document = success(tip=TIP)
+    assert read(document) == Ready((Output((Link(PRIMARY, "primary"),)),), document)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"proxy_links": [PROXY]}, [[f"primary {PRIMARY}", f"proxy {PROXY}"]]),
+        ({"proxy_links": PROXY}, [[f"primary {PRIMARY}", f"proxy {PROXY}"]]),
+        ({"proxy_links": []}, [[f"primary {PRIMARY}"]]),
+        ({"proxy_links": ""}, [[f"primary {PRIMARY}"]]),
+        ({"proxy_links": [PRIMARY]}, [[f"primary {PRIMARY}"]]),
+        ({"proxy_links": [PROXY, PROXY, "https://c/x"]},
+         [[f"primary {PRIMARY}", f"proxy {PROXY}", "proxy https://c/x"]]),
+        ({"output": PRIMARY}, [[f"primary {PRIMARY}"]]),
+        ({"output": {"url": PRIMARY, "width": 5, "kind": "mp4"}}, [[f"primary {PRIMARY}"]]),
+        ({"output": [{"video": PRIMARY}]}, [[f"primary {PRIMARY}"]]),
+        ({"output": [PRIMARY, PRIMARY]}, [[f"primary {PRIMARY}"]]),
+        ({"output": ["https://a/1.mp4", "https://a/2.mp4"],
+          "proxy_links": ["https://b/x.mp4", "https://b/y.mp4"]},
+         [["primary https://a/1.mp4", "proxy https://b/x.mp4"],
+          ["primary https://a/2.mp4", "proxy https://b/y.mp4"]]),
+        ({"output": ["https://a/1.mp4", "https://a/2.mp4"], "proxy_links": ["https://b/2.mp4?s=1"]},
+         [["primary https://a/1.mp4"], ["primary https://a/2.mp4", "proxy https://b/2.mp4?s=1"]]),
+        ({"output": [], "proxy_links": [PROXY]}, [[f"proxy {PROXY}"]]),
+        ({"output": ["https://a/1.mp4", "https://a/2.mp4"],
+          "proxy_links": ["https://b/2.mp4", "https://b/x.mp4"]},
+         [["primary https://a/1.mp4"], ["primary https://a/2.mp4", "proxy https://b/2.mp4"]]),
+        ({"output": ["https://a/x/v.mp4", "https://a/y/v.mp4"],
+          "proxy_links": ["https://b/x/v.mp4", "https://b/y/v.mp4"]},
+         [["primary https://a/x/v.mp4", "proxy https://b/x/v.mp4"],
+          ["primary https://a/y/v.mp4", "proxy https://b/y/v.mp4"]]),
+        ({"output": [], "proxy_links": ["https://b/x/v.mp4", "https://b/y/v.mp4"]},
+         [["proxy https://b/x/v.mp4"], ["proxy https://b/y/v.mp4"]]),
+        ({"status": " Success "}, [[f"primary {PRIMARY}"]]),
+        ({"id": "263"}, [[f"primary {PRIMARY}"]]),
+        ({"id": None}, [[f"primary {PRIMARY}"]]),
+        ({"id": ""}, [[f"primary {PRIMARY}"]]),
+        ({"id": "0263"}, [[f"primary {PRIMARY}"]]),
+        ({"id": 0}, [[f"primary {PRIMARY}"]]),
+        ({"id": []}, [[f"primary {PRIMARY}"]]),
+        ({"output": [[PRIMARY, "https://a/2.mp4"]]},
+         [[f"primary {PRIMARY}"], ["primary https://a/2.mp4"]]),
+        ({"output": ["https://a/1.mp4", "https://a/2.mp4"],
+          "proxy_links": ["https://b/2.mp4", "https://b/1.mp4"]},
+         [["primary https://a/1.mp4", "proxy https://b/1.mp4"],
+          ["primary https://a/2.mp4", "proxy https://b/2.mp4"]]),
+        ({"output": ["https://a/v.mp4?1", "https://a/v.mp4?2"], "proxy_links": ["https://b/v.mp4"]},
+         [["primary https://a/v.mp4?1"], ["primary https://a/v.mp4?2"]]),
+        ({"output": ["javascript:alert(1)"]}, [["primary javascript:alert(1)"]]),
+    ],
+)  # fmt: skip
+def test_links_are_the_primary_and_then_its_proxies(
+    changes: dict[str, object], expected: list[list[str]]
+) -> None:
+    """Links come in every shape that occurs, in the order to try them, none of them twice."""
+    assert links(read(success(**changes))) == expected
+
+
+@pytest.mark.parametrize(
+    ("document", "eta"),
+    [
+        ({"status": "processing", "message": "try again later.", "output": "", "tip": "…"}, None),
+        ({"status": "processing", "eta": 605, "id": 263, "output": [],
+          "future_links": [PRIMARY], "meta": {"fps": 25}}, 605),
+        ({"status": "processing", "output": [], "proxy_links": [PROXY]}, None),
+        ({"status": "processing", "output": [PRIMARY]}, None),
+        ({"status": "queued", "eta": 12.5}, 12.5),
+        ({"status": "queued", "eta": "soon"}, None),
+        ({"status": "success", "id": 263, "output": []}, None),
+        ({"status": "success", "id": 263, "output": ""}, None),
+        ({"status": "success", "id": 263, "output": [PRIMARY, ""]}, None),
+        ({"status": "success", "id": 263, "output": [{"width": 5}]}, None),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_success_with_links_is_not_ready(
+    document: dict[str, object], eta: float | None
+) -> None:
+    """Only a success that names every output is ready: filled link lists alone say nothing."""
+    assert read(document) == Processing(eta)
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "kind"),
+    [
+        (200, {"status": "failed", "id": "", "message": "Failed, Try Again", "output": ""},
+         GenerationFailed),
+        (200, {"status": "failed", "id": "", "message": "Request not found", "tip": TIP}, NotFound),
+        (404, {"status": "error", "message": "No request with this id"}, NotFound),
+        (404, {"status": "error", "message": "Not found"}, NotFound),
+        (200, {"status": "failed", "message": "Generation does not exist"}, NotFound),
+        (200, {"status": "error", "message": "Api key not found"}, AccessDenied),
+        (200, {"status": "failed", "message": "User not found"}, AccessDenied),
+        (200, {"status": "error", "message": "Account suspended"}, AccessDenied),
+        (200, {"status": "failed", "message": "Daily quota exceeded"}, AccessDenied),
+        (200, {"status": "failed", "message": "Output not found, try again later"}, ServerError),
+        (200, {"status": "error", "message": "SQLSTATE[42S02]: table or view not found"}, ServerError),
+        (200, {"status": "error", "message": "Model not found"}, Rejected),
+        (200, {"status": "failed", "message": "Failed, Try Again. Your credits are refunded"},
+         GenerationFailed),
+        (200, {"status": "failed", "message": "Video duration limit exceeded"}, GenerationFailed),
+        (200, {"status": "failed", "message": "Queue is full"}, RateLimited),
+        (400, {"status": "error", "message": "bad \ud800 text \x1b[2J"}, Rejected),
+        (404, {"message": "The route api/v6/deepfak/fetch/263 could not be found."}, ServerError),
+        (404, {"status": "error", "message": "Endpoint not found"}, Rejected),
+        (404, b"<html><h1>404 Not Found</h1>", ServerError),
+        (200, {"status": "error", "message": "Invalid Api Key", "tip": TIP}, AccessDenied),
+        (401, {"status": "error", "message": "Invalid API key"}, AccessDenied),
+        (403, {"status": "error", "message": "Your plan does not include this"}, AccessDenied),
+        (403, b"<html>Attention Required! | Cloudflare", ServerError),
+        (402, {"status": "error", "message": "Insufficient credits. Top up."}, AccessDenied),
+        (200, {"status": "error", "message": "Your monthly limit exceeded, upgrade"}, AccessDenied),
+        (200, {"status": "error", "message": "Invalid API Request", "tip": TIP}, Rejected),
+        (200, {"status": "error", "message": {"id": ["The id is invalid."]}}, Rejected),
+        (200, {"status": "error", "messege": "Something new"}, Rejected),
+        (200, {"status": "paused", "message": "?"}, Rejected),
+        (200, {"status": "error", "message": "Server is busy, try again"}, ServerError),
+        (200, {"status": "failed", "message": "Internal server error"}, ServerError),
+        (500, {"status": "error", "message": "Oops"}, ServerError),
+        (502, b"<html><h1>502 Bad Gateway", ServerError),
+        (200, b"<!doctype html><p>hello", ServerError),
+        (200, b"", ServerError),
+        (200, b"not json", ServerError),
+        (200, b'{"status": "succ', ServerError),
+        (200, b"[" * 100_000, ServerError),
+        (200, b"[1]", ServerError),
+        (200, {"output": [PRIMARY]}, ServerError),
+        (200, success(id=999), Rejected),
+        (301, b"", ServerError),
+        (200, success(output=[f"https://a/{n}.mp4" for n in range(10_000)]), Rejected),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_from_a_loss_and_from_trouble(
+    status: int, document: object, kind: type
+) -> None:
+    """The message and the JSON decide; a gateway's page never loses or refuses anything."""
+    assert type(read(document, status)) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "header", "wait"),
+    [
+        (429, {"status": "error", "message": "Rate limit exceeded.", "retry_after": 30}, None, 30),
+        (200, {"status": "error", "message": "Rate limit exceeded",
+               "tips": "please wait for 30 seconds and retry"}, None, 30),
+        (200, {"status": "error", "message": "Too many requests, try again in 30 minutes"},
+         None, 1800),
+        (429, b"<html>slow down", "120", 120),
+        (429, b"", "Mon, 23 Nov 2026 02:10:00 GMT", 600),
+        (429, b"", "Mon, 23 Nov 2026 01:00:00 GMT", 0),
+        (429, b"", "whenever", None),
+        (429, {"status": "error", "message": "Rate limit exceeded", "retry_after": 10}, "45", 45),
+        (429, {"status": "error", "message": "Rate limit exceeded", "retry_after": 30,
+               "tips": "free for 7 days"}, None, 30),
+        (429, b"", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        (429, {"message": "wait for " + "9" * 400 + " seconds"}, None, 366 * 86400),
+        (200, {"status": "failed", "message": "Rate limit exceeded"}, None, None),
+    ],
+)  # fmt: skip
+def test_throttling_says_for_how_long(
+    status: int, document: object, header: str | None, wait: float | None
+) -> None:
+    """The header counts, else `retry_after`, else the words; in seconds."""
+    response = read(document, status, header)
+    assert isinstance(response, RateLimited)
+    assert response.wait == wait
+    assert response.certain == (status == 429)
+
+
+def test_not_a_number_is_read_as_nothing() -> None:
+    """NaN, which JSON does not have, does no harm."""
+    response = read(b'{"status": "success", "id": 263, "meta": NaN, "output": ["%s"]}'
+                  % PRIMARY.encode())  # fmt: skip
+    assert isinstance(response, Ready)
+    assert response.document["meta"] is None
+
+
+def test_messages_are_flattened_for_people() -> None:
+    """An object of lists becomes one line."""
+    response = read({"status": "error", "message": {"id": ["is wrong", "is long"], "x": []}})
+    assert response == Rejected("id: is wrong; is long")
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=12,
+)
+FIELDS = ("status", "id", "output", "proxy_links", "message", "tip", "eta", "retry_after")
+
+
+@given(
+    st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES | st.sampled_from(["success", "failed"])),
+    st.integers(100, 599),
+    st.none() | st.text(max_size=20),
+)
+def test_no_document_is_a_surprise(
+    document: dict[str, object], status: int, header: str | None
+) -> None:
+    """Whatever the fields hold, there is a response, and only a success is ready."""
+    response = read(document, status, header)
+    if isinstance(response, Ready):
+        assert str(document["status"]).strip().lower() == "success"
+        assert all(output.links for output in response.outputs)
+
+
+@given(st.binary(max_size=200), st.integers(100, 599))
+def test_no_body_is_a_surprise(body: bytes, status: int) -> None:
+    """Whatever bytes come, there is a response, and none of them is ready."""
+    assert not isinstance(read(body, status), Ready)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "certain"),
+    [
+        (200, "Invalid Api Key", True),
+        (401, "who are you?", True),
+        (402, "Insufficient credits. Top up.", True),
+        (200, "Your monthly limit exceeded, upgrade", True),
+        (403, "Your plan does not include this", False),
+        (200, "Access denied", False),
+    ],
+)
+def test_only_plain_words_are_about_the_key_as_such(
+    status: int, message: str, certain: bool
+) -> None:
+    """What may be about one endpoint, or one generation, does not refuse the key."""
+    response = read({"status": "error", "message": message}, status)
+    assert response == AccessDenied(message, certain)
+
+
+def test_a_failed_generation_does_not_refuse_the_key() -> None:
+    """It may have failed for want of credit long ago."""
+    response = read({"status": "failed", "message": "Insufficient credits"})
+    assert response == AccessDenied("Insufficient credits", certain=False)
+
+
+@pytest.mark.parametrize(
+    ("message", "certain"),
+    [("Failed, Try Again", True), ("Generation failed", True), ("face not visible", False)],
+)
+def test_only_documented_words_are_a_certain_failure(message: str, certain: bool) -> None:
+    """A failure in words that nobody has documented is not a loss at first sight."""
+    response = read({"status": "failed", "message": message})
+    assert response == GenerationFailed(message, certain)
+
+
+def test_messages_can_be_shown() -> None:
+    """Control characters and half characters do not reach a terminal or a mail."""
+    response = read(b'{"status": "error", "message": "a\\u001b[2Jb\\ud800c"}')
+    assert isinstance(response, Rejected)
+    assert response.message.isprintable()
+    assert response.message.encode()

@@ -1,0 +1,98 @@
+"""The log file says in the morning what the night has done, in text or in JSON."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from archiver.errors import ConfigurationError
+from archiver.monitoring.logs import log_summary, log_to, log_to_file
+
+LOG = logging.getLogger("archiver.pipeline.workers")
+
+
+@pytest.fixture(autouse=True)
+def clean_logger() -> Iterator[None]:
+    """Each test begins and ends with a logger that nobody listens to."""
+    logger = logging.getLogger("archiver")
+    before = (logger.level, list(logger.handlers))
+    yield
+    for handler in set(logger.handlers) - set(before[1]):
+        logger.removeHandler(handler)
+        handler.close()
+    logger.setLevel(before[0])
+
+
+def test_text_is_a_line_for_each_record(tmp_path: Path) -> None:
+    """The time in UTC, the level, what happened; a second line of a message is set off."""
+    log_to_file(tmp_path / "log", "text", 0)
+    LOG.info("archived %s", "v6/deepfake/1")
+    LOG.warning("one\ntwo")
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:]{8}\+00:00 INFO archived v6/deepfake/1", lines[0])
+    assert lines[1].endswith("WARNING one")
+    assert lines[2] == "    two"
+
+
+def test_json_is_an_object_for_each_record(tmp_path: Path) -> None:
+    """With time, level and message, whatever characters are in it."""
+    log_to_file(tmp_path / "log", "json", 0)
+    LOG.info('a "quoted"\nline \u2028 %s', "ü")
+    (line,) = (tmp_path / "log").read_text().split("\n")[:-1]
+    told = json.loads(line)
+    assert list(told) == ["time", "level", "message"]
+    assert (told["level"], told["message"]) == ("info", 'a "quoted"\nline \u2028 ü')
+
+
+@pytest.mark.parametrize(("verbosity", "kept"), [(0, "info"), (1, "info"), (2, "debug info")])
+def test_the_file_has_what_happens_however_quiet_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verbosity: int, kept: str
+) -> None:
+    """Each question only with -vv."""
+    log_to_file(tmp_path / "log", "text", verbosity)
+    log_to(logging.StreamHandler(), 0)
+    LOG.debug("debug")
+    LOG.info("info")
+    assert re.findall("debug|info", (tmp_path / "log").read_text()) == kept.split()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_summary_goes_to_the_file_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A person is told it by itself."""
+    log_to_file(tmp_path / "log", "text", 0)
+    log_to(logging.StreamHandler(), 2)
+    log_summary("3 archived", wrong=False)
+    log_summary("failed v6/deepfake/1: dead", wrong=True)
+    text = (tmp_path / "log").read_text()
+    assert "INFO 3 archived" in text
+    assert "WARNING failed v6/deepfake/1: dead" in text
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_is_rotated_away_is_begun_anew(tmp_path: Path) -> None:
+    """As logrotate does it: nothing is lost, and nothing goes on into the old file."""
+    log_to_file(tmp_path / "log", "text", 0)
+    LOG.info("before")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    LOG.info("after")
+    assert "before" in (tmp_path / "log.1").read_text()
+    assert "after" in (tmp_path / "log").read_text()
+
+
+def test_what_was_there_is_kept(tmp_path: Path) -> None:
+    """A night's lines come after the last night's."""
+    (tmp_path / "log").write_text("last night\n")
+    log_to_file(tmp_path / "log", "text", 0)
+    LOG.info("tonight")
+    assert (tmp_path / "log").read_text().startswith("last night\n20")
+
+
+def test_a_file_that_cannot_be_written_is_a_wrong_configuration(tmp_path: Path) -> None:
+    """It is said which, and why, before anything else is done."""
+    with pytest.raises(ConfigurationError, match=r"the log file .*/no/log cannot be written: No s"):
+        log_to_file(tmp_path / "no" / "log", "text", 0)

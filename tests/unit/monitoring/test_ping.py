@@ -1,0 +1,565 @@
+"""A watcher is told, or the log says why not; the URL, which is a secret, goes nowhere else."""
+
+import asyncio
+import logging
+import pickle
+import pprint
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import FrozenInstanceError, dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archiver import __version__
+from archiver.cli.params import ping_url
+from archiver.monitoring.ping import Patience, Pinger, PingUrl, tail
+from tests.support.raw_server import (
+    Close,
+    Endless,
+    ForwardProxy,
+    Pause,
+    RawServer,
+    Steps,
+    closed_port,
+)
+
+SECRET = "5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278"
+RID = "123e4567-e89b-12d3-a456-426614174000"
+QUICK = Patience(pause=0.01)
+HASTY = Patience(each=0.4, pause=0.01)
+SOON = 5.0
+"""Seconds: three hasty tries have ended by then, on a busy machine too."""
+
+
+@dataclass(frozen=True)
+class ProgressLog:
+    """What a watcher was told, in one request."""
+
+    method: str
+    path: str
+    body: str
+    headers: dict[str, str]
+
+
+class Watcher:
+    """A watcher on loopback that answers with one status after the other, and then with 200."""
+
+    def __init__(self, *statuses: int, **headers: str) -> None:
+        self.told: list[ProgressLog] = []
+        self._statuses = iter(statuses)
+        self._headers = headers
+
+    def __enter__(self) -> "Watcher":
+        watcher = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                watcher.response(self)
+
+            def do_GET(self) -> None:
+                watcher.response(self)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name)
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        self.host = f"127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def response(self, request: BaseHTTPRequestHandler) -> None:
+        """Note what is told, and give the next status."""
+        body = request.rfile.read(int(request.headers.get("Content-Length", 0))).decode()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.told.append(ProgressLog(request.command, request.path, body, headers))
+        # What is wrong is told as loosely as a server may: with the URL in the reason.
+        request.send_response(next(self._statuses, 200), f"about {request.path}")
+        for name, value in self._headers.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.send_header("Content-Length", "2")
+        request.end_headers()
+        request.wfile.write(b"OK")
+
+    @property
+    def pinger(self) -> Pinger:
+        """Return one that tells this watcher, and soon tries again."""
+        return pinger(self.host)
+
+
+def pinger(host: str, scheme: str = "http", patience: Patience = QUICK) -> Pinger:
+    """Return one that tells a host, and soon tries again."""
+    return Pinger(PingUrl(f"{scheme}://{host}/{SECRET}?rid={RID}"), patience)
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def watcher() -> Iterator[Watcher]:
+    with Watcher() as running:
+        yield running
+
+
+@pytest.fixture
+def warning(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Return the one warning that there is, of any logger, which does not say where to."""
+    caplog.set_level(logging.DEBUG)
+
+    def the_warning() -> str:
+        [said] = [
+            record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG
+        ]
+        assert said.startswith("the watcher was not told that the run ")
+        assert said.endswith(". The run is not affected")
+        shown = caplog.text + repr([vars(record) for record in caplog.records])
+        for secret in (SECRET, SECRET[:8], RID, "127.0.0.1", "http:", "https:"):
+            assert secret not in shown
+        assert all(record.exc_info is None for record in caplog.records)
+        return said
+
+    return the_warning
+
+
+# --- ProgressLog
+
+
+def test_a_run_is_told(watcher: Watcher, caplog: pytest.LogCaptureFixture) -> None:
+    """First that it begins, then its exit status with the summary; the query is kept."""
+    watcher.pinger.start()
+    watcher.pinger.end(3, "2 archived, 1 failed\nfailed 263: n\u00f6 link\n")
+    assert [(told.method, told.path, told.body) for told in watcher.told] == [
+        ("POST", f"/{SECRET}/start?rid={RID}", ""),
+        ("POST", f"/{SECRET}/3?rid={RID}", "2 archived, 1 failed\nfailed 263: n\u00f6 link"),
+    ]  # fmt: skip
+    assert caplog.messages == []
+
+
+def test_a_request_says_who_asks_and_in_what(watcher: Watcher) -> None:
+    """The program and its version, plain text in UTF-8, and nothing that was set before."""
+    watcher.pinger.end(0, "x")
+    assert watcher.told[0].headers == {
+        "accept-encoding": "identity",
+        "connection": "close",
+        "content-length": "1",
+        "content-type": "text/plain; charset=utf-8",
+        "host": watcher.host,
+        "user-agent": f"archiver/{__version__}",
+    }
+
+
+def test_a_cookie_is_not_kept() -> None:
+    """What the watcher would have remembered is not sent back to it."""
+    with Watcher(Set_Cookie="a=b") as watcher:
+        pinger = watcher.pinger
+        pinger.start()
+        pinger.end(0, "")
+        assert [told.headers.get("cookie") for told in watcher.told] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("", "/0"),
+        ("/", "/0"),
+        ("/uuid", "/uuid/0"),
+        ("/uuid/", "/uuid/0"),
+        ("/key/a-slug?create=1&rid=2", "/key/a-slug/0?create=1&rid=2"),
+        ("/ping/uuid/?rid=a/b%20c", "/ping/uuid/0?rid=a/b%20c"),
+        ("?rid=1", "/0?rid=1"),
+        ("/uuid#fragment", "/uuid/0"),
+    ],
+)
+def test_the_signal_ends_the_path(watcher: Watcher, path: str, asked: str) -> None:
+    """Whatever the URL looks like, the path gets the signal and the query stays as it was."""
+    Pinger(ping_url(f" http://{watcher.host}{path}\n"), QUICK).end(0, "")
+    assert [told.path for told in watcher.told] == [asked]
+
+
+async def test_a_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `http_proxy` it is told through that; with `no_proxy` for the host it is not."""
+    async with ForwardProxy() as proxy:
+        with Watcher() as watcher:
+            monkeypatch.setenv("http_proxy", f"http://{proxy.host}")
+            await asyncio.to_thread(watcher.pinger.start)
+            assert len(proxy.heads) == len(watcher.told) == 1
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            await asyncio.to_thread(watcher.pinger.end, 0, "")
+            assert (len(proxy.heads), len(watcher.told)) == (1, 2)
+
+
+# --- Not told
+
+
+@pytest.mark.parametrize("statuses", [(500,), (503, 429), (408, 502)])
+def test_a_trouble_that_passes_is_no_trouble(
+    statuses: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is tried again, with the same body, and the log has nothing of it."""
+    with Watcher(*statuses) as watcher:
+        watcher.pinger.end(0, "all well")
+        assert {told.body for told in watcher.told} == {"all well"}
+        assert len(watcher.told) == len(statuses) + 1
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("status", "tries", "said"),
+    [
+        (500, 3, "it answers HTTP 500"),
+        (503, 3, "it answers HTTP 503"),
+        (429, 3, "it answers HTTP 429"),
+        (400, 1, "it answers HTTP 400"),
+        (403, 1, "it answers HTTP 403"),
+        (404, 1, "it knows no such check (HTTP 404): look at the ping URL again"),
+        (409, 1, "it knows no such check (HTTP 409): look at the ping URL again"),
+    ],
+)
+def test_a_refusal_is_a_warning(
+    status: int, tries: int, said: str, warning: Callable[[], str]
+) -> None:
+    """What may pass is tried three times in all, the rest once; the log says what it was."""
+    with Watcher(*[status] * 9) as watcher:
+        watcher.pinger.end(0, "")
+        assert len(watcher.told) == tries
+    assert f"not told that the run has ended: {said}. " in warning()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("where", ["http://{other}/elsewhere", "/elsewhere", "//{other}", "ftp:x"])
+def test_no_redirect_is_followed(status: int, where: str, warning: Callable[[], str]) -> None:
+    """Neither to another host, which would learn what is none of its business, nor to the same."""
+    with Watcher() as other, Watcher(status, Location=where.format(other=other.host)) as watcher:
+        watcher.pinger.start()
+        assert len(watcher.told) == 1
+        assert other.told == []
+    said = f"it redirects (HTTP {status}), which is not followed: give the URL it leads to"
+    assert f"not told that the run begins: {said}. " in warning()
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\n"
+SLOW: dict[str, Steps] = {
+    "silent": (Close.NEVER,),
+    "silent after a while": (ANSWER, Close.NEVER),
+    "a byte at a time": (Endless(b"H", 0.05),),
+    "a header at a time": (ANSWER, Endless(b"X: y\r\n", 0.05)),
+    "forever to be continued": (Endless(b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),),
+    "later than can be waited for": (Pause(30), ANSWER),
+}
+BROKEN: dict[str, tuple[Steps, str]] = {
+    "closed": ((), "the connection was closed early"),
+    "reset": ((Close.RESET,), "no connection (Connection reset by peer)"),
+    "no HTTP": ((b"SSH-2.0-OpenSSH_9.2\r\n",), "the response is not HTTP"),
+    "headers without end": ((ANSWER, b"X" * 99_999), "the response is not HTTP"),
+    "no number": ((b"HTTP/1.1 soon\r\n\r\n",), "the response is not HTTP"),
+    "an unknown status": ((b"HTTP/1.1 999 ?\r\n\r\n",), "it answers HTTP 999"),
+}
+
+
+@pytest.mark.parametrize("fault", SLOW)
+async def test_a_slow_watcher_is_a_warning(fault: str, warning: Callable[[], str]) -> None:
+    """However slowly it answers, or keeps busy without one, it is given up in time."""
+    async with RawServer({"*": SLOW[fault]}) as server:
+        began = time.monotonic()
+        await asyncio.to_thread(pinger(server.host, patience=HASTY).end, 0, "")
+        assert time.monotonic() - began < SOON
+    assert "not told that the run has ended: no response within 0.4 s. " in warning()
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+async def test_a_broken_watcher_is_a_warning(fault: str, warning: Callable[[], str]) -> None:
+    """Whatever it sends, nothing is raised, and it has three tries to do better."""
+    steps, said = BROKEN[fault]
+    async with RawServer({"*": steps}) as server:
+        await asyncio.to_thread(pinger(server.host).end, 0, "")
+        assert server.connections == 3
+    assert f"not told that the run has ended: {said}. " in warning()
+
+
+async def test_an_answer_without_end_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """The status is all that is waited for."""
+    endless = (ANSWER + b"\r\n", Endless(b"OK", 0.01))
+    async with RawServer({"*": endless}) as server:
+        await asyncio.to_thread(pinger(server.host).start)
+        assert server.connections == 1
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "said"),
+    [
+        ("127.0.0.1:{closed}", "http", "no connection (Connection refused)"),
+        ("127.0.0.1:{open}", "https", "no TLS connection"),
+        ("%0d%0a:80", "http", "no address that can be asked"),
+        (f"{'a' * 70}.example", "http", "no address that can be asked"),
+    ],
+)
+def test_no_watcher_is_a_warning(
+    watcher: Watcher, host: str, scheme: str, said: str, warning: Callable[[], str]
+) -> None:
+    """Where nobody listens, or nobody who understands, nothing is raised."""
+    host = host.format(closed=closed_port(), open=watcher.host.rpartition(":")[2])
+    pinger(host, scheme).start()
+    assert f"not told that the run begins: {said}" in warning()
+
+
+def test_a_host_without_an_address_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]
+) -> None:
+    """A name that is not known is told as such, and not quoted."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, f"{SECRET}: Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    pinger("watcher.invalid").start()
+    assert "not told that the run begins: no such host" in warning()
+
+
+def test_a_name_that_is_looked_up_for_long_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]
+) -> None:
+    """The system's resolver knows no timeout of ours, and is not waited for all the same."""
+    over = threading.Event()
+
+    def forever(*_: object, **__: object) -> None:
+        over.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", forever)
+    began = time.monotonic()
+    pinger("watcher.invalid", patience=HASTY).start()
+    took = time.monotonic() - began
+    over.set()
+    assert took < SOON
+    assert "not told that the run begins: no response within " in warning()
+
+
+def test_a_run_ends_though_a_name_is_still_looked_up() -> None:
+    """What is no longer waited for does not keep the process from ending either."""
+    script = "import socket, time\nfrom archiver.monitoring.ping import *\n"
+    script += "socket.getaddrinfo = lambda *a, **k: time.sleep(60)\n"
+    script += "url = PingUrl('http://watcher.invalid')\n"
+    script += "Pinger(url, Patience(each=0.1, pause=0.01)).start()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, timeout=30, check=True
+    )
+    assert b"no response within 0.1 s" in done.stderr
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:{}", "no proxy:at:all", "http://[::1"])
+def test_a_proxy_that_cannot_be_asked_is_a_warning(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch, proxy: str, warning: Callable[[], str]
+) -> None:
+    """The watcher is not told past the proxy, and nothing is raised."""
+    monkeypatch.setenv("http_proxy", proxy.format(closed_port()))
+    watcher.pinger.start()
+    assert watcher.told == []
+    assert "not told that the run begins: no " in warning()
+
+
+async def test_a_tunnel_that_is_refused_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]
+) -> None:
+    """A proxy that is to lead to a watcher learns its host and nothing else."""
+    async with ForwardProxy(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
+        monkeypatch.setenv("https_proxy", f"http://{proxy.host}")
+        await asyncio.to_thread(pinger("watcher.invalid", "https").start)
+        assert len(proxy.heads) == 3
+        assert SECRET not in "".join(proxy.heads)
+    assert "not told that the run begins: no connection" in warning()
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+async def test_a_certificate_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]
+) -> None:
+    """A host that cannot prove who it is learns nothing; `SSL_CERT_FILE` says who vouches."""
+    tls = certified(tmp_path / "server.pem")
+    async with RawServer({"*": (ANSWER + b"\r\n",)}, tls=tls) as server:
+        await asyncio.to_thread(pinger(server.host, "https").start)
+        assert server.heads == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        await asyncio.to_thread(pinger(server.host, "https").end, 0, "")
+        assert [head.split(" ")[1] for head in server.heads] == [f"/{SECRET}/0?rid={RID}"]
+    assert "not told that the run begins: its TLS certificate is not accepted" in warning()
+
+
+def certified(path: Path) -> ssl.SSLContext:
+    """Return what a server for 127.0.0.1 needs, with a certificate that nobody has signed."""
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+            "-nodes", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-keyout", path, "-out", path.with_suffix(".crt"),
+        ],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+def test_a_bug_is_a_warning(monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]) -> None:
+    """Not even what nobody has thought of changes a run."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError(f"can't start new thread for {SECRET}")
+
+    monkeypatch.setattr(threading.Thread, "start", broken)
+    pinger("127.0.0.1:1").start()
+    assert "not told that the run begins: a bug: RuntimeError" in warning()
+
+
+def test_nobody_waits_longer_than_half_a_minute() -> None:
+    """Three tries of ten seconds, their pauses within the thirty that they have in all."""
+    patience = Patience()
+    assert (patience.tries, patience.each, patience.in_all) == (3, 10, 30)
+    longest_pauses = (1 + 1) * patience.pause + (2 + 1) * patience.pause
+    assert 2 * patience.each + longest_pauses < patience.in_all
+
+
+async def test_the_last_try_has_what_time_is_left(warning: Callable[[], str]) -> None:
+    """Tries that would take longer together than there is are cut short."""
+    async with RawServer({"*": (Close.NEVER,)}) as server:
+        began = time.monotonic()
+        patience = Patience(each=20, in_all=0.5, pause=0.01)
+        await asyncio.to_thread(pinger(server.host, patience=patience).start)
+        assert time.monotonic() - began < SOON
+    assert "no response within 0." in warning()
+
+
+def test_a_retry_counts_nothing_for_prometheus() -> None:
+    """The library that retries is told to keep no counters: who wants none loads none."""
+    script = "import sys\nfrom archiver.monitoring.ping import *\n"
+    script += f"url = PingUrl('http://127.0.0.1:{closed_port()}')\n"
+    script += "Pinger(url, Patience(pause=0.01)).start()\nprint('prometheus_client' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, timeout=60, check=True
+    )
+    assert done.stdout == b"False\n"
+    assert done.stderr.count(b"\n") == 1
+
+
+# --- The body
+
+
+def test_a_short_body_is_sent_whole() -> None:
+    """Up to 10,000 bytes, without the space around it."""
+    assert tail("one\ntwo\n") == b"one\ntwo"
+    assert tail("x" * 10_000) == b"x" * 10_000
+    assert tail("") == b""
+
+
+def test_a_long_body_is_cut_at_a_line(watcher: Watcher) -> None:
+    """Its last lines are sent, each of them whole, under a mark that some are not there."""
+    lines = [f"failed deepfake/{n}: not found" for n in range(1000)]
+    watcher.pinger.end(3, "\n".join(lines))
+    first, *rest = watcher.told[0].body.split("\n")
+    assert first == "…"
+    assert rest == lines[-len(rest) :]
+    assert 9_900 < len(watcher.told[0].body.encode()) <= 10_000
+
+
+def test_a_line_that_just_fits_is_sent() -> None:
+    """The line before the cut is whole where the cut falls on its beginning, and not otherwise."""
+    mark = "…\n".encode()
+    room = 10_000 - len(mark)
+    assert tail("head\n" + "x" * room) == mark + b"x" * room
+    assert tail("head\n" + "x" * (room + 1)) == mark + b"x" * room
+    assert tail("head" * 9 + "\n" + "x" * (room - 2) + "\ny") == mark + b"x" * (room - 2) + b"\ny"
+    assert tail("head" * 9 + "\n" + "x" * (room - 1) + "\ny") == mark + b"y"
+
+
+def test_a_long_line_is_cut_at_a_character() -> None:
+    """Where there is no line to begin with, no character is cut in two."""
+    for end in ("", "a", "aa", "aaa"):
+        sent = tail("\N{FILM FRAMES}" * 3000 + end)
+        assert 9_990 < len(sent) <= 10_000
+        assert set(sent.decode()) == {"\N{HORIZONTAL ELLIPSIS}", "\n", "\N{FILM FRAMES}", *end}
+
+
+@given(st.text(st.sampled_from("a\n\u00f6\U0001f39e\udc80 "), max_size=200), st.integers(1, 200))
+def test_any_body_is_text_of_at_most_10_000_bytes(text: str, times: int) -> None:
+    """It is UTF-8, whatever was cut, and ends as the summary does."""
+    sent = tail(text * times)
+    assert len(sent) <= 10_000
+    whole = (text * times).strip().encode(errors="replace").decode()
+    assert whole.endswith(sent.decode().removeprefix("…\n"))
+
+
+# --- The URL
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "", " ", SECRET, f"hc-ping.com/{SECRET}", f"//hc-ping.com/{SECRET}", f"/{SECRET}",
+        f"ftp://hc-ping.com/{SECRET}", f"file:///{SECRET}", f"https:/{SECRET}", f"https:///{SECRET}",
+        f"https://user:{SECRET}@hc-ping.com/", f"https://@hc-ping.com/{SECRET}",
+        f"https://hc-ping.com:{SECRET}/", f"https://hc-ping.com:99999/{SECRET}",
+        f"https://hc-ping.com:0/{SECRET}", f"https://[{SECRET}", f"https://[{SECRET}]/",
+        f"https://hc-ping.com/{SECRET} x", f"https://hc-ping.com/\n{SECRET}",
+        f"https://hc-ping.com/{SECRET}\u00e9", f"https://:80/{SECRET}", f"https://?{SECRET}",
+    ],
+)  # fmt: skip
+def test_what_is_no_url_is_refused_unquoted(bad: str) -> None:
+    """The refusal shows what would do, and nothing of what stood there, in its trace neither."""
+    with pytest.raises(ValueError, match=r"is not one such as https://hc-ping\.com/") as refusal:
+        ping_url(bad)
+    error = refusal.value
+    assert error.__cause__ is error.__context__ is None
+    assert SECRET[:8] not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        f"https://hc-ping.com/{SECRET}", f"HTTPS://HC-PING.com/{SECRET}", "http://localhost",
+        f"http://[::1]:8000/ping/{SECRET}?rid={RID}", f" https://hc.example/{SECRET}\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "show",
+    [
+        str, repr, format, lambda url: f"{url} {url!s} {url!r}",
+        lambda url: pprint.pformat({"ping": [url]}), lambda url: str(ValueError(url)),
+        lambda url: repr(ValueError(url)), lambda url: repr(Pinger(url)),
+    ],
+)  # fmt: skip
+def test_a_url_does_not_show_itself(good: str, show: Callable[[PingUrl], str]) -> None:
+    """Neither it nor what holds it says where, until a request is made."""
+    shown = show(ping_url(good)).lower()
+    for secret in ("http", SECRET[:8], "hc", "localhost", "::1"):
+        assert secret not in shown
+
+
+def test_a_url_is_a_value() -> None:
+    """It is equal to another of the same text, can be sent along, and cannot be changed."""
+    url = ping_url(f"https://hc-ping.com/{SECRET}")
+    assert url == PingUrl(f"https://hc-ping.com/{SECRET}")
+    assert pickle.loads(pickle.dumps(url)).reveal("start") == f"https://hc-ping.com/{SECRET}/start"
+    with pytest.raises(FrozenInstanceError) as refusal:
+        url._value = "other"  # type: ignore[misc]
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))

@@ -1,0 +1,146 @@
+"""The benchmark suite runs to its end and computes what it says; how fast is not tested here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.comparison import Spread, at_least, at_most, compared, ratios
+from tests.benchmarks.measure import Contender, Measurement, Unsuccessful, in_turn, measured
+from tests.benchmarks.suite import SUITE
+from tests.benchmarks.table import WIDTH, Row, line
+from tests.benchmarks.tools import missing
+
+ROOT = Path(__file__).parents[2]
+RUN = Measurement(wall=2.0, cpu=1.5, peak=40.0)
+DOWNLOADERS = missing(SUITE["big"].tools)
+
+
+def benchmarks(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run the suite as a person would."""
+    command = (sys.executable, "-m", "tests.benchmarks", *args)
+    env = {"PATH": os.environ["PATH"]} | env
+    return subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def python(code: str, name: str = "python") -> Contender:
+    """Return a contender that runs some Python."""
+    return Contender(name, (sys.executable, "-S", "-c", code))
+
+
+def test_the_list_names_them_all() -> None:
+    """Every benchmark has a line that says what it measures."""
+    done = benchmarks("--list")
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(lines) == [
+        "big", "small", "quiet", "busy", "memory", "fixity", "start", "settling",
+    ]  # fmt: skip
+
+
+def test_a_missing_tool_is_named(tmp_path: Path) -> None:
+    """What is not installed is named in one line with how to install it, and the status is 2."""
+    done = benchmarks("start", "big", PATH=str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    (told,) = done.stderr.splitlines()
+    assert told.startswith("missing: ")
+    assert "aria2c (apt install aria2), curl (apt install curl)" in told
+
+
+def test_a_name_that_is_none_is_refused() -> None:
+    """The status is 2, as for every wrong command line."""
+    done = benchmarks("huge")
+    assert done.returncode == 2
+    assert "'huge' is not one of" in done.stderr
+
+
+@pytest.mark.skipif(bool(DOWNLOADERS), reason=DOWNLOADERS)
+def test_benchmarks_run_to_the_end(tmp_path: Path) -> None:
+    """Each contender gets its row, a verdict where there is a target, and nothing is left over."""
+    raw = tmp_path / "raw.json"
+    scale = ("--pairs", "1", "--scale", "0.02")
+    done = benchmarks("big", "quiet", *scale, "--json", str(raw), TMPDIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line for line in done.stdout.splitlines() if line.startswith(("big ", "quiet "))]
+    named = ["archiver", "aria2c", "aria2c, then sha256sum", "parfive", "curl --parallel"]
+    assert [row[9:39].strip() for row in rows][:5] == named
+    assert [row.endswith(("reached", "missed")) for row in rows[:5]] == [0, 1, 1, 1, 0]
+    assert max(map(len, done.stdout.splitlines())) <= WIDTH
+    assert list(json.loads(raw.read_text())["measurements"]["big"]) == named
+    assert list(tmp_path.iterdir()) == [raw]
+
+
+def test_the_ratio_is_the_median_of_the_rounds() -> None:
+    """Each round is compared with itself: a slow minute slows both."""
+    ours, theirs = [1.0, 20.0, 3.0], [2.0, 10.0, 6.0]
+    assert ratios(ours, theirs) == [0.5, 2.0, 0.5]
+    assert compared(ours, theirs, at_most(1)) == Spread(0.5, 0.5, 2.0)
+    assert compared(ours, theirs, at_least(1)) == Spread(2.0, 0.5, 2.0)
+    assert compared(ours, theirs, None) == Spread(2.0, 0.5, 2.0)
+
+
+def test_every_round_has_its_peer() -> None:
+    """Runs that were not taken in turn are not compared."""
+    with pytest.raises(ValueError, match="zip"):
+        ratios([1.0], [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("target", "shown", "reached", "missed"),
+    [
+        (at_most(1.25), "≤ 1.25", 1.25, 1.2501),
+        (at_least(3), "≥ 3", 3.0, 2.999),
+        (at_most(20, "MB"), "≤ 20 MB", -3.0, 20.1),
+        (at_most(2 / 0.7), "≤ 2.86", 2.857, 2.858),
+    ],
+)
+def test_a_verdict_is_about_what_was_measured(
+    target: object, shown: str, reached: float, missed: float
+) -> None:
+    """It is not about what is shown, which is rounded."""
+    assert str(target) == shown
+    for value, verdict in ((reached, "reached"), (missed, "missed")):
+        assert Row("what", "who", [RUN], Spread(value, 0, 9), target).verdict == verdict
+
+
+def test_a_row_shows_medians_and_fits() -> None:
+    """A row without a target has no verdict."""
+    runs = [RUN, Measurement(4.0, 3.0, 50.0), Measurement(12.0, 1.0, 60.0)]
+    row = Row("big", "aria2c", runs, Spread(1.234, 1.2, 12.3), at_most(1.25))
+    assert line(row.cells()).split() == [
+        "big", "aria2c", "4.000", "1.500", "50.0", "1.23", "1.20..12.30", "≤", "1.25", "reached",
+    ]  # fmt: skip
+    assert len(line(row.cells())) <= WIDTH
+    assert Row("big", "curl", runs, Spread(1, 1, 1)).verdict == ""
+
+
+def test_contenders_run_in_turn_after_a_warm_up() -> None:
+    """The first round is run and not counted."""
+    order: list[str] = []
+    contenders = [
+        Contender(name, python("print(7)").command, prepare=lambda name=name: order.append(name))
+        for name in ("ours", "theirs")
+    ]
+    rounds = in_turn(contenders, 2)
+    assert order == ["ours", "theirs"] * 3
+    assert {name: len(runs) for name, runs in rounds.runs.items()} == {"ours": 2, "theirs": 2}
+    assert all(run.out == "7\n" for runs in rounds.runs.values() for run in runs)
+
+
+def test_what_a_process_takes_is_its_own() -> None:
+    """CPU seconds are those of what was computed, the peak is that of what was held."""
+    assert measured(python("held = b'x' * 500_000_000")).peak > 500
+    busy = measured(python("import time\nwhile time.process_time() < 0.3: pass"))
+    assert busy.cpu >= 0.3
+
+
+def test_a_failure_is_loud() -> None:
+    """A run that fails is not measured: what it said is shown."""
+    failing = python("import sys; sys.exit('the disk is full')", "ours")
+    with pytest.raises(Unsuccessful, match=r"ours ended with 1: (?s:.*)the disk is full"):
+        measured(failing)
