@@ -1,28 +1,47 @@
-"""Whoever watches a night from outside: told what there is to do, what has come, what ended."""
+"""Progress of a run, for whoever watches it: silent unless something else is passed in."""
 
 from typing import Protocol
 
-from archiver.outcomes import Enlisted, Outcome
+from archiver.outcomes import Outcome, Worklist
 
 
 class ByteProgress(Protocol):
-    """Is told how many bytes are expected and have come."""
+    """Hears of bytes that are expected and of bytes that have come."""
 
     def expected(self, count: int) -> None:
-        """So many bytes more are to come; fewer, if negative."""
+        """`count` more bytes are to come; fewer, if it is negative."""
 
     def received(self, count: int) -> None:
-        """So many bytes have come."""
+        """`count` bytes have come."""
 
 
 class Progress(ByteProgress, Protocol):
-    """Is told of the list and of each outcome, too."""
+    """Hears of the worklist and of each outcome, too."""
 
-    def enlisted(self, enlisted: Enlisted) -> None:
-        """Tonight's list is read."""
+    def planned(self, worklist: Worklist) -> None:
+        """The manifests are read."""
 
-    def ended(self, outcome: Outcome) -> None:
-        """One generation's outcome is certain."""
+    def finished(self, outcome: Outcome) -> None:
+        """The outcome of one generation is certain and durable."""
 
     def close(self) -> None:
-        """There is nothing more to be watched."""
+        """Nothing more will come."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def planned(self, worklist: Worklist) -> None:
+        """Show nothing."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """Show nothing."""
+
+    def expected(self, count: int) -> None:
+        """Show nothing."""
+
+    def received(self, count: int) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Show nothing."""

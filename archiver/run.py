@@ -1,4 +1,4 @@
-"""One run of a command: when it was, what came of it, and how it is remembered."""
+"""One run of a command: when it was, how it ended, and what is remembered of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,8 +6,39 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from archiver import __version__
+from archiver.errors import ArchiverError
 
 Command: TypeAlias = Literal["backup", "verify", "repair"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Everything there was to do was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Some generations were not tried, for this reason: the next run tries them."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeUp:
+    """The time limit ended the run in order: what was not tried is no failure."""
+
+    reason: str = "the time limit was reached (--max-time)"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """An error ended the run early, and decides its exit status."""
+
+    error: ArchiverError
+
+
+Ended: TypeAlias = Completed | Skipped | TimeUp | Stopped
+"""Why a run ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +51,11 @@ class Run:
     ended: datetime | None = None
     exit_status: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
-    """How many generations had each outcome, or how many files there were of each finding."""
+    """How many generations had each outcome, or how many files each finding."""
     bytes: int = 0
-    """How many were archived, or read."""
+    """How many bytes were archived or read."""
     summary: str = ""
-    """What was told in one line."""
+    """The result in one line."""
     version: str = __version__
 
     @property
@@ -35,7 +66,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What an archive holds: so many generations, in so many files of so many bytes."""
+    """What an archive holds: generations, and their files and bytes."""
 
     generations: int
     files: int

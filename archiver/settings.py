@@ -1,51 +1,75 @@
-"""How to ask, to download and to spend a night: what a person can set."""
+"""Settings: what a person can set of a backup or a repair."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from archiver.apikey import ApiKey
-
-SHORT_PAUSE = 60.0
-"""A pause of up to so many seconds is always sat out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """Where and how to ask: `timeout` in seconds, `retries` after trouble."""
+    """Where and how to ask the API: `rate` in requests a second, `timeout` in seconds.
 
-    url: str
+    `retries` is how often a request is repeated that got no usable response.
+    """
+
     key: ApiKey
+    url: str = "https://modelslab.com/api"
+    rate: float = 5.0
     timeout: float = 30.0
     retries: int = 6
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadSettings:
-    """How to download: `timeout` in seconds, sizes in bytes, `limit_rate` in bytes a second.
+    """How to download: `timeout` in seconds, sizes in bytes, `limit_rate` in bytes a second."""
 
-    The key is here only so as not to give it to a link host.
-    """
-
-    key: ApiKey
     timeout: float = 30.0
     retries: int = 2
     max_size: int = 100 * 10**9
     min_free: int = 10**9
     allow_private: bool = False
+    """Whether links may lead to addresses that are not public."""
     limit_rate: float | None = None
-    at_once: int = 8
-    """So many downloads at once, and of those so many from one host: `per_host`."""
+    concurrency: int = 8
+    """How many downloads may run at once."""
     per_host: int = 8
+    """How many of them from one host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long to pause, in seconds. Nobody needs to set these; tests shorten them."""
+
+    poll_min: float = 5.0
+    poll_max: float = 60.0
+    """Between two requests about one generation. The provider's samples poll every 5 to 10 s;
+    identical requests in quick succession have been punished as spam."""
+    poll_first: float = 5.0
+    """The first pause where the provider gives no estimate; later ones grow."""
+    short_pause: float = 60.0
+    """A pause that is no longer is always waited out."""
+    default_pause: float = 30.0
+    """How long to pause when rate-limited without a hint."""
+    after_pause: float = 5.0
+    """After a pause others go first, for this long, before the request that led to it."""
+    grace: float = 10.0
+    """How long downloads may go on after an interruption."""
+    stale_after: float = 14 * 86400.0
+    """A partial file that no run has resumed for this long is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to back up. Times are in seconds, `api_rate` is in questions a second."""
+    """How to back up; times are in seconds."""
 
     api: ApiSettings
-    download: DownloadSettings
-    api_rate: float = 5.0
+    download: DownloadSettings = field(default_factory=DownloadSettings)
+    endpoint: str = "deepfake"
+    """The endpoint that a bare ID belongs to."""
     wait: float = 900.0
+    """How long to poll what is still being made, and to wait out rate limits."""
     max_time: float | None = None
     lock_wait: float = 0.0
     retry_lost: bool = False
     strict: bool = False
+    timings: Timings = field(default_factory=Timings)

@@ -1,4 +1,4 @@
-"""Opens the manifests that a run is pointed at, and reads them as one list."""
+"""Sources: the files, directories and streams that manifests are read from."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from archiver.errors import ManifestUnreadable
 from archiver.manifest.entries import BadLine, Ids, read
-from archiver.outcomes import Report
+from archiver.manifest.problems import Problems, Unreadable
 
 _ARGUMENT = "<arguments>"
 SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
@@ -24,32 +24,30 @@ class Source:
     open: Callable[[], AbstractContextManager[BinaryIO]]
 
 
-class Intake:
-    """The manifests of one run. What cannot be read goes into the report, by name.
+class Manifests:
+    """The manifests of one run, read as one list; what is wrong with them is in `problems`.
 
-    Where that is wanted, a name that is no file's is itself a line of a manifest: an ID.
+    With `or_ids`, a name that is no file's is itself an ID.
     """
 
-    def __init__(
-        self, paths: Sequence[str], default_endpoint: str, report: Report, *, or_ids: bool = False
-    ) -> None:
-        self._default_endpoint = default_endpoint
+    def __init__(self, names: Sequence[str], endpoint: str, *, or_ids: bool = False) -> None:
+        self.problems = Problems()
+        self._endpoint = endpoint
         self._or_ids = or_ids
-        self.report = report
         self._failed = 0
-        self._sources = [source for path in paths for source in self._sources_at(path)]
+        self._sources = [source for name in names for source in self._sources_at(name)]
 
     def check(self) -> None:
-        """Make sure that there is something to read, or, afterwards, that something was read.
+        """Make sure that there is something to read or, afterwards, that something was read.
 
         Raises:
             ManifestUnreadable: if no manifest at all can be read.
         """
         if self._failed == len(self._sources):
-            raise ManifestUnreadable("; ".join(self.report.unreadable))
+            raise ManifestUnreadable("; ".join(self.problems.unreadable))
 
-    def listed(self) -> Iterator[Ids]:
-        """Yield whatever is listed, as often as it is listed."""
+    def entries(self) -> Iterator[Ids]:
+        """Yield what the manifests list, as often as they list it."""
         for source in self._sources:
             try:
                 with source.open() as stream:
@@ -59,14 +57,14 @@ class Intake:
                 self._cannot_read(source.name, error)
 
     def _understood(self, stream: BinaryIO, name: str) -> Iterator[Ids]:
-        for item in read(stream, name, self._default_endpoint):
+        for item in read(stream, name, self._endpoint):
             match item:
                 case Ids():
                     yield item
                 case BadLine() if name == _ARGUMENT:
-                    self.report.unreadable.append(f"{item.shown} is neither an ID nor a file")
+                    self.problems.add(Unreadable(item.shown, "neither an ID nor a file"))
                 case BadLine():
-                    self.report.add_bad_line(item)
+                    self.problems.add(item)
 
     def _sources_at(self, name: str) -> list[Source]:
         if name == "-":
@@ -80,7 +78,7 @@ class Intake:
             self._cannot_read(str(error.filename or name), error)
             return []
         if not files:
-            self.report.unreadable.append(f"{name}: no list in it ({', '.join(SUFFIXES)})")
+            self.problems.add(Unreadable(name, f"no list in it ({', '.join(SUFFIXES)})"))
         return [Source(str(file), _opener(file)) for file in files if self._can_read(file)]
 
     def _can_read(self, file: Path) -> bool:
@@ -92,7 +90,7 @@ class Intake:
         return True
 
     def _cannot_read(self, name: str, error: OSError) -> None:
-        self.report.unreadable.append(f"{name}: cannot be read: {error.strerror or error}")
+        self.problems.add(Unreadable(name, f"cannot be read: {error.strerror or error}"))
 
 
 def _lists_in(directory: Path) -> list[Path]:

@@ -1,0 +1,261 @@
+"""The report of a backup run: outcomes counted, failures named, how it ended, the exit status."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar, assert_never
+
+from archiver.errors import ArchiverError
+from archiver.manifest.problems import Problems
+from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Worklist
+from archiver.run import Completed, Ended, Run, Skipped, Stopped, TimeUp
+from archiver.units import counted, format_duration, format_size
+
+T = TypeVar("T")
+
+SHOWN_LIMIT = 20
+"""At most this many failures of each kind are shown to a person; the rest is counted."""
+KEPT_LIMIT = 1000
+"""At most this many are kept for the JSON report; the catalogue has them all."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts outcomes, and keeps the first failures and losses."""
+
+    archived: int = 0
+    bytes: int = 0
+    pending: int = 0
+    failed: int = 0
+    lost: int = 0
+    failures: list[Failed] = field(default_factory=list)
+    losses: list[Lost] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        match outcome:
+            case Archived():
+                self.archived += 1
+                self.bytes += outcome.bytes
+            case Pending():
+                self.pending += 1
+            case Failed():
+                self.failed += 1
+                _keep(outcome, self.failures)
+            case Lost():
+                self.lost += 1
+                _keep(outcome, self.losses)
+            case _:
+                assert_never(outcome)
+
+    @property
+    def total(self) -> int:
+        """How many outcomes were counted."""
+        return self.archived + self.pending + self.failed + self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a backup run did, and its exit status."""
+
+    began: datetime
+    """In UTC, as `finished` is."""
+    finished: datetime
+    ended: Ended = field(default_factory=Completed)
+    worklist: Worklist = field(default_factory=Worklist)
+    tally: Tally = field(default_factory=Tally)
+    problems: Problems = field(default_factory=Problems)
+
+    @classmethod
+    def failed_to_begin(cls, began: datetime, error: ArchiverError) -> "Report":
+        """Return the report of a run that an error kept from beginning."""
+        return cls(began, datetime.now(UTC), Stopped(error))
+
+    @property
+    def archived(self) -> int:
+        """How many generations were archived."""
+        return self.tally.archived
+
+    @property
+    def already_held(self) -> int:
+        """How many generations the archive held before."""
+        return self.worklist.already_held
+
+    @property
+    def pending(self) -> int:
+        """How many generations ModelsLab is still making."""
+        return self.tally.pending
+
+    @property
+    def failed(self) -> int:
+        """How many generations failed on this run; the next one tries them again."""
+        return self.tally.failed
+
+    @property
+    def lost(self) -> int:
+        """How many generations were found lost, and are reported now."""
+        return self.tally.lost
+
+    @property
+    def known_lost(self) -> int:
+        """How many generations an earlier run has reported lost."""
+        return self.worklist.known_lost
+
+    @property
+    def skipped(self) -> int:
+        """How many generations were not tried, because the run ended early."""
+        return self.worklist.to_fetch + len(self.worklist.unreported) - self.tally.total
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes of video were archived."""
+        return self.tally.bytes
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took."""
+        return (self.finished - self.began).total_seconds()
+
+    @property
+    def exit_status(self) -> int:
+        """The process's exit status: the worst that happened wins."""
+        wrong = self.failed or self.lost or self.problems
+        match self.ended:
+            case Stopped(error):
+                return error.exit_status
+            case TimeUp():
+                return 3 if wrong else 0
+            case Completed() | Skipped():
+                return 3 if wrong or self.skipped else 0
+            case _:
+                assert_never(self.ended)
+
+    @property
+    def noteworthy(self) -> bool:
+        """Whether a person should see it even where silence means that all is well."""
+        return self.exit_status != 0
+
+    @property
+    def run(self) -> Run:
+        """What is remembered of the run."""
+        counts = {name: count for name, _, count in self._counts()}
+        return Run(
+            "backup",
+            self.began,
+            self.finished,
+            self.exit_status,
+            counts | {"bad_lines": self.problems.bad_lines},
+            self.bytes,
+            "; ".join([*self._ended_early(), self._headline()]),
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Return the report for `--json`."""
+        kept: list[Failed | Lost] = [*self.tally.failures, *self.tally.losses]
+        return {
+            "outcomes": {name: count for name, _, count in self._counts()},
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "exit_status": self.exit_status,
+            "ended_early": self._reason() or None,
+            "failures": [_as_json(failure) for failure in kept],
+            "failures_omitted": self.failed + self.lost - len(kept),
+            **self.problems.as_json(),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Describe the run: a line of counts, then one for each thing that went wrong."""
+        yield self._headline()
+        yield from self._ended_early()
+        if self.skipped:
+            why = "" if isinstance(self.ended, Stopped) else self._reason()
+            yield f"skipped {self.skipped:,}, retried on the next run{': ' if why else ''}{why}"
+        yield from self.problems.lines()
+        yield from _capped(self.tally.failures, self.failed)
+        yield from _capped(self.tally.losses, self.lost)
+
+    def _reason(self) -> str:
+        match self.ended:
+            case Completed():
+                return ""
+            case Skipped(reason) | TimeUp(reason):
+                return reason
+            case Stopped(error):
+                return str(error)
+            case _:
+                assert_never(self.ended)
+
+    def _ended_early(self) -> Iterator[str]:
+        if isinstance(self.ended, Stopped):
+            yield f"ended early: {self.ended.error}"
+
+    def _counts(self) -> list[tuple[str, str, int]]:
+        return [
+            ("archived", "archived", self.archived),
+            ("already_held", "already held", self.already_held),
+            ("pending", "pending", self.pending),
+            ("failed", "failed", self.failed),
+            ("lost", "lost", self.lost),
+            ("known_lost", "known lost", self.known_lost),
+            ("skipped", "skipped", self.skipped),
+        ]
+
+    def _headline(self) -> str:
+        parts = [f"{count:,} {label}" for _, label, count in self._counts() if count]
+        done = ", ".join(parts) or "nothing to do"
+        return f"{done}; {format_size(self.bytes)} in {format_duration(self.seconds)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a backup would do, for `--dry-run`."""
+
+    worklist: Worklist
+    problems: Problems
+
+    @property
+    def exit_status(self) -> int:
+        """3 if something in the manifests was not understood."""
+        return 3 if self.problems else 0
+
+    def as_json(self) -> dict[str, object]:
+        """Return the plan for `--json`."""
+        return {
+            "to_fetch": self.worklist.to_fetch,
+            "already_held": self.worklist.already_held,
+            "known_lost": self.worklist.known_lost + len(self.worklist.unreported),
+            "exit_status": self.exit_status,
+            **self.problems.as_json(),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Describe the plan: a line of counts, then one for each problem."""
+        lost = self.worklist.known_lost + len(self.worklist.unreported)
+        yield (
+            f"would fetch {counted(self.worklist.to_fetch, 'generation')}; "
+            f"{self.worklist.already_held:,} already held, {lost:,} known lost"
+        )
+        yield from self.problems.lines()
+
+
+def _as_json(failure: Failed | Lost) -> dict[str, object]:
+    return {
+        "generation": failure.generation.name,
+        "outcome": "failed" if isinstance(failure, Failed) else "lost",
+        "reason": failure.reason,
+        "links": [
+            {"role": fault.role, "link": fault.link, "reason": fault.reason}
+            for fault in failure.faults
+        ],
+    }
+
+
+def _keep(item: T, kept: list[T]) -> None:
+    if len(kept) < KEPT_LIMIT:
+        kept.append(item)
+
+
+def _capped(kept: Sequence[object], total: int) -> Iterator[str]:
+    yield from map(str, kept[:SHOWN_LIMIT])
+    if total > SHOWN_LIMIT:
+        yield f"… and {total - SHOWN_LIMIT:,} more like these"
