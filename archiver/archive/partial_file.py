@@ -119,7 +119,7 @@ class PartialFile:
         Raises:
             StorageError: if it cannot be deleted.
         """
-        self._close()
+        self.close()
         self.origin = origin
         if self._on_disk:
             with storage_errors(f"deleting {self.path}"):
@@ -158,9 +158,15 @@ class PartialFile:
         with storage_errors(f"writing {self.path}"):
             if self._memory and self.origin:
                 self._open()
-            self._close()
+            self.close()
             if self._on_disk and not (self.origin and self.bytes):
                 self._delete()
+
+    def close(self) -> None:
+        """Close the file, if it is open; what is on the disk stays there."""
+        file, self._file = self._file, None
+        if file:
+            file.close()
 
     @property
     def origin_path(self) -> Path:
@@ -209,12 +215,7 @@ class PartialFile:
                 os.fsync(self._file.fileno())
             else:
                 fsync(self.path)
-            self._close()
-
-    def _close(self) -> None:
-        file, self._file = self._file, None
-        if file:
-            file.close()
+            self.close()
 
     def _delete(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -17,10 +17,10 @@ from archiver.fixity.report import Audit, FixityReport, Repairs
 from archiver.fixity.verify import Selection, audit
 from archiver.generation import Generation, generation_at
 from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Worklist
-from archiver.pipeline.fetch import Fetched
 from archiver.pipeline.indexing import absorb
 from archiver.pipeline.recovery import recover
-from archiver.pipeline.workers import Result, Work, fetch_all
+from archiver.pipeline.results import Fetched, Result
+from archiver.pipeline.workers import Work, fetch_all
 from archiver.progress import Progress, Silent
 from archiver.run import Completed, Ended, Skipped, TimeUp
 from archiver.settings import Settings

@@ -15,6 +15,7 @@ from archiver.errors import ConfigurationError, StorageError
 from archiver.generation import Generation
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
+from archiver.pipeline.commit import GroupCommit
 from archiver.pipeline.indexing import open_to_read
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Plan, Report, Tally
@@ -126,8 +127,7 @@ def _worklist(catalogue: Catalogue, sources: Manifests, settings: Settings) -> W
 async def _fetch(
     bag: Bag, catalogue: Catalogue, settings: Settings, progress: Progress, tally: Tally
 ) -> Ended:
-    from archiver.pipeline.commit import GroupCommit  # noqa: PLC0415 (most runs fetch nothing)
-    from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
+    from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415 (brings aiohttp)
 
     space = DiskSpace(bag.layout.root, settings.download.min_free)
     commit = GroupCommit(bag, catalogue, space, settings.timings.stale_after, tally).commit

@@ -10,10 +10,9 @@ from archiver.archive.disk_space import DiskSpace
 from archiver.archive.staging import StagedGeneration, Staging
 from archiver.catalogue.store import Catalogue, Record
 from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending
-from archiver.pipeline.fetch import Fetched
 from archiver.pipeline.give_up import decide
 from archiver.pipeline.report import Tally
-from archiver.pipeline.workers import Result
+from archiver.pipeline.results import Fetched, Result
 
 
 @dataclass(frozen=True, slots=True)

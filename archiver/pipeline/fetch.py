@@ -9,7 +9,7 @@ from typing import TypeAlias, assert_never
 
 from archiver.archive.layout import Layout
 from archiver.archive.partial_file import PartialFile
-from archiver.archive.staging import StagedFile, StagedGeneration, Staging
+from archiver.archive.staging import StagedFile, Staging
 from archiver.download.downloader import Downloaded, Downloader, Unavailable
 from archiver.generation import Generation
 from archiver.modelslab.client import Client, ClientResult, EndpointUnavailable, Halt
@@ -21,20 +21,13 @@ from archiver.modelslab.responses import (
     Rejected,
     ServerError,
 )
-from archiver.outcomes import Archived, Failed, LinkFault, Lost
+from archiver.outcomes import Failed, LinkFault, Lost
 from archiver.outputs import Output
+from archiver.pipeline.results import Fetched
 from archiver.threads import in_thread
 
 _LOG = logging.getLogger(__name__)
 HOST_PAUSED = "its host asks for a pause: retried on the next run"
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A generation that is staged whole, and the outcome that it has once it is committed."""
-
-    staged: StagedGeneration
-    outcome: Archived
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +116,7 @@ class Fetcher:
             return self._unavailable(generation, missing, faults)
         whole = [result for result in results if isinstance(result, _StagedOutput)]
         staged = staging.staged([result.file for result in whole])
-        return Fetched(staged, archived(staged, tuple(r.served_by for r in whole), faults))
+        return Fetched.of(staged, tuple(result.served_by for result in whole), faults)
 
     async def _output(
         self, staging: Staging, output: Output, leftover: StagedFile | PartialFile
@@ -164,13 +157,6 @@ class _StagedOutput:
     file: StagedFile
     served_by: str
     faults: tuple[LinkFault, ...] = ()
-
-
-def archived(
-    staged: StagedGeneration, served_by: tuple[str, ...], faults: tuple[LinkFault, ...] = ()
-) -> Archived:
-    """Return the outcome of a generation that is staged whole, once it is committed."""
-    return Archived(staged.generation, staged.payload_bytes, served_by, faults)
 
 
 def _failure(

@@ -11,8 +11,8 @@ from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
 from archiver.modelslab.responses import HttpReply, Ready, parse_json, read_response
 from archiver.pipeline.commit import commit_staged
-from archiver.pipeline.fetch import archived
 from archiver.pipeline.indexing import absorb
+from archiver.pipeline.results import Fetched
 from archiver.units import counted
 
 _LOG = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool 
         else:
             staging.tidy(stale_after)  # of a held one a repair may have left something to resume
     if whole:
-        outcomes = [archived(staged, ("an earlier run",)) for staged in whole]
+        outcomes = [Fetched.of(staged, ("an earlier run",)).outcome for staged in whole]
         commit_staged(bag, catalogue, whole, outcomes)
 
 

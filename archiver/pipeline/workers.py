@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import aiohttp
 
@@ -18,7 +17,8 @@ from archiver.modelslab.client import Client, EndpointUnavailable, Halt
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import Processing
 from archiver.outcomes import Failed, Outcome, Pending
-from archiver.pipeline.fetch import HOST_PAUSED, Deferred, Fetched, Fetcher, FetchResult
+from archiver.pipeline.fetch import HOST_PAUSED, Deferred, Fetcher, FetchResult
+from archiver.pipeline.results import Result
 from archiver.pipeline.scheduler import Job, Scheduler
 from archiver.pipeline.shutdown import Shutdown, without_response
 from archiver.progress import Progress
@@ -30,9 +30,6 @@ _GROUP = 64
 """At most this many generations are committed in one group."""
 _AHEAD = 2
 """For each download under way this many generations may be in hand: asked about, or waiting."""
-
-Result: TypeAlias = Fetched | Outcome
-"""What is ready to be committed."""
 
 
 @dataclass(frozen=True, slots=True)
