@@ -70,6 +70,13 @@ class History:
             ).fetchall()
         return [_run(row) for row in rows]
 
+    def last_success(self, command: Command) -> datetime | None:
+        """Return when the last run of a command with exit status 0 ended."""
+        query = "SELECT max(ended) FROM run WHERE command = ? AND exit_status = 0"
+        with sqlite_errors():
+            (ended,) = self._db.execute(query, (command,)).fetchone()
+        return datetime.fromisoformat(ended) if ended else None
+
     def _close(self, number: int, run: Run) -> None:
         with suppress(StorageError), sqlite_errors(), self._db:
             self._db.execute(

@@ -1,6 +1,7 @@
 """Trying again with backoff and jitter what may pass."""
 
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +15,12 @@ class Backoff:
     tries: int
     first: float
     longest: float
+
+    def pauses(self) -> Iterator[float]:
+        """Yield how long to pause before each further try: longer each time, with jitter."""
+        for number in range(self.tries - 1):
+            longest = min(self.first * 2**number, self.longest)
+            yield random.uniform(longest / 2, longest)  # noqa: S311 (jitter is no secret)
 
 
 async def with_backoff(
