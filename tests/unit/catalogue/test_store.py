@@ -19,7 +19,7 @@ from archiver.archive.layout import MANIFEST, Mark
 from archiver.archive.staging import StagedFile
 from archiver.catalogue import schema
 from archiver.catalogue import store as catalogue_module
-from archiver.catalogue.database import CATALOGUE
+from archiver.archive.layout import Layout
 from archiver.catalogue.schema import upgraded
 from archiver.catalogue.store import Catalogue, Enlisted
 from archiver.errors import ConfigurationError, StorageError
@@ -103,7 +103,7 @@ def held(catalogue: Catalogue, *ids: int | str) -> list[int | str]:
 def rows(root: Path) -> dict[str, tuple[object, ...]]:
     """What a catalogue at rest remembers of each generation."""
     query = "SELECT name, state, reason, gone_nights, served_by FROM generation"
-    with closing(sqlite3.connect(root / CATALOGUE)) as db:
+    with closing(sqlite3.connect(Layout(root).catalogue)) as db:
         return {name: tuple(rest) for name, *rest in db.execute(query)}
 
 
@@ -217,7 +217,7 @@ def test_losing_the_catalogue_loses_only_history(bag: Bag, spared: tuple[str, ..
         catalogue.absorb(bag)
         before = catalogue.totals()
         kept = {s: (bag.root / f"{CATALOGUE}{s}").read_bytes() for s in spared}
-    (bag.root / CATALOGUE).unlink()
+    (Layout(bag.root).catalogue).unlink()
     for suffix, data in kept.items():
         (bag.root / f"{CATALOGUE}{suffix}").write_bytes(data)
     with closing(Catalogue.open(bag.root)) as catalogue:
@@ -299,7 +299,7 @@ def test_the_plan_takes_all_and_closes(
 def test_any_list_is_shared_out(
     tonight: list[int], in_bag: set[int], lost: set[int], n: int
 ) -> None:
-    """Every generation on it is held, known to be lost or asked about: one of them, and once."""
+    """Every generation on it is held, known lost or asked about: one of them, and once."""
     lost -= in_bag
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -324,13 +324,13 @@ def test_outcomes_are_remembered(bag: Bag, evening: Evening) -> None:
             catalogue,
             Archived(generation(1), 5, ("https://a.example/1.mp4", "https://b.example/2.mp4")),
             Pending(generation(2)),
-            Lost(generation(3), "ModelsLab says: Request not found"),
+            Lost(generation(3), "ModelsLab responded: Request not found"),
             Failed(generation(4), "no link gave the video", CUT),
         )
     assert rows(bag.root) == {
         "v6/deepfake/1": ("held", None, 0, "https://a.example/1.mp4\nhttps://b.example/2.mp4"),
         "v6/deepfake/2": ("pending", None, 0, None),
-        "v6/deepfake/3": ("lost", "ModelsLab says: Request not found", 0, None),
+        "v6/deepfake/3": ("lost", "ModelsLab responded: Request not found", 0, None),
         "v6/deepfake/4": (
             "failed",
             "no link gave the video; primary https://a.example/x.mp4: cut after 5 of 9 bytes",
@@ -348,7 +348,7 @@ def test_a_state_is_dated_by_its_first_night(bag: Bag, evening: Evening) -> None
     ):  # fmt: skip
         with closing(Catalogue.open(bag.root)) as catalogue:
             tell(catalogue, outcome)
-        with closing(sqlite3.connect(bag.root / CATALOGUE)) as db:
+        with closing(sqlite3.connect(Layout(bag.root).catalogue)) as db:
             seen += db.execute("SELECT since, asked, reason FROM generation").fetchall()
         evening.time += timedelta(days=1)
     first, second, third = (f"2026-11-{day}T02:00:00+00:00" for day in (23, 24, 25))
@@ -385,7 +385,7 @@ def night(catalogue: Catalogue, outcome: Outcome) -> Outcome:
     return decide
 
 
-DEAD = Failed(generation(1), "no link gave the video, nor did fresh ones", GONE)
+DEAD = Failed(generation(1), "all links failed, fresh ones too", GONE)
 
 
 def test_links_dead_for_three_nights_are_lost(catalogue: Catalogue, evening: Evening) -> None:
@@ -486,12 +486,12 @@ def test_a_damaged_catalogue_is_kept_aside_and_begun_anew(bag: Bag, garbage: byt
 def test_a_newer_catalogue_is_refused(bag: Bag, open_: Callable[[Path], Catalogue]) -> None:
     """An old archiver does not write, nor read, what it does not know."""
     Catalogue.open(bag.root).close()
-    with closing(sqlite3.connect(bag.root / CATALOGUE)) as db:
+    with closing(sqlite3.connect(Layout(bag.root).catalogue)) as db:
         db.execute("PRAGMA user_version = 99")
-    before = (bag.root / CATALOGUE).read_bytes()
+    before = (Layout(bag.root).catalogue).read_bytes()
     with pytest.raises(ConfigurationError, match="newer archiver"):
         open_(bag.root).close()
-    assert (bag.root / CATALOGUE).read_bytes()[100:] == before[100:]
+    assert (Layout(bag.root).catalogue).read_bytes()[100:] == before[100:]
 
 
 @pytest.mark.parametrize("open_", [Catalogue.look, Catalogue.open])
@@ -501,7 +501,7 @@ def test_an_older_catalogue_is_brought_up_to_date(
     """What it remembers stays, and what it did not keep count of is counted."""
     then = (datetime.now(UTC) - timedelta(days=20)).isoformat(timespec="seconds")
     states = {1: "held", 2: "held", 3: "lost", 4: "pending", 5: "failed"}
-    with closing(sqlite3.connect(bag.root / CATALOGUE)) as older, older:
+    with closing(sqlite3.connect(Layout(bag.root).catalogue)) as older, older:
         older.executescript(f"BEGIN; {schema._SCHEMA[0]} PRAGMA user_version = 1; COMMIT;")
         for id_, state in states.items():
             older.execute(
@@ -523,7 +523,7 @@ def test_a_catalogue_cut_short_at_birth_is_begun(
     bag: Bag, open_: Callable[[Path], Catalogue]
 ) -> None:
     """A crash before the first commit leaves an empty file: that is a new one."""
-    (bag.root / CATALOGUE).touch()
+    (Layout(bag.root).catalogue).touch()
     place_generations(bag, 1)
     with closing(open_(bag.root)) as catalogue:
         assert catalogue.enlist(listed(2), retry_lost=False) == Enlisted(0, 0, 1)
@@ -587,7 +587,7 @@ def killed_in_between(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
             place_generations(bag, 1)
             catalogue.absorb(bag)
             tell(catalogue, *(Failed(one, "x" * 500) for one in generations(*range(2, 200))))
-        kill_in_between(root / CATALOGUE, "UPDATE generation SET reason = NULL, name = number")
+        kill_in_between(Layout(root).catalogue, "UPDATE generation SET reason = NULL, name = number")
         if request.param == "read-only":
             subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         yield root
@@ -611,7 +611,7 @@ def test_what_was_half_written_is_undone_for_who_looks(killed_in_between: Path) 
 def test_a_birth_that_was_half_written_is_none(bag: Bag) -> None:
     """Killed while the first catalogue is made, there is none: the checksum manifest serves."""
     place_generations(bag, 1)
-    path = bag.root / CATALOGUE
+    path = Layout(bag.root).catalogue
     blobs = ", ".join(["(zeroblob(5000))"] * 10)
     kill_in_between(path, f"CREATE TABLE t AS SELECT * FROM (VALUES {blobs})")
     with closing(Catalogue.look(bag.root)) as catalogue:
@@ -662,10 +662,10 @@ def test_looking_does_not_disturb_who_works(bag: Bag, catalogue: Catalogue) -> N
 def test_looking_writes_nothing(bag: Bag) -> None:
     """Even if it is told to."""
     Catalogue.open(bag.root).close()
-    before = (bag.root / CATALOGUE).read_bytes()
+    before = (Layout(bag.root).catalogue).read_bytes()
     with closing(Catalogue.look(bag.root)) as catalogue, suppress(StorageError):
         tell(catalogue, Lost(generation(1), "x"))
-    assert (bag.root / CATALOGUE).read_bytes() == before
+    assert (Layout(bag.root).catalogue).read_bytes() == before
     assert (bag.root / MANIFEST).read_bytes() == b""
 
 
