@@ -12,10 +12,11 @@ from archiver.manifest.spelling import first_given
 _NAMING = ("id", "request_id", "fetch_result")
 """The columns that name a generation."""
 DELIMITERS = ",;\t"
+"""The characters that may separate columns."""
 
 
 def header_delimiter(line: str) -> str | None:
-    """Return what separates the columns, if this is a header that names one of generations."""
+    """Return what separates the columns if this line is a header with a column of IDs or URLs."""
     for delimiter in DELIMITERS:
         cells, _ = _row(line, (), delimiter)
         if any(cell.lower() in _NAMING for cell in cells or ()):
@@ -58,7 +59,7 @@ def _lines(blocks: Iterable[str]) -> Iterator[str]:
 def _row(line: str, following: Iterable[str], delimiter: str) -> tuple[list[str] | None, int]:
     """Return the cells of the row that begins with this line, and how many lines it takes.
 
-    A row that is too long has no cells. A quote that is left open counts as a letter: one bad
+    A row that is too long has no cells. A quote that is left open ends with its line: one bad
     row must not take the good ones below it along.
     """
     if len(line) > LINE:
@@ -74,7 +75,7 @@ def _row(line: str, following: Iterable[str], delimiter: str) -> tuple[list[str]
 
 
 def _within(size: int, lines: Iterable[str]) -> Iterator[str]:
-    """Yield the lines that are not longer than `size` together."""
+    """Yield lines as long as they have at most `size` characters together."""
     for line in lines:
         size -= len(line)
         if size < 0:

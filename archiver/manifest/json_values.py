@@ -1,8 +1,7 @@
 """JSON manifests: a list, a single value, values one after the other or one a line.
 
-The standard decoder reads one value at a time, out of a stretch of the text. A streaming parser
-such as ijson is quicker with objects, but it stops at the first fault: here a broken line costs
-no more than itself.
+The standard decoder reads one value at a time. A streaming parser such as ijson ends at the first
+fault; here a broken line costs no more than itself.
 """
 
 import json
@@ -13,9 +12,9 @@ from enum import Enum, auto
 from archiver.manifest.elements import SHOWN, BareIds, Element, Malformed, Value
 
 _LARGEST = 1024 * 1024  # characters in a value, at most
-_KEPT = 16 * 1024  # characters behind the reader that may stay in memory
-_REREAD = 16 * 1024 * 1024  # characters that are read again behind what is broken, at most
-_NEAR = 16  # the decoder stops this far before a cut at most, as in `-Infinity` or an escape
+_KEPT = 16 * 1024  # characters that stay in memory after they are read, at most
+_REREAD = 16 * 1024 * 1024  # characters that are read again after broken values, at most
+_NEAR = 16  # a cut in `-Infinity` or an escape stops the decoder at most this far before it
 
 _GAP = re.compile(r"[ \t\r\n,]+")
 _BARE_IDS = re.compile(
@@ -32,14 +31,14 @@ class _Place(Enum):
     OUTSIDE = auto()
     IN_LIST = auto()
     UNSURE = auto()
-    """In a list whose end may have been skipped with what is broken in it."""
+    """In a list whose end may have been skipped with a broken value."""
 
 
 def json_elements(blocks: Iterator[str]) -> Iterator[Element]:
-    """Yield the values, and those of a list for themselves.
+    """Yield the values; those of a list one by one.
 
-    What is broken is skipped to the end of its line. Commas and comments may stand wherever
-    spaces may.
+    A broken value is skipped to the end of its line. Between values, commas and comments may
+    stand wherever spaces may.
     """
     text, place = _Text(blocks), _Place.OUTSIDE
     while mark := text.next_mark():
@@ -50,7 +49,8 @@ def json_elements(blocks: Iterator[str]) -> Iterator[Element]:
             place = _Place.OUTSIDE
             text.step()
         else:
-            element = text.bare_ids() or text.value(may_be_cut=place is not _Place.OUTSIDE)
+            ids = text.bare_ids() if mark != "{" else None
+            element = ids or text.value(may_be_cut=place is not _Place.OUTSIDE)
             if isinstance(element, Malformed) and place is _Place.IN_LIST:
                 place = _Place.UNSURE
             yield element
@@ -59,7 +59,7 @@ def json_elements(blocks: Iterator[str]) -> Iterator[Element]:
 
 
 class _Text:
-    """A text that is read from its beginning to its end; only a stretch of it is in memory."""
+    """A text that is read from beginning to end; only the stretch around `_at` is in memory."""
 
     def __init__(self, blocks: Iterator[str]) -> None:
         self.line = 1
@@ -91,9 +91,9 @@ class _Text:
         return None
 
     def value(self, *, may_be_cut: bool) -> Value | Malformed:
-        """Step over the value that begins here; if it is broken, to the next line.
+        """Step over the value that begins here or, if it is broken, to the next line.
 
-        A number at the very end `may_be_cut`, and then it is broken too.
+        With `may_be_cut`, a number at the very end counts as broken: digits may be missing.
         """
         value, end = self._decode()
         line, text = self.line, self._stretch[self._at : min(end, self._at + SHOWN + 1)]
@@ -125,22 +125,22 @@ class _Text:
         if self._at > _KEPT:  # the decoder counts the lines before each error that it raises
             self._stretch, self._at = self._stretch[self._at :], 0
 
-    def _skip_broken(self, noticed: int) -> None:
-        """Go on at the next line, for what is whole there may have been taken for a part of this.
+    def _skip_broken(self, stopped: int) -> None:
+        """Go on at the next line: what the decoder took for a part of this may be whole itself.
 
-        When too much was read again in that way, go on at the line where the fault was `noticed`.
+        Once too much was read again in this way, go on at the line where the decoder stopped.
         """
-        line_end = self._stretch.find("\n", self._at, noticed)
+        line_end = self._stretch.find("\n", self._at, stopped)
         if line_end >= 0:
-            self._may_reread -= noticed - line_end
+            self._may_reread -= stopped - line_end
         if self._may_reread < 0:
-            self._step_to(max(self._at, self._stretch.rfind("\n", self._at, noticed)))
+            self._step_to(max(self._at, self._stretch.rfind("\n", self._at, stopped)))
         self._skip_line()
 
     def _extend(self) -> bool:
-        """Drop what lies behind and at least double what lies ahead; return whether there was more.
+        """Drop what was read and at least double what is ahead; return whether there was more.
 
-        What lies ahead does not grow beyond twice a value's size.
+        What is ahead never grows beyond twice the largest value.
         """
         ahead, grown, blocks = len(self._stretch) - self._at, 0, []
         while grown <= ahead < _LARGEST and (block := next(self._blocks, None)) is not None:

@@ -28,13 +28,13 @@ def text_elements(blocks: Iterable[str]) -> Iterator[Element]:
 
 
 def without_comment(line: str) -> str:
-    """Return what a line says before its comment, stripped."""
-    return (_COMMENT.sub("", line) if "#" in line else line).strip()
+    """Return the line without its comment and the spaces around it."""
+    return _COMMENT.sub("", line).strip()
 
 
 def _lines(number: int, lines: str) -> Iterator[Element]:
     for at, line in enumerate(lines.split("\n"), number):
-        spelling = without_comment(line)
+        spelling = without_comment(line) if "#" in line else line.strip()
         if len(line) > LINE:
             yield Malformed(at, line, EXPECTED)
         elif spelling:

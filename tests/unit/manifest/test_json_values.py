@@ -40,6 +40,24 @@ def test_elements(element: str, document: str) -> None:
     assert names(text, "ids.json") == ["v6/deepfake/263"]
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        b'"prompt": "caf\xe9"',
+        rb'"prompt": "\ud83d"',
+        rb'"prompt": "\u0000"',
+        b'"seed": 1e999999999',
+        b'"seed": -Infinity',
+        b'"seed": ' + b"9" * 4300,
+        b'"id": 5',
+    ],
+)
+def test_odd_fields(field: bytes) -> None:
+    """Odd values in other fields do no harm; of two fields of one name the last counts."""
+    document = b'[1, {%s, "id": 263}, 2]' % field
+    assert names(document) == ["v6/deepfake/1", "v6/deepfake/263", "v6/deepfake/2"]
+
+
 def test_late_beginning() -> None:
     """If the first 64 KiB are blank, the file name decides the format."""
     assert names("\n" * 70_000 + "[\n1]", "ids.json") == ["v6/deepfake/1"]

@@ -71,7 +71,7 @@ def test_bad_lines(bad: str) -> None:
 
 
 def test_message() -> None:
-    """A bad line names the manifest and the line, shows the text and says what was expected."""
+    """A bad line names the manifest and the line, shows the text and what was expected."""
     assert names("# videos\n\nfoo bar\n", "ids.txt") == [f"ids.txt:3: 'foo bar': {SPELLING}"]
 
 
