@@ -154,12 +154,12 @@ class _Workers:
 async def _open(stack: AsyncExitStack, settings: Settings) -> tuple[Client, aiohttp.ClientSession]:
     """Open the sessions for the API and for the links: the key never goes to the latter."""
     api, download, authorities = settings.api, settings.download, trusted_authorities()
-    questions = await stack.enter_async_context(open_session(api.timeout, authorities, inside=True))
+    questions = await stack.enter_async_context(open_session(api.timeout, authorities, allow_private=True))
     links = await stack.enter_async_context(
         open_session(
             download.timeout,
             authorities,
-            inside=download.allow_private,
+            allow_private=download.allow_private,
             key=api.key,
             slow=download.limit_rate is not None,
         )
