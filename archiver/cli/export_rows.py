@@ -9,13 +9,13 @@ from typing import Any, Literal, TextIO, TypeAlias
 
 from archiver.archive.bag import Bag
 from archiver.catalogue.queries import HeldFile, Known
-from archiver.catalogue.store import Catalogue
+from archiver.pipeline.indexing import open_to_read
 
 Format: TypeAlias = Literal["csv", "jsonl"]
 Row: TypeAlias = dict[str, Any]
 COLUMNS = (
-    "generation", "endpoint", "id", "state", "reason", "since", "first_asked", "asked",
-    "served_by", "path", "bytes", "sha256", "proven",
+    "generation", "endpoint", "id", "state", "reason", "since", "first_checked", "checked",
+    "served_by", "path", "bytes", "sha256", "verified",
 )  # fmt: skip
 """A generation that is not held has one row, without a file. Times are UTC, in ISO 8601."""
 
@@ -28,9 +28,9 @@ def write_rows(archive: Path, form: Format, out: TextIO) -> None:
         StorageError: if its records cannot be read.
     """
     Bag(archive).require()
-    with closing(Catalogue.look(archive)) as catalogue:
+    with closing(open_to_read(Bag(archive))) as catalogue:
         write = _writer(form, out)
-        for known in catalogue.queries().all():
+        for known in catalogue.queries.all():
             for row in _rows(known):
                 write(row)
 
@@ -52,9 +52,9 @@ def _of_generation(known: Known) -> tuple[object, ...]:
     one = known.generation
     return (
         one.name, one.endpoint, one.id, known.state, known.reason, known.since,
-        known.first_asked, known.asked, list(known.served_by),
+        known.first_checked, known.checked, list(known.served_by),
     )  # fmt: skip
 
 
 def _of_file(file: HeldFile | None) -> tuple[object, ...]:
-    return (file.path, file.bytes, file.sha256, file.proven) if file else (None,) * 4
+    return (file.path, file.bytes, file.sha256, file.verified) if file else (None,) * 4

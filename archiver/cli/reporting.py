@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from archiver.catalogue.store import Catalogue
 from archiver.cli.progress import shown_progress
 from archiver.errors import ArchiverError, StorageError
 from archiver.monitoring.logs import Format, log_summary, log_to_file
@@ -82,7 +81,6 @@ def perform(job: Job, options: ReportingOptions) -> int:
         _print(report, options)
     except ArchiverError as error:
         failed = job.failed_to_begin(monitors.began, error)
-        _remember(job.archive, failed.run)
         monitors.end(failed.run, list(failed.lines()))
         if options.as_json:
             click.echo(json.dumps(failed.as_json(), indent=2))
@@ -111,14 +109,6 @@ def _print(report: RunReport, options: ReportingOptions) -> None:
     if report.noteworthy or wanted:
         with suppress(OSError):  # a closed standard error changes no result
             click.echo("\n".join(report.lines()), err=True)
-
-
-def _remember(archive: Path, run: Run) -> None:
-    """Add a run that could not begin to the history, where there is one that can be written."""
-    with suppress(ArchiverError):
-        if Catalogue.is_writable(archive):
-            with closing(Catalogue.open(archive)) as catalogue:
-                catalogue.history().add(run)
 
 
 def _broken_off(command: Command, began: datetime, error: BaseException) -> Run:

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from archiver.archive.bag import HOUSEKEEPING, Bag
+from archiver.archive.bag import Bag
 from archiver.archive.lock import holder
 from archiver.catalogue.history import History
 from archiver.catalogue.queries import Known, Queries, State, Tally
-from archiver.catalogue.store import Catalogue
 from archiver.errors import storage_errors
 from archiver.manifest.sources import Manifests
+from archiver.pipeline.indexing import open_to_read
 from archiver.run import Holdings, Run
 from archiver.units import counted, format_size
 
@@ -100,8 +100,8 @@ def look(archive: Path) -> Status:
     bag.require()
     with storage_errors(f"looking at {archive}"):
         disk = shutil.disk_usage(archive)
-    with closing(Catalogue.look(archive)) as catalogue:
-        queries, history = catalogue.queries(), catalogue.history()
+    with closing(open_to_read(bag)) as catalogue:
+        queries, history = catalogue.queries, catalogue.history
         runs = history.last(_SHOWN_RUNS)
         return Status(
             archive,
@@ -113,7 +113,7 @@ def look(archive: Path) -> Status:
             },
             runs,
             _last_fixity_run(history),
-            holder(archive / HOUSEKEEPING / "lock") if any(not run.ended for run in runs) else None,
+            holder(bag.layout.lock) if any(not run.ended for run in runs) else None,
             disk.free,
             disk.total,
         )
@@ -127,10 +127,11 @@ def states(archive: Path, manifests: Manifests) -> Iterator[Known]:
         ManifestUnreadable: if no manifest can be read.
         StorageError: if the archive's records cannot be read.
     """
-    Bag(archive).require()
+    bag = Bag(archive)
+    bag.require()
     manifests.check()
-    with closing(Catalogue.look(archive)) as catalogue:
-        queries = catalogue.queries()
+    with closing(open_to_read(bag)) as catalogue:
+        queries = catalogue.queries
         for ids in manifests.entries():
             yield from map(queries.of, ids.generations())
 
@@ -155,8 +156,8 @@ def known_json(known: Known) -> dict[str, object]:
         "state": known.state or "unknown",
         "reason": known.reason,
         "since": known.since,
-        "first_asked": known.first_asked,
-        "asked": known.asked,
+        "first_checked": known.first_checked,
+        "checked": known.checked,
         "served_by": list(known.served_by),
         "files": [asdict(file) for file in known.files],
     }

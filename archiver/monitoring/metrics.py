@@ -27,6 +27,7 @@ from typing import NamedTuple, get_args
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from archiver import __version__
+from archiver.archive.layout import Layout
 from archiver.catalogue.history import History
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ArchiverError, storage_errors
@@ -55,9 +56,11 @@ def look(archive: Path, run: Run) -> Snapshot:
     path = str(archive.absolute())
     succeeded = {run.command: run.ended} if run.exit_status == 0 and run.ended else {}
     try:
-        with closing(Catalogue.look(archive)) as catalogue:
-            history, holdings = catalogue.history(), catalogue.queries().holdings()
-            runs, successes = _last_runs(history), _last_successes(history)
+        if not (catalogue := Catalogue.open_to_read(Layout(archive).catalogue)):
+            return Snapshot(path, {run.command: run}, succeeded)
+        with closing(catalogue):
+            holdings = catalogue.queries.holdings()
+            runs, successes = _last_runs(catalogue.history), _last_successes(catalogue.history)
     except ArchiverError:
         return Snapshot(path, {run.command: run}, succeeded)
     return Snapshot(path, runs | {run.command: run}, successes | succeeded, holdings)

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from archiver.http.errors import describe_error
 from archiver.http.retry import Backoff
-from archiver.http.session import describe, open_session, trusted_authorities
+from archiver.http.session import open_session, trusted_authorities
 
 _LOG = logging.getLogger(__name__)
 _MAX_BODY = 10_000
@@ -136,7 +137,7 @@ async def _post(url: str, body: bytes, seconds: float) -> _Failure | None:
     try:
         async with (
             asyncio.timeout(seconds),
-            open_session(seconds, trusted_authorities(), inside=True) as session,
+            open_session(seconds, trusted_authorities(), allow_private=True) as session,
             session.post(
                 URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
             ) as response,
@@ -172,7 +173,7 @@ def _describe(error: Exception, seconds: float) -> str:
         case ValueError():
             return "no usable address: look at the ping URL, and at the proxy"
         case _:
-            return describe(error, seconds)
+            return describe_error(error, seconds)
 
 
 def tail(text: str) -> bytes:
