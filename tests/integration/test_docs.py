@@ -448,7 +448,7 @@ def test_troubleshooting_names_statuses_of_the_table() -> None:
 @pytest.mark.parametrize("message", [message for message, _ in _entries()])
 def test_troubleshooting_has_messages_of_the_program(message: str) -> None:
     """Each fixed part of a message stands in the program, in these words."""
-    parts = (part.strip(" .,:;()?") for part in re.split(r"…|: | \(", message))
+    parts = (part.strip(" .,:;()?'") for part in re.split(r"…|: | \(", message))
     fixed = {part for part in parts if len(part) > 2}
     assert fixed
     assert [part for part in fixed - NOT_OURS if part not in _program_text()] == []
