@@ -1,16 +1,16 @@
-"""Every way the archiver can fail, as a tree.
+"""Errors: every way in which a run can fail, as a tree.
 
-What goes wrong with one generation is not here: that is a value (`outcome.py`).
-These end a night, or keep it from beginning::
+What goes wrong with one generation is not here: that is a value (`outcomes.py`).
+These end a run, or keep it from beginning::
 
     ArchiverError                    exit status
     ├── ConfigurationError                2  the command line or the configuration is wrong
     │   └── NotAnArchive                  2  the directory is something else
     ├── ManifestUnreadable                2  no manifest at all can be opened or read
     ├── ApiUnreachable                   69  the API gives no usable response at all
-    ├── StorageError                      74  full, read-only or failing
+    ├── StorageError                     74  the disk is full, read-only or failing
     ├── ArchiveLocked                    75  another run holds the archive
-    ├── KeyRejected                       77  the API key was refused, or has no credit
+    ├── KeyRejected                      77  the API key was rejected, or has no credit
     └── Interrupted                 130/143  SIGINT, SIGTERM
 
 Each message is one line for a person: what happened, to what, and what to do next.
@@ -44,7 +44,7 @@ class ManifestUnreadable(ArchiverError):
 
 
 class ApiUnreachable(ArchiverError):
-    """ModelsLab gives no usable response, to any question."""
+    """ModelsLab gives no usable response, to any request."""
 
     exit_status = 69
 
@@ -62,7 +62,7 @@ class ArchiveLocked(ArchiverError):
 
 
 class KeyRejected(ArchiverError):
-    """The API key was refused, or its account has no credit."""
+    """The API key was rejected, or its account has no credit."""
 
     exit_status = 77
 
@@ -79,12 +79,12 @@ class Interrupted(ArchiverError):
 
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
-    """Translate an `OSError` met while `doing` something on disk.
+    """Translate an `OSError` met while `doing` something on the disk.
 
     Raises:
-        StorageError: with what was being done and what the system said.
+        StorageError: with what was being done and the system's message.
     """
     try:
         yield
     except OSError as error:
-        raise StorageError(f"the disk failed while {doing}: {error.strerror or error}") from error
+        raise StorageError(f"storage failed while {doing}: {error.strerror or error}") from error

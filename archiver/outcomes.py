@@ -19,8 +19,8 @@ class LinkFault:
     """The HTTP status, where there was one."""
     transient: bool = False
     """Another try may succeed."""
-    throttled: bool = False
-    """The host asks for a pause."""
+    pause: float | None = None
+    """For how many seconds the host is to be left alone, where it asks for that."""
 
     @property
     def gone(self) -> bool:

@@ -1,11 +1,11 @@
-"""What makes files and directories outlast a power cut."""
+"""Durable writes: files and directories that outlast a power cut."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 
-def sync(path: Path | str) -> None:
+def fsync(path: Path | str) -> None:
     """Flush a file's data, or a directory's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -14,8 +14,8 @@ def sync(path: Path | str) -> None:
         os.close(descriptor)
 
 
-def write_all(files: Iterable[tuple[str, bytes]]) -> None:
-    """Write files and flush them to the disk, which then has all of them to do at once."""
+def write_files(files: Iterable[tuple[str, bytes]]) -> None:
+    """Write files, then flush them all: the disk can work on them together."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     descriptors = []
     try:
@@ -32,11 +32,11 @@ def write_all(files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def replace(path: Path, lines: Iterable[str]) -> None:
-    """Write a file anew so that at every instant the old or the new one is there, whole."""
+    """Rewrite a text file: at every instant either the old or the new one is there, whole."""
     temporary = path.with_name(path.name + ".new")
     with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync(path.parent)
+    fsync(path.parent)

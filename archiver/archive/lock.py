@@ -1,82 +1,54 @@
-"""The lock on an archive: the kernel's, so it dies with its holder."""
+"""The lock on an archive: the kernel's, so it dies with its holder.
+
+What is locked is the directory `.archiver` itself: unlike a lock file in it, nobody deletes it by
+mistake. Where a file system has no locks on directories (NFS), the file that names the holder is
+locked instead.
+"""
 
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, Timeout
-
 from archiver.errors import ArchiveLocked, storage_errors
 
+_POLL = 0.1
+"""How often to try again, in seconds, while another run holds the lock."""
+
 
 @contextmanager
-def locked(path: Path, wait: float = 0) -> Iterator[None]:
-    """Hold the lock file at `path` with `flock`; wait for it at most `wait` seconds.
+def locked(signature: Path, wait: float = 0) -> Iterator[None]:
+    """Hold the lock on the directory of the file `signature`, which then names the holder.
 
     Raises:
-        ArchiveLocked: if another process holds it; the message names its pid and since when.
-        StorageError: if the file cannot be opened, or its file system has no locks.
+        ArchiveLocked: if another process still holds it after `wait` seconds.
+        StorageError: if it cannot be opened, or its file system has no locks.
     """
-    lock = FileLock(path, fallback_to_soft=False, on_acquired=_sign)
-    with storage_errors(f"locking {path}"):
-        _acquire(lock, wait)
+    with storage_errors(f"locking {signature.parent}"):
+        descriptor = _locked_descriptor(signature, wait)
     try:
-        with _directory_locked(path.parent):
-            yield
-    finally:
-        with suppress(OSError):
-            os.truncate(path, 0)  # the signature
-        lock.release()
-
-
-@contextmanager
-def _directory_locked(directory: Path) -> Iterator[None]:
-    """Hold the directory too: a lock file can be deleted, and the next run would make a new one."""
-    with storage_errors(f"locking {directory}"):
-        descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # of a file system that has no locks on directories
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ArchiveLocked(
-                    "another run holds the archive, whose lock file was deleted: wait for it to end"
-                ) from None
+        with storage_errors(f"writing {signature}"):
+            signature.write_text(json.dumps({"pid": os.getpid(), "since": _now()}))
         yield
     finally:
+        with suppress(OSError):
+            os.truncate(signature, 0)
         os.close(descriptor)
 
 
-def _acquire(lock: BaseFileLock, wait: float) -> None:
-    try:
-        lock.acquire(timeout=wait)
-    except Timeout:
-        who = holder(Path(lock.lock_file)) or "its process is not known"
-        raise ArchiveLocked(
-            f"another run holds the archive ({who}): wait for it to end, or see --lock-wait"
-        ) from None
-
-
-def _sign(descriptor: int) -> None:
-    """Leave the holder's name for whoever finds the archive locked; it locks nothing itself."""
-    signature = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(signature).encode(), 0)
-
-
-def holder(path: Path) -> str | None:
-    """Return which process has signed the lock file and is still there, if any.
+def holder(signature: Path) -> str | None:
+    """Return which process has signed the file and is still running, if any.
 
     The lock itself is not touched: whoever wants it at this moment must get it.
     """
     try:
-        signature = json.loads(path.read_text())
-        pid = int(signature["pid"])
-        since = datetime.fromisoformat(signature["since"]).astimezone()
+        fields = json.loads(signature.read_text())
+        pid = int(fields["pid"])
+        since = datetime.fromisoformat(fields["since"]).astimezone()
     except (OSError, ValueError, KeyError, TypeError):
         return None
     with suppress(PermissionError):  # it is there, and somebody else's
@@ -85,3 +57,47 @@ def holder(path: Path) -> str | None:
         except ProcessLookupError:
             return None
     return f"process {pid}, since {since:%Y-%m-%d %H:%M}"
+
+
+def _locked_descriptor(signature: Path, wait: float) -> int:
+    until = time.monotonic() + wait
+    descriptor = _lockable(signature)
+    try:
+        while not _try_lock(descriptor):
+            _wait(signature, until)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _lockable(signature: Path) -> int:
+    """Open the directory or, where directories cannot be locked, the file."""
+    descriptor = os.open(signature.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _try_lock(descriptor)
+    except OSError:
+        os.close(descriptor)
+        return os.open(signature, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait(signature: Path, until: float) -> None:
+    if time.monotonic() >= until:
+        who = holder(signature) or "its process is not known"
+        raise ArchiveLocked(
+            f"another run holds the archive ({who}): wait for it to end, or see --lock-wait"
+        )
+    time.sleep(_POLL)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

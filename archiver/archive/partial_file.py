@@ -1,14 +1,13 @@
-"""One file on its way: which output it is of, where it came from, and what has come of it."""
+"""A partial file: a payload on its way, hashed and validated as it is written."""
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from archiver.archive.durable import sync
+from archiver.archive.durable import fsync
 from archiver.errors import storage_errors
 from archiver.media.validator import NotWhole, Proof, Prover
 
@@ -19,27 +18,12 @@ _READ_SIZE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """Which output of a generation: `number` (from 1) `of` so many, and a digest of its link."""
-
-    number: int
-    of: int
-    link: str
-
-    @property
-    def stem(self) -> str:
-        """What the name of a payload staged for this slot begins with."""
-        return f"{self.number}of{self.of}-{self.link}-"
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
-    """Of which file on a server a part is, told by a validator (RFC 9110, 8.8).
+    """Which file on a server a partial file is part of, by a validator (RFC 9110, 8.8).
 
-    `place` is where the validator was given, and where alone it holds: a digest of the URL for a
-    date, and everywhere ("") for a strong entity tag. `boot` is when the part was begun: what a
-    machine had not flushed before it lost its power may read as zeros, so a part is continued
-    only on the machine that is still up.
+    `place` is where the validator holds: a digest of the URL for a date, and everywhere ("") for
+    a strong entity tag. `boot` is when the file was begun: what a machine had not flushed when
+    it lost its power may read as zeros, so a file is resumed only if the machine is still up.
     """
 
     validator: str
@@ -48,50 +32,69 @@ class Origin:
     boot: str
 
 
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A payload that is proven whole; its bytes are in memory, or in the partial file, flushed."""
+
+    sha256: str
+    size: int
+    """In bytes."""
+    media: Proof
+    content: bytes | None = None
+    """The bytes, unless they are on the disk."""
+
+
 def this_boot() -> str:
-    """Return what tells this boot of the machine from others; "" where nothing does."""
+    """Return an ID of this boot of the machine; "" where there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
 
 
-class Part:
-    """A file being staged: what is written to it is hashed and proven in the same pass.
+class PartialFile:
+    """Takes a payload piece by piece, until it is complete.
 
-    Nothing is on disk before the first bytes are, so that a small video costs one visit to it.
-    Its methods block: call them in a thread.
+    The first `spool` bytes stay in memory: a payload that is no larger never touches the disk
+    here. What has an `origin` can be resumed, on this run or a later one. Once anything is on
+    the disk the methods block: call them in a thread.
     """
 
-    def __init__(self, directory: Path | str, slot: Slot, prepare: Callable[[], None]) -> None:
-        """Name the part for `slot`; `prepare` is called before anything is put there."""
-        self._directory = directory
-        self.name = f"{slot.stem}.part"
-        self.slot = slot
-        self._prepare = prepare
+    def __init__(self, path: str, spool: int = 0) -> None:
+        self.path = Path(path)
         self.origin: Origin | None = None
-        self.kept = False
-        self.held: bytes | None = None
-        """All of it, where it is not on the disk."""
+        self._spool = spool
+        self._on_disk = False
         self._file: io.FileIO | None = None
         self._begin()
 
-    @property
-    def path(self) -> Path:
-        """Where it is."""
-        return Path(self._directory, self.name)
+    @classmethod
+    def resume(cls, path: str) -> Self:
+        """Open what an earlier try has left; it is deleted if it cannot be resumed.
 
-    def take_up(self) -> None:
-        """Take up what an earlier try has left, if it is known of which file that is a part."""
-        self.origin = self._read_origin()
-        if not self.origin or not self.path.exists():
-            return
+        Raises:
+            StorageError: if it cannot be read or deleted.
+        """
+        partial = cls(path)
+        partial._on_disk = True
+        partial.origin = partial._saved_origin()
         try:
-            with storage_errors(f"reading {self.path}"), self.path.open("rb", buffering=0) as file:
-                while block := file.read(_READ_SIZE):
-                    self._take(memoryview(block))
+            if partial.origin and partial.path.exists():
+                partial._read()
+            else:
+                partial.reset()
         except NotWhole:
-            self.restart()
+            partial.reset()
+        return partial
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether anything of it is, or may be, on the disk."""
+        return self._on_disk
+
+    def fits_in_memory(self, count: int) -> bool:
+        """Return whether `count` bytes more would still leave the disk untouched."""
+        return not self._on_disk and self.bytes + count <= self._spool
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of `data`.
@@ -100,105 +103,126 @@ class Part:
             NotWhole: if these bytes can no longer become a video.
             StorageError: if the disk does not take them.
         """
-        rest = view = memoryview(data).cast("B")
+        view = memoryview(data).cast("B")
+        in_memory = self.fits_in_memory(len(view))
+        self._take(view)
+        if in_memory:
+            self._memory.append(data if isinstance(data, bytes) else bytes(view))
+            return
         with storage_errors(f"writing {self.path}"):
-            if not self._file:
-                self._prepare()
-                self._file = self.path.open("ab" if self.bytes else "wb", buffering=0)
-            self._take(view)
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            file = self._file or self._open()
+            _write_all(file, view)
 
-    def writelines(self, blocks: Sequence[bytes]) -> None:
-        """Write blocks, one after the other.
+    def reset(self, origin: Origin | None = None) -> None:
+        """Delete what there is, and begin anew with a file of this origin.
 
         Raises:
-            NotWhole: if these bytes can no longer become a video.
-            StorageError: if the disk does not take them.
+            StorageError: if it cannot be deleted.
         """
-        self.write(b"".join(blocks))
-
-    def hold(self, blocks: Sequence[bytes]) -> None:
-        """Take blocks, which are all there is of it, and keep them in memory.
-
-        Raises:
-            NotWhole: if these bytes can no longer become a video.
-        """
-        data = b"".join(blocks)
-        self._take(memoryview(data))
-        self.held = data
-
-    def restart(self, origin: Origin | None = None) -> None:
-        """Throw away what there is, and begin anew with a file of this origin."""
         self.close()
-        with storage_errors(f"writing {self.path}"):
-            self.path.unlink(missing_ok=True)
-            self._origin_path.unlink(missing_ok=True)
-            self.origin = origin
-            if origin:
-                self._prepare()
-                self._origin_path.write_text(json.dumps(asdict(origin)))
+        self.origin = origin
+        if self._on_disk:
+            with storage_errors(f"deleting {self.path}"):
+                self._delete()
         self._begin()
 
-    def finish(self) -> Proof:
-        """Return the proof that what was written is one whole video.
+    def complete(self, length: int | None, *, delimited: bool) -> Payload:
+        """Return the payload, proven whole and flushed.
+
+        `length` is the announced one, if any. Some formats do not show where they end: then the
+        body must have been `delimited` by the protocol.
 
         Raises:
-            NotWhole: if it is not.
+            NotWhole: if this is not the whole of a video.
+            StorageError: if the disk does not take it.
         """
-        return self._prover.finish()
+        if length is not None and self.bytes != length:
+            raise NotWhole(f"{self.bytes:,} bytes came of {length:,}")
+        media = self._validator.finish()
+        if media.open_ended and not delimited:
+            raise NotWhole(
+                f"its length is unknown, and a .{media.extension} of this kind does not show "
+                "where it ends"
+            )
+        content = None if self._on_disk else b"".join(self._memory)
+        if self._on_disk:
+            self._flush()
+        return Payload(self._digest.hexdigest(), self.bytes, media, content)
 
-    @property
-    def sha256(self) -> str:
-        """The checksum of what was written so far, in hexadecimal."""
-        return self._digest.hexdigest()
+    def suspend(self) -> None:
+        """Close it after a failure: what can be resumed stays on the disk, the rest is deleted.
 
-    def keep_as(self, path: Path) -> None:
-        """Flush it to the disk, close it and give it another name."""
-        with storage_errors(f"keeping {self.path}"):
-            if self._file:
-                os.fsync(self._file.fileno())
-            else:
-                sync(self.path)
+        Raises:
+            StorageError: if the disk does not take it.
+        """
+        with storage_errors(f"writing {self.path}"):
+            if self._memory and self.origin:
+                self._open()
             self.close()
-            self.path.rename(path)
-            self.kept = True
-            if self.origin:
-                self._origin_path.unlink(missing_ok=True)
-
-    def leave(self) -> None:
-        """Close it; what has come of it stays if a later try can go on from there."""
-        self.close()
-        with storage_errors(f"leaving {self.path}"):
-            if not self.origin or not self.bytes:
-                self.path.unlink(missing_ok=True)
-                self._origin_path.unlink(missing_ok=True)
+            if self._on_disk and not (self.origin and self.bytes):
+                self._delete()
 
     def close(self) -> None:
-        """Close the file, if it is open."""
+        """Close the file, if it is open; what is on the disk stays there."""
         file, self._file = self._file, None
         if file:
-            with storage_errors(f"closing {self.path}"):
-                file.close()
+            file.close()
 
     @property
-    def _origin_path(self) -> Path:
+    def origin_path(self) -> Path:
+        """Where its origin is kept, if it has one and is on the disk."""
         return self.path.with_name(self.path.name + ".json")
 
-    def _read_origin(self) -> Origin | None:
+    def _saved_origin(self) -> Origin | None:
         try:
-            origin = Origin(**json.loads(self._origin_path.read_bytes()))
+            origin = Origin(**json.loads(self.origin_path.read_bytes()))
         except (OSError, ValueError, TypeError):
             return None
         return origin if origin.boot and origin.boot == this_boot() else None
 
+    def _read(self) -> None:
+        with storage_errors(f"reading {self.path}"), self.path.open("rb", buffering=0) as file:
+            while block := file.read(_READ_SIZE):
+                self._take(memoryview(block))
+
     def _begin(self) -> None:
         self.bytes = 0
-        self.held = None
+        self._memory: list[bytes] = []
         self._digest = hashlib.sha256()
-        self._prover = Prover()
+        self._validator = Prover()
 
     def _take(self, view: memoryview) -> None:
-        self._prover.feed(view)
+        self._validator.feed(view)
         self._digest.update(view)
         self.bytes += len(view)
+
+    def _open(self) -> "io.FileIO":
+        """Open the file, and move to it what is in memory."""
+        if not self._on_disk:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._on_disk = True
+        resumed = self.path.exists()
+        if self.origin and not resumed:
+            self.origin_path.write_text(json.dumps(asdict(self.origin)))
+        self._file = self.path.open("ab" if resumed else "wb", buffering=0)
+        spooled, self._memory = self._memory, []
+        for block in spooled:
+            _write_all(self._file, memoryview(block))
+        return self._file
+
+    def _flush(self) -> None:
+        with storage_errors(f"flushing {self.path}"):
+            if self._file:
+                os.fsync(self._file.fileno())
+            else:
+                fsync(self.path)
+            self.close()
+
+    def _delete(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.origin_path.unlink(missing_ok=True)
+
+
+def _write_all(file: "io.FileIO", view: memoryview) -> None:
+    while view:
+        view = view[file.write(view) :]

@@ -1,4 +1,4 @@
-"""The history of an archive: a row for each run, begun when it begins and closed when it ends.
+"""The history of an archive: a row for each run, added when it begins and closed when it ends.
 
 A run that was killed leaves a row without an end.
 """
@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Protocol
 
 from archiver.catalogue.database import sqlite_errors
 from archiver.errors import ArchiverError, StorageError
@@ -16,13 +15,16 @@ from archiver.run import Command, Run
 from archiver.units import printable
 
 
-class Reporting(Protocol):
-    """What a run's own report must tell of it."""
+class Recording:
+    """A run under way, to be closed with what came of it."""
 
-    ending: ArchiverError | None
+    def __init__(self, began: datetime) -> None:
+        self.began = began
+        self.run: Run | None = None
 
-    def as_run(self, command: Command, began: datetime) -> Run:
-        """Return what is to be remembered."""
+    def close(self, run: Run) -> None:
+        """Take what came of the run."""
+        self.run = run
 
 
 class History:
@@ -32,35 +34,41 @@ class History:
         self._db = connection
 
     @contextmanager
-    def recorded(self, command: Command, report: Reporting) -> Iterator[None]:
-        """Record a run from its beginning to its end, however it ends, with what `report` says.
+    def recording(self, command: Command, began: datetime) -> Iterator[Recording]:
+        """Record a run from its beginning to its end, however it ends.
 
         Raises:
-            StorageError: if its beginning cannot be recorded. Its end is, or not: that changes
-                nothing.
+            StorageError: if its beginning cannot be recorded. If its end cannot, nothing changes.
         """
-        began = datetime.now(UTC)
         number = self.add(Run(command, began))
+        recording = Recording(began)
         try:
-            yield
+            yield recording
         except ArchiverError as error:
-            report.ending = report.ending or error
-            self._close(number, report.as_run(command, began))
+            self._close(number, _failed(command, began, error.exit_status, f"{error}"))
             raise
         except Exception as bug:
-            summary = f"a bug: {type(bug).__name__}"
-            self._close(number, Run(command, began, datetime.now(UTC), 1, summary=summary))
+            self._close(number, _failed(command, began, 1, f"a bug: {type(bug).__name__}"))
             raise
-        self._close(number, report.as_run(command, began))
+        if recording.run:
+            self._close(number, recording.run)
 
     def add(self, run: Run) -> int:
-        """Remember a run; return its number."""
+        """Remember a run; return its number.
+
+        Raises:
+            StorageError: if the disk does not take it.
+        """
         with sqlite_errors(), self._db:
             query = "INSERT INTO run VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
             return self._db.execute(query, (run.command, *_columns(run))).lastrowid or 0
 
     def last(self, limit: int, *commands: Command) -> list[Run]:
-        """Return the last runs, or the last of these commands."""
+        """Return the last runs, or the last of these commands.
+
+        Raises:
+            StorageError: if they cannot be read.
+        """
         with sqlite_errors():
             rows = self._db.execute(
                 "SELECT command, began, ended, exit_status, counts, bytes, summary, version"
@@ -70,6 +78,17 @@ class History:
             ).fetchall()
         return [_run(row) for row in rows]
 
+    def last_success(self, command: Command) -> datetime | None:
+        """Return when the last run of a command with exit status 0 ended, in UTC.
+
+        Raises:
+            StorageError: if it cannot be read.
+        """
+        query = "SELECT max(ended) FROM run WHERE command = ? AND exit_status = 0"
+        with sqlite_errors():
+            (ended,) = self._db.execute(query, (command,)).fetchone()
+        return datetime.fromisoformat(ended) if ended else None
+
     def _close(self, number: int, run: Run) -> None:
         with suppress(StorageError), sqlite_errors(), self._db:
             self._db.execute(
@@ -77,6 +96,10 @@ class History:
                 " summary = ?, version = ? WHERE number = ?",
                 (*_columns(run), number),
             )
+
+
+def _failed(command: Command, began: datetime, exit_status: int, summary: str) -> Run:
+    return Run(command, began, datetime.now(UTC), exit_status, summary=summary)
 
 
 def _columns(run: Run) -> tuple[object, ...]:

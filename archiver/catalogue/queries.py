@@ -1,4 +1,4 @@
-"""What the catalogue says when somebody asks: where things stand, and what became of whom."""
+"""Queries: where things stand, and what became of a generation."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many generations are in a state, and since when the first and the last of them, UTC."""
+    """How many generations are in a state, and when the first and the last came into it, UTC."""
 
     count: int = 0
     first: str | None = None
@@ -24,12 +24,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class HeldFile:
-    """A file that is held; `proven` is when its bytes last matched, UTC."""
+    """A file that is held; `verified` is when its bytes last matched, UTC."""
 
     path: str
     bytes: int
     sha256: str
-    proven: str | None
+    verified: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,15 @@ class Known:
     reason: str | None = None
     since: str | None = None
     """When it came into this state, UTC."""
-    first_asked: str | None = None
-    asked: str | None = None
+    first_checked: str | None = None
+    checked: str | None = None
     served_by: tuple[str, ...] = ()
     """The links that gave its payloads, without their queries."""
     files: tuple[HeldFile, ...] = ()
 
 
 class Queries:
-    """Questions to an open catalogue, which may be in use by a run."""
+    """Queries to an open catalogue, which may be in use by a run."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -89,7 +89,7 @@ class Queries:
     def files(self, generation: Generation) -> tuple[HeldFile, ...]:
         """Return the files that are held of a generation."""
         start = f"data/{generation.name}"
-        query = "SELECT path, bytes, sha256, proven FROM file WHERE path > ? AND path < ?"
+        query = "SELECT path, bytes, sha256, verified FROM file WHERE path > ? AND path < ?"
         with sqlite_errors():
             near = self._db.execute(query, (start, start + "/")).fetchall()
         return tuple(HeldFile(*row) for row in near if generation_at(row[0]) == generation)
@@ -99,10 +99,10 @@ class Queries:
         return replace(known, files=self.files(known.generation)) if held else known
 
 
-_SELECT = "SELECT name, state, reason, since, first_asked, asked, served_by FROM generation"
+_SELECT = "SELECT name, state, reason, since, first_checked, checked, served_by FROM generation"
 
 
 def _known(row: tuple[str, State, str | None, str, str, str, str | None]) -> Known:
-    name, state, reason, since, first_asked, asked, served_by = row
+    name, state, reason, since, first_checked, checked, served_by = row
     links = tuple(served_by.split("\n")) if served_by else ()
-    return Known(Generation.from_name(name), state, reason, since, first_asked, asked, links)
+    return Known(Generation.from_name(name), state, reason, since, first_checked, checked, links)

@@ -1,17 +1,10 @@
-"""The catalogue's tables, and how a file of an earlier kind is brought up to date."""
+"""The catalogue's tables, and how a file of an earlier version is brought up to date."""
 
-import os
-import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from archiver.catalogue.database import sqlite_errors
 from archiver.errors import ConfigurationError
 
-_SCHEMA = (
+_MIGRATIONS = (
     """
 CREATE TABLE generation (
     number INTEGER PRIMARY KEY,
@@ -75,90 +68,40 @@ UPDATE generation SET pending_since = since WHERE state = 'pending';
 UPDATE generation SET pending_since = first_asked
     WHERE state = 'failed' AND reason LIKE 'ModelsLab is still making it%';
 """,
+    """
+ALTER TABLE generation RENAME COLUMN told TO reported;        -- whether a run lived to report it
+ALTER TABLE generation RENAME COLUMN asked TO checked;        -- when this was last found, UTC
+ALTER TABLE generation RENAME COLUMN first_asked TO first_checked;
+ALTER TABLE generation RENAME COLUMN gone_nights TO gone_runs;
+ALTER TABLE file RENAME COLUMN proven TO verified;            -- when its bytes last matched, UTC
+DROP INDEX untold;
+CREATE INDEX unreported ON generation (reported) WHERE NOT reported;
+""",
 )
-"""What makes each version of a catalogue from the one before; the last is the one we use."""
+"""What makes each version of the tables from the one before."""
+VERSION = len(_MIGRATIONS)
+"""The version that this program uses."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a catalogue to write to it, durably; one that is not there is begun."""
-    with sqlite_errors(path):
-        connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        with _closed_on_error(connection):
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            return upgraded(connection)
+def upgrade(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Bring the tables of a new or an earlier catalogue to the version that we use.
 
-
-def connect_to_read(path: Path) -> sqlite3.Connection | None:
-    """Open a catalogue that is not written to; return None if there is nothing in it.
-
-    One of an earlier kind is upgraded in memory.
+    Raises:
+        ConfigurationError: if a newer archiver wrote it.
     """
-    with sqlite_errors(path):
-        connection = _opened_to_read(path)
-        with _closed_on_error(connection):
-            version = _version(connection)
-        if version == len(_SCHEMA):
-            return connection
-        with closing(connection):
-            return upgraded(_in_memory(connection)) if version else None
-
-
-def _opened_to_read(path: Path) -> sqlite3.Connection:
-    """Open a catalogue; what a killed run has left half written is undone by SQLite first.
-
-    Where that cannot be done in place, since all is read-only, it is done in a copy.
-    """
-    with suppress(sqlite3.OperationalError):
-        return _opened(path, "ro")
-    if os.access(path, os.W_OK):
-        _opened(path, "rw").close()
-        return _opened(path, "ro")
-    with TemporaryDirectory(prefix="archiver-") as directory:
-        for suffix in ("", "-journal", "-wal"):
-            with suppress(FileNotFoundError):
-                shutil.copyfile(f"{path}{suffix}", f"{directory}/{path.name}{suffix}")
-        with closing(_opened(Path(directory, path.name), "rw")) as copy:
-            return _in_memory(copy)
-
-
-def _opened(path: Path, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
-    with _closed_on_error(connection):
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        return connection
-
-
-def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
-    copy = sqlite3.connect(":memory:")
-    with _closed_on_error(copy):
-        connection.backup(copy)
-        return copy
-
-
-@contextmanager
-def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        connection.close()
-        raise
-
-
-def upgraded(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Bring the tables of a new catalogue, or of one of an earlier kind, to what we use."""
-    for number, script in enumerate(_SCHEMA[_version(connection) :], _version(connection) + 1):
+    found = version_of(connection)
+    for number, script in enumerate(_MIGRATIONS[found:], found + 1):
         connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
     return connection
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    """Return which of the schemas a catalogue has.
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of a catalogue's tables; 0 if it has none.
 
     Raises:
-        ConfigurationError: if it is of a later kind.
+        ConfigurationError: if a newer archiver wrote it.
     """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > len(_SCHEMA):
+    if found > VERSION:
         raise ConfigurationError("the catalogue was written by a newer archiver: upgrade this one")
     return int(found)

@@ -1,391 +1,286 @@
-"""The catalogue: what is held, pending, lost or failing, and why, in SQLite.
+"""The catalogue: what is held, pending, failed or lost, and why.
 
-It is an index of the checksum manifest, and a memory of what was asked in vain. Losing it loses
-only that memory: `absorb` reads the checksum manifest from where the catalogue ends, which is
-its beginning where the catalogue is new.
+It is an index of the checksum manifest, and a memory of what was tried in vain. Losing it loses
+only that memory: what is held is read again from the checksum manifest.
 """
 
 import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
-from typing import Self, assert_never
+from typing import Self, TypeAlias
 
-from archiver.archive.bag import Bag
-from archiver.archive.checksum_manifest import Checksum, Mark
-from archiver.archive.staging import StagedFile
-from archiver.catalogue.database import CATALOGUE, Damaged, sqlite_errors
+from archiver.catalogue.database import (
+    CatalogueDamaged,
+    connect,
+    connect_in_memory,
+    connect_to_read,
+    set_aside,
+    sqlite_errors,
+)
 from archiver.catalogue.history import History
-from archiver.catalogue.queries import Queries
-from archiver.catalogue.schema import connect, connect_to_read, upgraded
+from archiver.catalogue.queries import Queries, State
+from archiver.catalogue.worklist import WorklistTable
+from archiver.checksums import BagFile, Mark
 from archiver.errors import storage_errors
-from archiver.fixity.reconcile import Audit
 from archiver.generation import Generation, generation_at
-from archiver.manifest.entries import Ids
-from archiver.outcomes import Archived, Enlisted, Failed, Lost, Outcome, Pending
-from archiver.pipeline.give_up import Before, decide
 
 _BATCH = 10_000
-_RANK = {None: 0, "pending": 1}
 
 _UPSERT = """
-INSERT INTO generation (name, state, reason, since, asked, first_asked, told, gone_nights,
+INSERT INTO generation (name, state, reason, since, checked, first_checked, reported, gone_runs,
     gone_since, pending_since, served_by)
 VALUES (:name, :state, :reason, :now, :now, :now, :state <> 'lost', :gone,
-    iif(:gone, :now, NULL), iif(:making, :now, NULL), :served_by)
+    iif(:gone, :now, NULL), iif(:processing, :now, NULL), :served_by)
 ON CONFLICT (name) DO UPDATE SET
     state = excluded.state,
     reason = excluded.reason,
     since = iif(state = excluded.state, since, excluded.since),
-    asked = excluded.asked,
-    told = excluded.told,
-    gone_nights = iif(:gone, gone_nights + 1, 0),
+    checked = excluded.checked,
+    reported = excluded.reported,
+    gone_runs = iif(:gone, gone_runs + 1, 0),
     gone_since = iif(:gone, coalesce(gone_since, :now), NULL),
-    pending_since = iif(:making, coalesce(pending_since, :now), NULL),
+    pending_since = iif(:processing, coalesce(pending_since, :now), NULL),
     served_by = excluded.served_by
 """
-_TONIGHT = """
-CREATE TEMP TABLE waiting (
-    place INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    rank INTEGER NOT NULL            -- 0 never tried, 1 was still processing, 2 old trouble
-);
-CREATE INDEX temp.by_rank ON waiting (rank, place);
+_TABLES = """
 CREATE TEMP TABLE listed (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier runs found of a generation; times are in UTC, ISO 8601."""
+
+    gone_runs: int
+    """How many runs in a row found nothing that promises it."""
+    gone_since: str | None
+    """The first of them."""
+    pending_since: str | None
+    """When it was first found processing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a run found of a generation, to be remembered."""
+
+    generation: Generation
+    state: State
+    reason: str | None = None
+    gone: bool = False
+    """Nothing promises that it will ever be there: such runs are counted."""
+    processing: bool = False
+    """ModelsLab is still making it: since when is remembered."""
+    served_by: tuple[str, ...] = ()
+
+
+_Row: TypeAlias = dict[str, object]
 
 
 class Catalogue:
     """An open catalogue. Its methods block; they may be called from any thread."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+        self.connection = connection
         self._lock = threading.RLock()
         with sqlite_errors():
-            self._db.executescript(_TONIGHT)
-        self._taken = (-1, -1)
-        self._untold: list[str] = []
+            connection.executescript(_TABLES)
+        self.worklist = WorklistTable(connection, self._lock)
+        self.queries = Queries(connection)
+        self.history = History(connection)
 
     @classmethod
-    def open(cls, root: Path) -> Self:
-        """Open the catalogue of the archive at `root`, or begin one.
-
-        One that is damaged is kept aside and begun anew.
+    def open(cls, path: Path) -> Self:
+        """Open the catalogue at `path`, or create one; a damaged one is set aside.
 
         Raises:
-            StorageError: if the disk does not let it.
+            StorageError: if the disk does not allow it.
             ConfigurationError: if a newer archiver wrote it.
         """
         try:
-            return cls(connect(root / CATALOGUE))
-        except Damaged:
-            cls.put_aside(root)
-            return cls(connect(root / CATALOGUE))
-
-    @staticmethod
-    def put_aside(root: Path) -> None:
-        """Keep a damaged catalogue aside: where there is none, one is made anew.
-
-        Raises:
-            StorageError: if the disk does not let it.
-        """
-        path, suffix = root / CATALOGUE, f".damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-        with storage_errors(f"putting {path} aside"):
-            for damaged in path.parent.glob(f"{path.name}*"):
-                if ".damaged-" not in damaged.name:
-                    damaged.rename(damaged.with_name(f"{damaged.name}{suffix}"))
+            return cls(connect(path))
+        except CatalogueDamaged:
+            set_aside(path)
+            return cls(connect(path))
 
     @classmethod
-    def look(cls, root: Path) -> Self:
-        """Open a catalogue only to read it; where there is none, the checksum manifest serves."""
-        path = root / CATALOGUE
+    def open_to_read(cls, path: Path) -> Self | None:
+        """Open a catalogue only to read it; return None if there is none.
+
+        Raises:
+            StorageError: if it cannot be read.
+            ConfigurationError: if a newer archiver wrote it.
+        """
         with storage_errors(f"looking at {path}"):
-            there = path.exists()
-        if there and (connection := connect_to_read(path)):
-            return cls(connection)
-        catalogue = cls(upgraded(sqlite3.connect(":memory:")))
-        if (bag := Bag(root)).checksums.path.exists():
-            catalogue.absorb(bag)
-        return catalogue
+            exists = path.exists()
+        connection = connect_to_read(path) if exists else None
+        return cls(connection) if connection else None
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """Open an empty catalogue that is nowhere but in memory."""
+        return cls(connect_in_memory())
+
+    @staticmethod
+    def is_writable(path: Path) -> bool:
+        """Return whether there is a catalogue that could be written to."""
+        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
     def close(self) -> None:
         """Close it; at rest it is a single file, unless somebody else is reading."""
         with suppress(sqlite3.Error):
-            self._db.execute("PRAGMA journal_mode = DELETE")
-        self._db.close()
+            self.connection.execute("PRAGMA journal_mode = DELETE")
+        self.connection.close()
 
-    def absorb(self, bag: Bag) -> int:
-        """Learn from the checksum manifest what is not known here yet; return how many lines.
+    def mark(self) -> Mark:
+        """Return up to where the checksum manifest is known here."""
+        with sqlite_errors(), self._lock:
+            return Mark(*self.connection.execute("SELECT bytes, tail FROM absorbed").fetchone())
 
-        Where it is not the manifest that was known here, all of it is read. What is known here
-        and not listed there stays known: see `unlisted`.
+    def absorb(self, files: Iterable[BagFile], mark: Mark, *, whole: bool) -> int:
+        """Learn of the files that the checksum manifest lists up to `mark`; return how many.
+
+        They are the `whole` of the manifest, or what came after the last mark. A file that is
+        known here keeps its checksum: `verify` compares the two. What is known here and not in
+        the whole manifest stays known: see `unlisted`.
         """
-        with sqlite_errors(), self._lock, self._db:
-            known = Mark(*self._db.execute("SELECT bytes, tail FROM absorbed").fetchone())
-            whole = not bag.checksums.has(known)
+        count, rest = 0, iter(files)
+        with sqlite_errors(), self._lock, self.connection as db:
             if whole:
-                self._db.execute("DELETE FROM listed")
-                self._db.execute("DELETE FROM unlisted")
-            count, lines = 0, bag.checksums.lines(0 if whole else known.size)
-            while batch := list(islice(lines, _BATCH)):
+                db.execute("DELETE FROM listed")
+                db.execute("DELETE FROM unlisted")
+            while batch := list(islice(rest, _BATCH)):
                 if whole:
-                    paths = ((line.path,) for line in batch)
-                    self._db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", paths)
-                self._learn(batch, bag.size_of)
+                    paths = ((file.path,) for file in batch)
+                    db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", paths)
+                db.executemany(
+                    "INSERT OR IGNORE INTO file VALUES (?, ?, ?, NULL)",
+                    ((file.path, file.sha256, file.bytes) for file in batch),
+                )
+                self._upsert(Record(g, "held") for g in _generations(f.path for f in batch))
                 count += len(batch)
             if whole:
-                self._db.execute(
+                db.execute(
                     "INSERT INTO unlisted SELECT path, sha256, bytes FROM file"
                     " WHERE path NOT IN (SELECT path FROM listed)"
                 )
-            self._absorbed(bag.checksums.mark())
-            return count
+            self._set_mark(mark)
+        return count
 
-    def unlisted(self) -> list[StagedFile]:
-        """Return the files that were held when the checksum manifest still listed them."""
+    def unlisted(self) -> list[BagFile]:
+        """Return the files that are known here and not listed in the whole manifest any more."""
         with sqlite_errors(), self._lock:
-            rows = self._db.execute("SELECT path, path, sha256, bytes FROM unlisted").fetchall()
-        return [StagedFile(*row) for row in rows]
+            rows = self.connection.execute("SELECT path, sha256, bytes FROM unlisted").fetchall()
+        return [BagFile(*row) for row in rows]
 
-    def forget(self, files: Iterable[StagedFile]) -> None:
-        """Forget files that are neither listed nor there: somebody has taken them away.
+    def forget(self, files: Iterable[BagFile]) -> None:
+        """Forget files that are neither listed nor there.
 
         A generation that has lost a video, even one of several, is not held any more.
         """
         paths = [file.path for file in files]
-        with sqlite_errors(), self._lock, self._db:
-            self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
-            self._db.executemany(
+        with sqlite_errors(), self._lock, self.connection as db:
+            db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
+            db.executemany(
                 "DELETE FROM generation WHERE name = ? AND state = 'held'",
-                ((name,) for name in _names(paths)),
+                ((generation.name,) for generation in _generations(paths)),
             )
 
-    def listed(self, files: Iterable[StagedFile]) -> list[str]:
-        """Return those paths among these that are held: of a generation that had lost others."""
-        document = json.dumps([file.path for file in files])
+    def known(self, paths: Iterable[str]) -> list[str]:
+        """Return those of these paths that are known here."""
+        query = "SELECT file.path FROM json_each(?) CROSS JOIN file ON file.path = value"
         with sqlite_errors(), self._lock:
-            query = "SELECT file.path FROM json_each(?) CROSS JOIN file ON file.path = value"
-            return [path for (path,) in self._db.execute(query, (document,))]
-
-    def enlist(self, listed: Iterable[Ids], *, retry_lost: bool) -> Enlisted:
-        """Take tonight's list: keep what is to be asked, count what is held or lost for good.
-
-        A generation that is listed more than once is counted and kept once.
-        """
-        with sqlite_errors(), self._lock, self._db:
-            enlisted = Enlisted()
-            last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
-            held, lost = bytearray(last + 1), set[int]()
-            names = chain.from_iterable(ids.names() for ids in listed)
-            while batch := list(islice(names, _BATCH)):
-                document = json.dumps(batch)
-                if _mark(held, self._held(document)) < len(batch):
-                    lost |= self._keep_those_to_ask(document, retry_lost=retry_lost)
-                self._db.commit()  # a list may come slowly, and others want to write meanwhile
-            enlisted.already_held = held.count(1)
-            self._count_lost(lost, enlisted)
-            enlisted.to_ask = self._db.execute("SELECT count(*) FROM waiting").fetchone()[0]
-            return enlisted
-
-    def _held(self, names: str) -> list[int]:
-        """Return the numbers of those that are held: in one value, since a row each takes longer.
-
-        The join keeps its order, or each name would be looked for in all of the table.
-        """
-        query = (
-            "SELECT json_group_array(number) FROM json_each(?) CROSS JOIN generation"
-            " ON name = value WHERE state = 'held'"
-        )
-        numbers: list[int] = json.loads(self._db.execute(query, (names,)).fetchone()[0])
-        return numbers
-
-    def _keep_those_to_ask(self, names: str, *, retry_lost: bool) -> set[int]:
-        """Keep those that are neither held nor lost; return the numbers of those that are lost."""
-        rows = self._db.execute(
-            "SELECT value, number, state FROM json_each(?) LEFT JOIN generation ON name = value"
-            " WHERE state IS NOT 'held'",
-            (names,),
-        ).fetchall()
-        lost = {number for _, number, state in rows if state == "lost" and not retry_lost}
-        self._db.executemany(
-            "INSERT OR IGNORE INTO waiting (name, rank) VALUES (?, ?)",
-            ((name, _RANK.get(state, 2)) for name, number, state in rows if number not in lost),
-        )
-        return lost
-
-    def _count_lost(self, numbers: Iterable[int], enlisted: Enlisted) -> None:
-        """Count what is known to be lost, and bring up what nobody was told of yet."""
-        told = self._db.execute(
-            "SELECT count(*) FROM json_each(?) CROSS JOIN generation ON number = value WHERE told",
-            (document := json.dumps(list(numbers)),),
-        )
-        enlisted.known_lost = told.fetchone()[0]
-        untold = self._db.execute(
-            "SELECT name, reason FROM json_each(?) CROSS JOIN generation ON number = value"
-            " WHERE NOT told",
-            (document,),
-        )
-        enlisted.untold = [Lost(Generation.from_name(name), reason) for name, reason in untold]
-        self._untold = [lost.generation.name for lost in enlisted.untold]
-
-    def take(self, limit: int) -> list[tuple[Generation, bool]]:
-        """Return the next generations to ask about, and whether each was never tried before.
-
-        Those never tried come first, for their links may die; then those that were still being
-        made; then old troubles.
-        """
-        with sqlite_errors(), self._lock:
-            rows = self._db.execute(
-                "SELECT rank, place, name FROM waiting WHERE (rank, place) > (?, ?)"
-                " ORDER BY rank, place LIMIT ?",
-                (*self._taken, limit),
-            ).fetchall()
-        if rows:
-            self._taken = rows[-1][:2]
-        return [(Generation.from_name(name), rank == 0) for rank, _, name in rows]
-
-    def taken(self) -> Iterator[Generation]:
-        """Take all of them, one after the other, and close the catalogue at the end."""
-        with closing(self):
-            while rows := self.take(_BATCH):
-                yield from (generation for generation, _ in rows)
-
-    def record(self, outcomes: Iterable[Outcome], placed: Iterable[StagedFile], mark: Mark) -> None:
-        """Commit what became of some generations, and the files placed in the bag for them."""
-        with sqlite_errors(), self._lock, self._db:
-            self._hold((file.path, file.sha256, file.bytes) for file in placed)
-            self._upsert(_row(outcome) for outcome in outcomes)
-            self._absorbed(mark)
-
-    def judge(self, outcome: Outcome) -> Outcome:
-        """Say whether what has lasted for many nights is a loss by now, or worth telling."""
-        with sqlite_errors(), self._lock:
-            row = self._db.execute(
-                "SELECT gone_nights, gone_since, pending_since FROM generation WHERE name = ?",
-                (outcome.generation.name,),
-            ).fetchone()
-        return decide(outcome, Before(*row), datetime.now(UTC)) if row else outcome
-
-    def have_told(self) -> None:
-        """Note that all losses on tonight's list have been told."""
-        with sqlite_errors(), self._lock, self._db:
-            self._db.execute(
-                "UPDATE generation SET told = 1 WHERE state = 'lost' AND NOT told AND"
-                " (name IN (SELECT name FROM waiting) OR name IN (SELECT value FROM json_each(?)))",
-                (json.dumps(self._untold),),
-            )
+            rows = self.connection.execute(query, (json.dumps(list(paths)),))
+            return [path for (path,) in rows]
 
     def holds(self, generation: Generation) -> bool:
-        """Tell whether a generation is held."""
+        """Return whether a generation is held."""
         with sqlite_errors(), self._lock:
             query = "SELECT 1 FROM generation WHERE name = ? AND state = 'held'"
-            return self._db.execute(query, (generation.name,)).fetchone() is not None
+            return self.connection.execute(query, (generation.name,)).fetchone() is not None
 
-    def history(self) -> History:
-        """Return the runs there were."""
-        return History(self._db)
+    def past(self, generation: Generation) -> Past | None:
+        """Return what earlier runs found of a generation, if any."""
+        with sqlite_errors(), self._lock:
+            row = self.connection.execute(
+                "SELECT gone_runs, gone_since, pending_since FROM generation WHERE name = ?",
+                (generation.name,),
+            ).fetchone()
+        return Past(*row) if row else None
 
-    def queries(self) -> Queries:
-        """Return whom to ask where things stand."""
-        return Queries(self._db)
+    def record(self, records: Iterable[Record], files: Iterable[BagFile], mark: Mark) -> None:
+        """Commit what a run found of some generations, and the files it committed for them."""
+        with sqlite_errors(), self._lock, self.connection:
+            self._hold(files)
+            self._upsert(records)
+            self._set_mark(mark)
 
-    def audit(self) -> Audit:
-        """Begin to compare what is known here with what is found."""
-        return Audit(self._db)
+    def correct(self, files: Iterable[BagFile]) -> None:
+        """Record the checksums of files that a repair has put in place."""
+        with sqlite_errors(), self._lock, self.connection:
+            self._hold(files)
 
-    @staticmethod
-    def is_writable(root: Path) -> bool:
-        """Tell whether there is a catalogue that could be written to."""
-        return os.access(root / CATALOGUE, os.W_OK) and os.access(
-            (root / CATALOGUE).parent, os.W_OK
-        )
+    def checksums(self, path: str) -> set[str]:
+        """Return the checksum that is recorded of a file, if one is."""
+        with sqlite_errors(), self._lock:
+            rows = self.connection.execute("SELECT sha256 FROM file WHERE path = ?", (path,))
+            return {sha256 for (sha256,) in rows}
 
-    def prove(self, paths: Iterable[str]) -> None:
-        """Remember that these files were just proven to match."""
+    def set_verified(self, paths: Iterable[str]) -> None:
+        """Record that these files were just read and match."""
         now, rest = _now(), iter(paths)
         with sqlite_errors(), self._lock:
             while batch := [(now, path) for path in islice(rest, _BATCH)]:
-                with self._db:  # a backup may want to write in between
-                    self._db.executemany("UPDATE file SET proven = ? WHERE path = ?", batch)
-
-    def checksums(self, path: str) -> set[str]:
-        """Return the checksum that is known of a file, if one is."""
-        with sqlite_errors(), self._lock:
-            rows = self._db.execute("SELECT sha256 FROM file WHERE path = ?", (path,))
-            return {sha256 for (sha256,) in rows}
-
-    def correct(self, path: str, sha256: str, size: int) -> None:
-        """Take over the checksum of a file that has been put in its place by a repair."""
-        with sqlite_errors(), self._lock, self._db:
-            self._hold([(path, sha256, size)])
+                with self.connection as db:  # a backup may want to write in between
+                    db.executemany("UPDATE file SET verified = ? WHERE path = ?", batch)
 
     def totals(self) -> tuple[int, int]:
         """Return how many files are held, and their bytes: the bag's Payload-Oxum."""
         with sqlite_errors(), self._lock:
-            files, size = self._db.execute("SELECT files, bytes FROM total").fetchone()
+            files, size = self.connection.execute("SELECT files, bytes FROM total").fetchone()
         return files, size
 
-    def _learn(self, lines: Sequence[Checksum], size_of: Callable[[str], int]) -> None:
-        """A file that is known here keeps its checksum: `verify` compares the two."""
-        self._db.executemany(
-            "INSERT OR IGNORE INTO file VALUES (?, ?, ?, NULL)",
-            ((line.path, line.sha256, size_of(line.path)) for line in lines),
-        )
-        paths = (line.path for line in lines)
-        self._upsert({"name": name, "state": "held"} for name in _names(paths))
-
-    def _hold(self, files: Iterable[tuple[str, str, int]]) -> None:
+    def _hold(self, files: Iterable[BagFile]) -> None:
         now = _now()
-        rows = ((path, sha256, size, now) for path, sha256, size in files)
-        self._db.executemany(
+        self.connection.executemany(
             "INSERT INTO file VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET"
-            " sha256 = excluded.sha256, bytes = excluded.bytes, proven = excluded.proven",
-            rows,
+            " sha256 = excluded.sha256, bytes = excluded.bytes, verified = excluded.verified",
+            ((file.path, file.sha256, file.bytes, now) for file in files),
         )
 
-    def _upsert(self, rows: Iterable[dict[str, object]]) -> None:
+    def _upsert(self, records: Iterable[Record]) -> None:
         now = _now()
-        blank = {"reason": None, "gone": 0, "making": 0, "served_by": None, "now": now}
-        self._db.executemany(_UPSERT, (blank | row for row in rows))
+        self.connection.executemany(_UPSERT, (_row(record, now) for record in records))
 
-    def _absorbed(self, mark: Mark) -> None:
-        self._db.execute("UPDATE absorbed SET bytes = ?, tail = ?", (mark.size, mark.tail))
+    def _set_mark(self, mark: Mark) -> None:
+        query = "UPDATE absorbed SET bytes = ?, tail = ?"
+        self.connection.execute(query, (mark.size, mark.tail))
 
 
-def _mark(marks: bytearray, numbers: Collection[int]) -> int:
-    """Set these marks; return how many numbers there were."""
-    for number in numbers:
-        marks[number] = 1
-    return len(numbers)
+def _row(record: Record, now: str) -> _Row:
+    return {
+        "name": record.generation.name,
+        "state": record.state,
+        "reason": record.reason,
+        "gone": record.gone,
+        "processing": record.processing,
+        "served_by": "\n".join(record.served_by) or None,
+        "now": now,
+    }
+
+
+def _generations(paths: Iterable[str]) -> Iterator[Generation]:
+    """Yield the generations whose videos lie at these paths, each once."""
+    found = (generation_at(path) for path in paths if not path.endswith(".json"))
+    return (generation for generation in dict.fromkeys(found) if generation)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _names(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the names of the generations whose videos lie at these paths, each once."""
-    generations = (generation_at(path) for path in paths if not path.endswith(".json"))
-    return (name for name in dict.fromkeys(g.name for g in generations if g))
-
-
-def _row(outcome: Outcome) -> dict[str, object]:
-    row: dict[str, object] = {"name": outcome.generation.name}
-    match outcome:
-        case Archived(served_by=links):
-            return row | {"state": "held", "served_by": "\n".join(links)}
-        case Pending():
-            return row | {"state": "pending", "making": 1}
-        case Lost():
-            return row | {"state": "lost", "reason": outcome.why}
-        case Failed():
-            troubles = {"gone": outcome.gone, "making": outcome.stuck}
-            return row | {"state": "failed", "reason": outcome.why} | troubles
-        case _:
-            assert_never(outcome)

@@ -1,138 +1,88 @@
-"""Brings the payload of one output from its links into a staged file, proven whole."""
+"""The downloader: one output, from the first of its links that gives it whole."""
 
-import logging
-import re
+import asyncio
 from dataclasses import dataclass
 
 import aiohttp
-from yarl import URL
 
-from archiver.apikey import REDACTED
-from archiver.archive.partial_file import Part
-from archiver.archive.staging import StagedFile, Staging
-from archiver.download.hosts import Hosts
-from archiver.download.transfer import LinkFailed, LinkThrottled, Transfer
-from archiver.http.retry import Backoff, with_backoff
-from archiver.modelslab.responses import Link, Output
+from archiver.archive.disk_space import DiskSpace
+from archiver.archive.partial_file import PartialFile, Payload
+from archiver.download.transfer import Transfer, shown
+from archiver.http.retry import Backoff
 from archiver.outcomes import LinkFault
+from archiver.outputs import Link, Output
 from archiver.progress import ByteProgress
 from archiver.settings import DownloadSettings
 from archiver.threads import in_thread
-from archiver.units import format_duration, printable
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A payload staged and proven whole."""
+    """A payload, proven whole, and the link that served it."""
 
-    file: StagedFile
+    payload: Payload
     served_by: str
-    faults: tuple[LinkFault, ...]
+    faults: tuple[LinkFault, ...] = ()
     """What was wrong with the links tried before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """No link gave the payload; one may after a pause of so many seconds, if that is given."""
+    """No link gave the payload."""
 
     faults: tuple[LinkFault, ...]
-    pause: float | None = None
-    refused: bool = False
-    """A host was asked for this very payload, and it was then that it asked for the pause."""
+
+    @property
+    def pause(self) -> float | None:
+        """In how many seconds a link may serve again, if a host has asked for a pause."""
+        pauses = [fault.pause for fault in self.faults if fault.pause is not None]
+        return min(pauses, default=None)
+
+    @property
+    def refused(self) -> bool:
+        """Whether a host has refused this very payload, and asked for a pause then."""
+        return any(fault.pause is not None and fault.status for fault in self.faults)
 
 
 class Downloader:
-    """Downloads from links; each download is independent of the others."""
+    """Downloads outputs, each independently of the others."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, settings: DownloadSettings, progress: ByteProgress
+        self,
+        session: aiohttp.ClientSession,
+        settings: DownloadSettings,
+        space: DiskSpace,
+        progress: ByteProgress,
     ) -> None:
-        self._settings = settings
-        self._hosts = Hosts(settings.at_once, settings.per_host)
-        self._transfer = Transfer(session, settings, progress)
+        self._transfer = Transfer(session, settings, space, progress)
+        self._backoff = Backoff(settings.retries + 1, first=0.5, longest=5.0)
 
-    async def fetch(self, output: Output, staging: Staging, part: Part) -> Downloaded | Unavailable:
-        """Stage the payload of `output` from the first of its links that gives it whole.
+    async def fetch(self, output: Output, partial: PartialFile) -> Downloaded | Unavailable:
+        """Download `output` into `partial` from the first of its links that gives it whole.
 
         Raises:
             StorageError: if it cannot be written.
         """
         faults: list[LinkFault] = []
-        pauses: list[float] = []
-        refused = False
+        whole = False
         try:
             for link in output.links:
-                try:
-                    staged = await self._from_link(link, staging, part)
-                except LinkFailed as failure:
-                    faults.append(_fault(link, failure))
-                    _LOG.debug("%s: %s", staging.generation, faults[-1])
-                    if isinstance(failure, LinkThrottled) and failure.wait is not None:
-                        pauses.append(failure.wait)
-                        refused |= failure.status > 0
-                else:
-                    return Downloaded(staged, f"{link.role} {_shown(link)}", tuple(faults))
+                match await self._from_link(link, partial):
+                    case Payload() as payload:
+                        whole = True
+                        return Downloaded(payload, f"{link.role} {shown(link)}", tuple(faults))
+                    case LinkFault() as fault:
+                        faults.append(fault)
+            return Unavailable(tuple(faults))
         finally:
-            if not part.kept:
-                await in_thread(part.leave)
-        return Unavailable(tuple(faults), min(pauses, default=None), refused)
+            if not whole:
+                await in_thread(partial.suspend)
 
-    async def _from_link(self, link: Link, staging: Staging, part: Part) -> StagedFile:
-        """Fetch from a link, again if it may help; a host that throttles is left alone."""
-        url = self._url(link)
-        backoff = Backoff(self._settings.retries + 1, first=0.5, longest=5.0)
-        return await with_backoff(
-            lambda: self._in_turn(url, staging, part), on=_is_transient, backoff=backoff
-        )
-
-    async def _in_turn(self, url: URL, staging: Staging, part: Part) -> StagedFile:
-        async with self._hosts.slot(url):
-            pause, why = self._hosts.pause(url)
-            if pause:
-                wait = format_duration(pause)
-                raise LinkThrottled(f"not asked: its host says {why}, for {wait} more", wait=pause)
-            try:
-                staged = await self._transfer.run(url, staging, part)
-            except LinkThrottled as failure:
-                failure.wait = self._hosts.throttled(url, str(failure), failure.wait)
-                raise
-        self._hosts.served(url)
-        return staged
-
-    def _url(self, link: Link) -> URL:
-        if REDACTED in link.url:
-            raise LinkFailed("not followed: the link contains the API key")
-        try:
-            # A link that is already encoded may be signed: it is sent to the letter.
-            url = URL(link.url, encoded=link.url.isascii() and " " not in link.url)
-            followable = url.scheme in ("http", "https") and url.host
-        except ValueError:
-            raise LinkFailed("not a link") from None
-        if not followable:
-            raise LinkFailed("not an http(s) link")
-        return url
-
-
-def _fault(link: Link, failure: LinkFailed) -> LinkFault:
-    return LinkFault(
-        link.role,
-        _shown(link),
-        printable(str(failure)),
-        gone=failure.status in (404, 410),
-        forbidden=failure.status == 403,
-    )
-
-
-def _shown(link: Link) -> str:
-    """The link for people: without its query, user and password."""
-    scheme, colon, rest = link.url.partition(":")
-    slashes = rest[: len(rest) - len(rest.lstrip("/\\"))]
-    place = rest.removeprefix(slashes).rpartition("@")[2]
-    shown = re.split("[?#]", f"{scheme}{colon}{slashes}{place}")[0]
-    return printable(shown[:300])
-
-
-def _is_transient(error: Exception) -> bool:
-    return isinstance(error, LinkFailed) and error.transient
+    async def _from_link(self, link: Link, partial: PartialFile) -> Payload | LinkFault:
+        """Try a link, again where that may help."""
+        for pause in (*self._backoff.pauses(), None):
+            result = await self._transfer.run(link, partial)
+            if isinstance(result, Payload) or not result.transient or pause is None:
+                return result
+            await asyncio.sleep(pause)
+        raise AssertionError("the last try returns")

@@ -1,4 +1,4 @@
-"""What link hosts bear: so many downloads at once, and none while a host has asked for a pause."""
+"""Link hosts: how many downloads run from one, and which have asked for a pause."""
 
 import asyncio
 import time
@@ -11,14 +11,14 @@ from yarl import URL
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
-"""Without being told for how long, a host is left alone for so many seconds: at first, at most."""
+"""How long a host that gives no hint is left alone, in seconds: at first, and at most."""
 
 
 @dataclass(slots=True)
 class _Host:
     slots: asyncio.Semaphore
     resume_at: float = 0.0
-    why: str = ""
+    reason: str = ""
     pauses: int = 0
     """How many pauses there were since it last served something."""
     refused: set[URL] = field(default_factory=set)
@@ -36,20 +36,20 @@ class Hosts:
 
     @asynccontextmanager
     async def slot(self, url: URL) -> AsyncIterator[None]:
-        """Wait for the host's turn, then for one among all."""
+        """Wait for a slot of the host, then for one among all."""
         async with self._of(url).slots, self._slots:
             yield
 
     def pause(self, url: URL) -> tuple[float, str]:
-        """Return how many seconds the host is still to be left alone, if any, and what it said."""
+        """Return how many seconds the host is still to be left alone, if any, and why."""
         host = self._of(url)
-        return max(0.0, host.resume_at - time.monotonic()), host.why
+        return max(0.0, host.resume_at - time.monotonic()), host.reason
 
-    def throttled(self, url: URL, why: str, wait: float | None) -> float:
-        """Leave the host alone for as long as it says, or for longer each time if it does not.
+    def throttled(self, url: URL, reason: str, wait: float | None) -> float:
+        """Leave the host alone for `wait` seconds or, without a hint, for longer each time.
 
-        A wait of none at all, such as a date in the past, says nothing. A long one may be about
-        one link: until it is said of another, it is kept short.
+        A wait of 0, such as a date in the past, is no hint. A long one may be about one link:
+        until another link is refused too, it is kept short.
 
         Return for how many seconds from now.
         """
@@ -57,8 +57,8 @@ class Hosts:
         host.refused.add(url)
         if wait and len(host.refused) == 1:
             wait = min(wait, _LONGEST_PAUSE)
-        host.why = why
-        if now >= host.resume_at:  # else it was said to the same crowd of downloads
+        host.reason = reason
+        if now >= host.resume_at:  # else other downloads of the same moment were refused before
             host.pauses += 1
             growing = min(_FIRST_PAUSE * 2.0 ** min(host.pauses - 1, 10), _LONGEST_PAUSE)
             host.resume_at = now + (growing if not wait else 0)
@@ -66,7 +66,7 @@ class Hosts:
         return host.resume_at - now
 
     def served(self, url: URL) -> None:
-        """Note that the host has served something: the throttling is over."""
+        """Note that the host has served something: it throttles no longer."""
         host = self._of(url)
         host.pauses = 0
         host.refused.clear()

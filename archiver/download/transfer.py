@@ -1,42 +1,35 @@
-"""One try at one link: a request, and its body into a part, from where an earlier try stopped."""
+"""A transfer: one try at one link, from where an earlier try has stopped."""
 
 import asyncio
-import hashlib
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Self
 
 import aiohttp
-from aiofiles.base import wrap
 from yarl import URL
 
-from archiver.archive.partial_file import Origin, Part, this_boot
-from archiver.archive.staging import StagedFile, Staging
-from archiver.download.bandwidth import ByteRate
-from archiver.errors import StorageError
-from archiver.http.session import KeyInRedirect, describe
+from archiver.apikey import REDACTED
+from archiver.archive.disk_space import DiskSpace
+from archiver.archive.partial_file import Origin, PartialFile, Payload
+from archiver.download.bandwidth import Bandwidth
+from archiver.download.hosts import Hosts
+from archiver.download.resume import continues, origin_of, range_headers, total_length
+from archiver.download.sink import Sink
+from archiver.http.errors import KeyInRedirect, describe_error
+from archiver.http.retry_after import parse_retry_after
 from archiver.media.validator import NotWhole
-from archiver.modelslab.responses import header_seconds
+from archiver.outcomes import LinkFault
+from archiver.outputs import Link
 from archiver.progress import ByteProgress
 from archiver.settings import DownloadSettings
-from archiver.threads import finished, in_thread
-from archiver.units import format_size
+from archiver.threads import in_thread
+from archiver.units import format_duration, format_size, printable
 
-_GATHER = 1 << 20
-"""So many bytes are gathered from the socket before one thread writes, hashes and proves them."""
 _CRAWL = 1024
 """Slower than this many bytes a second, over the time a connection may be silent, is a crawl."""
-_WHOLE_HEAD = 2
+_HEAD = 2
 """The head, redirects included, may take this many times as long as a connection may be silent."""
-_WORTH_RESUMING = 256 << 10
-"""A file of fewer bytes is fetched anew: asking for its rest costs as much."""
-_SURELY_OLDER = timedelta(seconds=60)
-"""A Last-Modified this long before Date is a strong validator (RFC 9110, 8.8.2.2)."""
 _TRANSIENT = (408, 425, 500, 502, 504)
 _THROTTLING = (429, 503)
 _FINAL = (
@@ -47,178 +40,169 @@ _FINAL = (
     aiohttp.TooManyRedirects,
     aiohttp.ClientConnectorCertificateError,
 )
-"""Failures that trying again does not cure."""
+"""Errors that another try does not cure."""
 
 
-class LinkFailed(Exception):
-    """A link did not give the payload; the text says why, for people."""
+class TransferError(Exception):
+    """A link did not give the payload; the text is the reason, for people."""
 
-    def __init__(self, reason: str, *, status: int = 0, transient: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int = 0,
+        transient: bool = False,
+        pause: float | None = None,
+    ) -> None:
         super().__init__(reason)
         self.status = status
         self.transient = transient
+        self.pause = pause
 
 
-class LinkThrottled(LinkFailed):
-    """The host asks to be left alone, for `wait` seconds if it says so."""
-
-    def __init__(self, reason: str, *, status: int = 0, wait: float | None = None) -> None:
-        super().__init__(reason, status=status)
-        self.wait = wait
-
-
-class _StartOver(Exception):
-    """What there is of the file is of no use; it is to be asked for from its beginning."""
+class _Mismatch(Exception):
+    """The response does not go on with the partial file: fetch the whole."""
 
 
 class Transfer:
-    """Fetches from a link into a part."""
+    """Fetches payloads from links into partial files, and minds their hosts."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, settings: DownloadSettings, progress: ByteProgress
+        self,
+        session: aiohttp.ClientSession,
+        settings: DownloadSettings,
+        space: DiskSpace,
+        progress: ByteProgress,
     ) -> None:
         self._session = session
         self._settings = settings
+        self._space = space
         self._progress = progress
-        self._rate = ByteRate(settings.limit_rate)
+        self._hosts = Hosts(settings.concurrency, settings.per_host)
+        self._bandwidth = Bandwidth(settings.limit_rate)
 
-    async def run(self, url: URL, staging: Staging, part: Part) -> StagedFile:
-        """Stage the payload at `url`, going on from where an earlier try has stopped.
+    async def run(self, link: Link, partial: PartialFile) -> Payload | LinkFault:
+        """Fetch the payload at `link`, proven whole, or say why not.
+
+        What has come stays in the partial file, if it can be resumed.
 
         Raises:
-            LinkFailed: if it cannot be had from there; what has come stays, if it can be used.
             StorageError: if it cannot be written.
         """
-        if part.bytes:
-            try:
-                return await self._receive(url, staging, part)
-            except (_StartOver, NotWhole):
-                await in_thread(part.restart)
         try:
-            return await self._receive(url, staging, part)
-        except NotWhole as error:
-            await in_thread(part.restart)
-            raise LinkFailed(str(error)) from None
+            url = _parse(link)
+            async with self._hosts.slot(url):
+                return await self._ask_host(url, partial)
+        except TransferError as error:
+            return LinkFault(
+                link.role,
+                shown(link),
+                printable(str(error)),
+                status=error.status,
+                transient=error.transient,
+                pause=error.pause,
+            )
 
-    async def _receive(self, url: URL, staging: Staging, part: Part) -> StagedFile:
-        progress = _Progress(self._progress)
+    async def _ask_host(self, url: URL, partial: PartialFile) -> Payload:
+        pause, reason = self._hosts.pause(url)
+        if pause:
+            wait = format_duration(pause)
+            raise TransferError(f"not tried: its host paused us ({reason}) for {wait}", pause=pause)
         try:
-            async with await self._head(url, _range(part, url)) as response:
-                total = await self._agree(response, part, url)
-                staging.make_sure_of_room((total or 0) - part.bytes, self._settings.min_free)
-                progress.begin(total, part.bytes)
-                blocks = await self._take_body(response, staging, part, progress)
-                frame = _Frame(total, framed=total is not None or _is_chunked(response))
-                if staging.may_hold(part, blocks):
-                    part.hold(blocks)
-                    return _conclude(staging, part, frame)
-                return await in_thread(_write_and_conclude, staging, part, blocks, frame)
+            payload = await self._fetch(url, partial)
+        except TransferError as error:
+            if error.status in _THROTTLING:
+                error.pause = self._hosts.throttled(url, str(error), error.pause)
+            raise
+        self._hosts.served(url)
+        return payload
+
+    async def _fetch(self, url: URL, partial: PartialFile) -> Payload:
+        """Fetch the rest of a partial file or, where that leads nowhere, the whole."""
+        if partial.bytes:
+            try:
+                return await self._receive(url, partial)
+            except (_Mismatch, NotWhole):
+                await _reset(partial)
+        try:
+            return await self._receive(url, partial)
+        except NotWhole as error:
+            await _reset(partial)
+            raise TransferError(str(error)) from None
+
+    async def _receive(self, url: URL, partial: PartialFile) -> Payload:
+        """Make one request, and complete the partial file with its body."""
+        received = _Received(self._progress)
+        try:
+            async with await self._head(url, range_headers(partial, url)) as response:
+                length = await self._agree(response, partial, url)
+                if not partial.fits_in_memory(length or 1 << 20):
+                    await self._space.require((length or 0) - partial.bytes)
+                received.begin(length, partial.bytes)
+                rest = await self._take_body(response, partial, received)
+                return await _complete(partial, rest, response, length)
         except BaseException as error:
-            progress.undo()
-            if isinstance(error, NotWhole | LinkFailed | _StartOver):
+            received.undo()
+            if isinstance(error, NotWhole):
                 raise
             if isinstance(error, aiohttp.ClientError | TimeoutError | ValueError):
-                reason = describe(error, self._settings.timeout) + progress.told()
-                raise LinkFailed(reason, transient=not _is_final(error)) from None
+                reason = describe_error(error, self._settings.timeout) + received.so_far()
+                raise TransferError(reason, transient=not _is_final(error)) from None
             raise
 
     async def _head(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
         """Wait for the head of a response; one that drips in without end is given up."""
-        async with asyncio.timeout(self._settings.timeout * _WHOLE_HEAD):
+        async with asyncio.timeout(self._settings.timeout * _HEAD):
             return await self._session.get(url, headers=headers)
 
-    async def _agree(self, response: aiohttp.ClientResponse, part: Part, url: URL) -> int | None:
-        """Make out from the head of a response whether it goes on with the part or begins anew.
+    async def _agree(
+        self, response: aiohttp.ClientResponse, partial: PartialFile, url: URL
+    ) -> int | None:
+        """Find out whether a response goes on with the partial file or begins anew.
 
-        Return the length of the whole file, where that is said.
+        Return the length of the whole payload, where it is announced.
         """
-        if part.bytes and _goes_on(response, part):
-            total = _range_total(response)
+        if partial.bytes and continues(response, partial):
+            length = total_length(response)
         else:
-            if part.bytes and response.status in (206, 416):
-                raise _StartOver
+            if partial.bytes and response.status in (206, 416):
+                raise _Mismatch
             _check_status(response)
-            total = response.content_length
-            origin = _origin(response, url)
-            if part.bytes or part.origin or origin:
-                await in_thread(part.restart, origin)
-        if total is not None and total > self._settings.max_size:
-            raise LinkFailed(f"{format_size(total)}, more than --max-size allows")
-        return total
+            length = response.content_length
+            origin = origin_of(response, url)
+            if partial.bytes or partial.origin or origin:
+                await _reset(partial, origin)
+        if length is not None and length > self._settings.max_size:
+            raise TransferError(f"{format_size(length)}, more than --max-size allows")
+        return length
 
     async def _take_body(
-        self, response: aiohttp.ClientResponse, staging: Staging, part: Part, progress: "_Progress"
-    ) -> list[bytes]:
-        """Write the body to the part, but for its last blocks, which are returned."""
-        crawl, share = _Crawl(self._settings.timeout), self._rate.share()
-        async with _Sink(part) as sink:
-            content = response.content
+        self, response: aiohttp.ClientResponse, partial: PartialFile, received: "_Received"
+    ) -> bytes:
+        """Write the body to the partial file, but for its last block, which is returned."""
+        crawl, share = _Crawl(self._settings.timeout), self._bandwidth.share()
+        content = response.content
+        async with Sink(partial) as sink:
             while not content.at_eof() and (chunk := await self._some(content)):
-                progress.received(len(chunk))
+                received.add(len(chunk))
                 crawl.check(len(chunk))
                 if share.take(len(chunk)):
                     await share.wait()
-                if progress.bytes_here > self._settings.max_size:
-                    raise LinkFailed("it goes on beyond what --max-size allows")
+                if received.total > self._settings.max_size:
+                    raise TransferError("it goes on beyond what --max-size allows")
                 if sink.take(chunk):
-                    staging.make_sure_of_room(0, self._settings.min_free)
+                    await self._space.require()
                     await sink.write()
-            return await sink.end()
+            return await sink.rest()
 
     async def _some(self, content: aiohttp.StreamReader) -> bytes:
-        """Return what there is of the body; other bytes are no sign that it goes on."""
+        """Return what there is of the body; bytes that are no body do not count as progress."""
         async with asyncio.timeout(self._settings.timeout):
             return await content.readany()
 
 
-class _Sink:
-    """Gathers what the socket gives into blocks; a thread writes one while the next is gathered.
-
-    What came before a connection broke is written too, if it can be gone on with.
-    """
-
-    def __init__(self, part: Part) -> None:
-        self._part = part
-        self._write = wrap(part.writelines)
-        self._gathered: list[bytes] = []
-        self._size = 0
-        self._writing: asyncio.Future[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, _error: object, _traceback: object
-    ) -> None:
-        await self._written()
-        if kind and self._part.origin and not issubclass(kind, NotWhole | StorageError):
-            await in_thread(self._part.writelines, self._gathered)
-
-    def take(self, chunk: bytes) -> bool:
-        """Gather a chunk; return whether there is enough to be written."""
-        self._gathered.append(chunk)
-        self._size += len(chunk)
-        return self._size >= _GATHER
-
-    async def write(self) -> None:
-        """Begin to write what is gathered, once what was before is written."""
-        await self._written()
-        block, self._gathered, self._size = self._gathered, [], 0
-        self._writing = asyncio.ensure_future(self._write(block))
-
-    async def end(self) -> list[bytes]:
-        """Return what is gathered and not given to the thread, which is idle then."""
-        await self._written()
-        return self._gathered
-
-    async def _written(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing:
-            await finished(writing)
-
-
 class _Crawl:
-    """Gives up a body that comes slower than a person would wait for."""
+    """Gives up a body that comes more slowly than a person would wait for."""
 
     def __init__(self, window: float) -> None:
         self._window = window
@@ -230,109 +214,77 @@ class _Crawl:
         if (spent := time.monotonic() - self._started) < self._window:
             return
         if self._since < _CRAWL * spent:
-            raise LinkFailed(f"crawling: {self._since:,} bytes in {spent:.0f} s", transient=True)
+            reason = f"too slow: {self._since:,} bytes in {spent:.0f} s"
+            raise TransferError(reason, transient=True)
         self._since, self._started = 0, time.monotonic()
 
 
-class _Progress:
-    """One try at a body, told to the progress, and taken back if it comes to nothing."""
+class _Received:
+    """The bytes of one try, shown as progress, and taken back if it comes to nothing."""
 
     def __init__(self, progress: ByteProgress) -> None:
         self._progress = progress
         self._before = 0
-        self._received = 0
-        self.total: int | None = None
+        self._count = 0
+        self._length: int | None = None
 
-    def begin(self, total: int | None, before: int) -> None:
-        """A body of `total` bytes is to come, of which there are so many from `before`."""
-        self.total, self._before = total, before
-        self._progress.expected((total or before) - before)
+    def begin(self, length: int | None, before: int) -> None:
+        """Expect a payload of `length` bytes, of which `before` are there."""
+        self._length, self._before = length, before
+        self._progress.expected((length or before) - before)
 
-    def received(self, count: int) -> None:
-        self._received += count
+    def add(self, count: int) -> None:
+        self._count += count
         self._progress.received(count)
 
     def undo(self) -> None:
-        self._progress.expected(self._before - (self.total or self._before))
-        self._progress.received(-self._received)
+        self._progress.expected(self._before - (self._length or self._before))
+        self._progress.received(-self._count)
 
     @property
-    def bytes_here(self) -> int:
-        """How many bytes of the file there are now."""
-        return self._before + self._received
+    def total(self) -> int:
+        """How many bytes of the payload there are now."""
+        return self._before + self._count
 
-    def told(self) -> str:
+    def so_far(self) -> str:
         """How much had come, for the reason."""
-        if self.total is not None:
-            return f" after {self.bytes_here:,} of {self.total:,} bytes"
-        return f" after {self.bytes_here:,} bytes" if self.bytes_here else ""
+        if self._length is not None:
+            return f" after {self.total:,} of {self._length:,} bytes"
+        return f" after {self.total:,} bytes" if self.total else ""
 
 
-def _range(part: Part, url: URL) -> dict[str, str]:
-    """Ask for the rest of a part, if it is still of the same file (RFC 9110, 13.1.5)."""
-    if not part.origin or not part.bytes or part.origin.place not in ("", _place(url)):
-        return {}
-    return {"Range": f"bytes={part.bytes}-", "If-Range": part.origin.validator}
-
-
-def _goes_on(response: aiohttp.ClientResponse, part: Part) -> bool:
-    """Tell whether a response is just the rest of what is here: its range and its validator fit."""
-    if response.status != HTTPStatus.PARTIAL_CONTENT or not part.origin:
-        return False
-    total, headers = _range_total(response), response.headers
-    expected = f"bytes {part.bytes}-{(total or 0) - 1}/{total}"
-    if headers.getall("Content-Range", []) != [expected]:
-        return False
-    if part.origin.length not in (None, total) or "Content-Encoding" in headers:
-        return False
-    tags, dates = headers.getall("ETag", []), headers.getall("Last-Modified", [])
-    if part.origin.place:  # the host that gave a date need not repeat it; another one is another
-        return not tags and dates in ([], [part.origin.validator])
-    return tags == [part.origin.validator]
-
-
-def _range_total(response: aiohttp.ClientResponse) -> int | None:
-    content_range = response.headers.get("Content-Range", "").strip()
-    match = re.fullmatch(r"bytes [0-9]+-[0-9]+/([0-9]{1,18})", content_range)
-    return int(match[1]) if match else None
-
-
-def _origin(response: aiohttp.ClientResponse, url: URL) -> Origin | None:
-    """Return what a part of this response can be continued by, if by anything (RFC 9110, 8.8)."""
-    length = response.content_length
-    if length is not None and length < _WORTH_RESUMING:
-        return None
-    if response.headers.get("Accept-Ranges", "").strip().lower() == "none":
-        return None
-    tag = response.headers.get("ETag", "")
-    if re.fullmatch(r'"[\x21\x23-\x7e\x80-\xff]*"', tag):
-        return Origin(tag, "", length, this_boot())
-    modified = response.headers.get("Last-Modified", "")
-    if _is_strong_date(modified, response.headers.get("Date", "")):
-        return Origin(modified, _place(url), length, this_boot())
-    return None
-
-
-def _is_strong_date(modified: str, date: str) -> bool:
+def _parse(link: Link) -> URL:
+    if REDACTED in link.url:
+        raise TransferError("not followed: the link contains the API key")
     try:
-        return parsedate_to_datetime(date) - parsedate_to_datetime(modified) >= _SURELY_OLDER
-    except (ValueError, TypeError, OverflowError):
-        return False
+        # A link that is already encoded may be signed: it is sent to the letter.
+        url = URL(link.url, encoded=link.url.isascii() and " " not in link.url)
+        followable = url.scheme in ("http", "https") and url.host
+    except ValueError:
+        raise TransferError("not a link") from None
+    if not followable:
+        raise TransferError("not an http(s) link")
+    return url
 
 
-def _place(url: URL) -> str:
-    return hashlib.sha256(str(url.with_query(None)).encode()).hexdigest()[:16]
+def shown(link: Link) -> str:
+    """Return the link for people: without its query, user and password."""
+    scheme, colon, rest = link.url.partition(":")
+    slashes = rest[: len(rest) - len(rest.lstrip("/\\"))]
+    place = rest.removeprefix(slashes).rpartition("@")[2]
+    plain = re.split("[?#]", f"{scheme}{colon}{slashes}{place}")[0]
+    return printable(plain[:300])
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:
     status = response.status
     if status == HTTPStatus.OK:
         return
-    said = f"{status} {(response.reason or '')[:100]}".rstrip()
+    reason = f"{status} {(response.reason or '')[:100]}".rstrip()
+    pause = None
     if status in _THROTTLING:
-        wait = header_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
-        raise LinkThrottled(said, status=status, wait=wait)
-    raise LinkFailed(said, status=status, transient=status in _TRANSIENT)
+        pause = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+    raise TransferError(reason, status=status, transient=status in _TRANSIENT, pause=pause)
 
 
 def _is_final(error: Exception) -> bool:
@@ -342,36 +294,21 @@ def _is_final(error: Exception) -> bool:
     return isinstance(refused, PermissionError)
 
 
-def _is_chunked(response: aiohttp.ClientResponse) -> bool:
-    return response.headers.get("Transfer-Encoding", "").lower() == "chunked"
+async def _reset(partial: PartialFile, origin: Origin | None = None) -> None:
+    if partial.on_disk:
+        await in_thread(partial.reset, origin)
+    else:
+        partial.reset(origin)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """What HTTP said about where a body ends: its length, or at least that there is an end."""
+async def _complete(
+    partial: PartialFile, rest: bytes, response: aiohttp.ClientResponse, length: int | None
+) -> Payload:
+    """Complete the partial file; what fits in memory needs no thread."""
+    chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
 
-    total: int | None
-    framed: bool
+    def complete() -> Payload:
+        partial.write(rest)
+        return partial.complete(length, delimited=length is not None or chunked)
 
-
-def _write_and_conclude(
-    staging: Staging, part: Part, rest: Sequence[bytes], frame: _Frame
-) -> StagedFile:
-    part.writelines(rest)
-    return _conclude(staging, part, frame)
-
-
-def _conclude(staging: Staging, part: Part, frame: _Frame) -> StagedFile:
-    """Keep the part, if it is whole.
-
-    Where the format has no end of its own, HTTP must have said where it is.
-    """
-    if frame.total is not None and part.bytes != frame.total:
-        raise NotWhole(f"{part.bytes:,} bytes came of {frame.total:,}")
-    proof = part.finish()
-    if proof.open_ended and not frame.framed:
-        raise NotWhole(
-            f"nobody said how long it is, and a .{proof.extension} of this kind does not tell "
-            "where it ends"
-        )
-    return staging.keep(part, proof)
+    return complete() if partial.fits_in_memory(len(rest)) else await in_thread(complete)

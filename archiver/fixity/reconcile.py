@@ -1,4 +1,4 @@
-"""The comparison of an archive's files, its checksum manifest and its catalogue, in SQLite."""
+"""Reconciliation: an archive's files, checksum manifest and catalogue, compared in SQLite."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,15 +11,15 @@ from archiver.fixity.report import Finding, Kind
 _GROUP = 1000
 _LONGEST_AGO = 100 * 365 * 86400.0
 
-_AUDIT = """
+_TABLES = """
 CREATE TEMP TABLE known (
     path TEXT PRIMARY KEY,
     sha256 TEXT NOT NULL,
     bytes INTEGER NOT NULL,
-    proven TEXT
+    verified TEXT
 ) WITHOUT ROWID;
-INSERT INTO known SELECT path, sha256, bytes,  -- a clock that was wrong has proven nothing
-    iif(proven > strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now'), NULL, proven) FROM file;
+INSERT INTO known SELECT path, sha256, bytes,  -- a clock that was ahead has verified nothing
+    iif(verified > strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now'), NULL, verified) FROM file;
 CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
 CREATE INDEX temp.by_path ON line (path);
@@ -29,7 +29,7 @@ CREATE TEMP TABLE chosen (
     sha256 TEXT NOT NULL,
     line INTEGER NOT NULL,
     bytes INTEGER,                   -- NULL where the catalogue does not know the file
-    proven INTEGER NOT NULL DEFAULT 0
+    matches INTEGER NOT NULL DEFAULT 0
 );
 """
 _COMPARISONS: tuple[tuple[Kind, str], ...] = (
@@ -50,7 +50,7 @@ _COMPARISONS: tuple[tuple[Kind, str], ...] = (
     ),
     (
         "contradictory",
-        "SELECT path, 'line ' || number || ' says ' || line.sha256 || ', the catalogue '"
+        "SELECT path, 'line ' || number || ' has ' || line.sha256 || ', the catalogue '"
         " || known.sha256 FROM line JOIN known USING (path) WHERE line.sha256 <> known.sha256",
     ),
     (
@@ -63,14 +63,14 @@ _COMPARISONS: tuple[tuple[Kind, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What the checksum manifest says, on which line."""
+    """A line of the checksum manifest, and its number."""
 
     path: str
     sha256: str
     line: int
 
 
-class Audit:
+class Reconciliation:
     """Compares files found, lines listed and what the catalogue knows, in temporary tables.
 
     What the catalogue learns after the beginning is not seen: its lines may come after those that
@@ -80,17 +80,17 @@ class Audit:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         with sqlite_errors():
-            self._db.executescript(_AUDIT)
+            self._db.executescript(_TABLES)
 
-    def find(self, paths: Iterable[str]) -> None:
-        """Take in the files that are there."""
+    def add_found(self, paths: Iterable[str]) -> None:
+        """Take in files that are there."""
         self._fill("INSERT OR IGNORE INTO found VALUES (?)", ((path,) for path in paths))
 
-    def excuse(self, paths: Iterable[str]) -> None:
-        """Take in the files that are just being placed: they need not be listed yet."""
+    def ignore(self, paths: Iterable[str]) -> None:
+        """Leave out files that are just being committed: they need not be listed yet."""
         self._fill("DELETE FROM found WHERE path = ?", ((path,) for path in paths))
 
-    def list(self, lines: Iterable[Listed]) -> None:
+    def add_listed(self, lines: Iterable[Listed]) -> None:
         """Take in lines of the checksum manifest."""
         rows = ((each.path, each.sha256, each.line) for each in lines)
         self._fill("INSERT INTO line VALUES (?, ?, ?)", rows)
@@ -114,15 +114,15 @@ class Audit:
                     yield Finding(kind, path, detail)
 
     def choose(self, limit: int, older_than: float) -> None:
-        """Choose files to read: those not proven for so many seconds, the longest ago first."""
+        """Choose files to read: those not verified for so many seconds, the longest ago first."""
         age = timedelta(seconds=min(older_than, _LONGEST_AGO))
         before = (datetime.now(UTC) - age).isoformat(timespec="seconds")
         with sqlite_errors():
             self._db.execute(
                 "INSERT INTO chosen (path, sha256, line, bytes)"
                 " SELECT path, line.sha256, min(number), bytes FROM line JOIN found USING (path)"
-                " LEFT JOIN known USING (path) WHERE proven IS NULL OR proven <= ?"
-                " GROUP BY path ORDER BY proven, path LIMIT ?",
+                " LEFT JOIN known USING (path) WHERE verified IS NULL OR verified <= ?"
+                " GROUP BY path ORDER BY verified, path LIMIT ?",
                 (before, limit),
             )
 
@@ -139,16 +139,15 @@ class Audit:
                 yield [Listed(*row[1:]) for row in rows]
                 after = rows[-1][0]
 
-    def proven(self, paths: Iterable[str]) -> None:
-        """Take in the files that were read and match."""
-        self._fill("UPDATE chosen SET proven = 1 WHERE path = ?", ((path,) for path in paths))
+    def set_matching(self, paths: Iterable[str]) -> None:
+        """Note that these files were read and match."""
+        self._fill("UPDATE chosen SET matches = 1 WHERE path = ?", ((path,) for path in paths))
 
-    def all_proven(self) -> Iterator[str]:
+    def matching(self) -> Iterator[str]:
         """Yield the files that were read and match."""
         with sqlite_errors():
-            yield from (
-                path for (path,) in self._db.execute("SELECT path FROM chosen WHERE proven")
-            )
+            query = "SELECT path FROM chosen WHERE matches"
+            yield from (path for (path,) in self._db.execute(query))
 
     def _fill(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         with sqlite_errors():

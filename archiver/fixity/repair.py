@@ -1,248 +1,188 @@
-"""Mends what an audit has found, through the same way as a backup, and never by deleting."""
+"""Repair: what a fixity check has found is put right, as in a backup, and never by deleting."""
 
-import json
-import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import assert_never
 
 from archiver.archive.bag import Bag
-from archiver.archive.checksum_manifest import CHECKSUMS
-from archiver.archive.staging import StagedFile, StagedGeneration, Staging, write_out
+from archiver.archive.staging import StagedFile, StagedGeneration, Staging, write_contents
 from archiver.catalogue.store import Catalogue
 from archiver.errors import storage_errors
-from archiver.fixity.report import FixityReport
+from archiver.fixity.records import repair_records
+from archiver.fixity.report import Audit, FixityReport, Repairs
 from archiver.fixity.verify import Selection, audit
 from archiver.generation import Generation, generation_at
-from archiver.media.validator import NotWhole, Prover
-from archiver.outcomes import Archived, Enlisted, Failed, Lost, Outcome, Pending, Report
-from archiver.pipeline.backup import mend
-from archiver.pipeline.desk import Finished, Result
-from archiver.pipeline.workers import Night
-from archiver.progress import Progress
+from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Worklist
+from archiver.pipeline.indexing import absorb
+from archiver.pipeline.recovery import recover
+from archiver.pipeline.results import Fetched, Result
+from archiver.pipeline.workers import Work, fetch_all
+from archiver.progress import Progress, Silent
+from archiver.run import Completed, Ended, Skipped, TimeUp
 from archiver.settings import Settings
 
-_BLOCK = 1 << 20
 
+async def repair(
+    archive: Path | str,
+    selection: Selection,
+    settings: Settings,
+    progress: Progress | None = None,
+    *,
+    accept_changed: bool = False,
+) -> FixityReport:
+    """Check an archive and repair what can be repaired.
 
-@dataclass(frozen=True, slots=True)
-class Fetching:
-    """How to fetch: whether another file than the recorded one will do, and who watches."""
-
-    settings: Settings
-    accept_changed: bool
-    progress: Progress
-
-
-async def repair(archive: Path, selection: Selection, fetching: Fetching) -> FixityReport:
-    """Audit an archive and mend what can be mended.
-
-    What is missing or damaged is fetched anew; it is put in its place if its checksum is the
-    recorded one, or another if that is accepted. Lines that were cut are written back. What
-    ended the fetching early, if anything did, is in the report.
+    What is missing or damaged is fetched anew; it is put in place if its checksum is the recorded
+    one, or with `accept_changed` another. Lines that were removed are written back. An error that
+    ended the fetching early is in the report.
 
     Raises:
         NotAnArchive: if there is no archive.
         ArchiveLocked: if a run holds it.
-        StorageError: if the disk does not let it.
+        StorageError: if the disk fails.
     """
-    Bag(archive).require()
+    root, began, progress = Path(archive), datetime.now(UTC), progress or Silent()
+    stale_after = settings.timings.stale_after
+    Bag(root).require()
     with (
-        Bag.hold(archive, fetching.settings.lock_wait) as bag,
-        closing(Catalogue.open(archive)) as catalogue,
-        catalogue.history().recorded("repair", report := FixityReport()),
+        Bag.open(root, settings.lock_wait) as bag,
+        closing(Catalogue.open(bag.layout.catalogue)) as catalogue,
+        catalogue.history.recording("repair", began) as recording,
     ):
-        audit(archive, selection, fetching.progress, report)
-        mend(bag, catalogue, forget=False)
-        started = time.monotonic()
-        _mend_records(bag, catalogue, report)
-        await _fetch(bag, catalogue, report, fetching)
-        catalogue.absorb(bag)
+        found, repairs = audit(bag, selection, progress), Repairs()
+        recover(bag, catalogue, stale_after, forget=False)
+        repair_records(bag, catalogue, found, repairs)
+        damage = _find_damage(bag, catalogue, found, repairs)
+        replacement = _Replacement(bag, catalogue, damage, repairs, accept_changed, stale_after)
+        ended = await _fetch(replacement, settings, progress)
+        absorb(bag, catalogue)
         bag.describe(*catalogue.totals())
-        report.seconds += time.monotonic() - started
+        report = FixityReport("repair", began, datetime.now(UTC), ended, found, repairs)
+        recording.close(report.run)
     return report
 
 
-def _mend_records(bag: Bag, catalogue: Catalogue, report: FixityReport) -> None:
-    """Bring the checksum manifest and the catalogue to agree with files that vouch for themselves.
-
-    A file does so if it matches either record of it or, where there is no record, if it is a
-    generation's and whole.
-    """
-    suspects = _Suspects(bag, catalogue, report)
-    if suspects.malformed or suspects.paths:
-        bag.keep_aside([CHECKSUMS])
-    agreed = [path for path in suspects.paths if suspects.agrees(path)]
-    if suspects.malformed or agreed:
-        bag.checksums.strike(set(agreed))
-        for file in bag.adopt(agreed):
-            catalogue.correct(file.path, file.sha256, file.bytes)
-            report.mended[file.path] = "the records agree with the file again"
-    for place in suspects.malformed:
-        report.mended[place] = "the line is taken out; the manifest as it was is kept aside"
+async def _fetch(replacement: "_Replacement", settings: Settings, progress: Progress) -> Ended:
+    """Fetch the damaged generations anew; return how that ended."""
+    ended: Ended = Completed()
+    if replacement.waiting:
+        progress.planned(Worklist(to_fetch=len(replacement.waiting)))
+        work = Work(replacement.bag.layout, replacement.take, replacement.commit)
+        ended = await fetch_all(work, settings, progress)
+    match ended:
+        case Skipped(reason) | TimeUp(reason):
+            replacement.give_up(reason)
+        case _:
+            replacement.give_up("it was not fetched")
+    return ended
 
 
-class _Suspects:
-    """The places where the records are not right, and what is to be said of them."""
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    """The damaged files of the archive."""
 
-    def __init__(self, bag: Bag, catalogue: Catalogue, report: FixityReport) -> None:
-        kinds = ("unexpected", "contradictory")
-        found = dict.fromkeys(f.path for f in report.findings if f.kind in kinds)
-        self.malformed = [path for path in found if path.startswith(f"{CHECKSUMS}:")]
-        self.paths = [path for path in found if path not in self.malformed]
-        self._bag = bag
-        self._report = report
-        self._records: dict[str, set[str]] = {path: set() for path in self.paths}
-        for line in bag.checksums.lines():
-            if line.path in self._records:
-                self._records[line.path].add(line.sha256)
-        for path in self.paths:
-            self._records[path] |= catalogue.checksums(path)
-
-    def agrees(self, path: str) -> bool:
-        """Tell whether the file vouches for itself; if not, the report says why."""
-        actual = self._bag.sha256(path)
-        if actual is None:
-            if not self._records[path]:
-                self._report.unmended[path] = "it is not there"
-        elif self._records[path]:
-            if actual in self._records[path]:
-                return True
-            self._report.unmended[path] = "it matches none of its records"
-        elif generation_at(path) is None or not _is_whole(self._bag.root / path):
-            self._report.unmended[path] = "it is none of ours, or not surely whole: move it away"
-        else:
-            return True
-        return False
+    recorded: dict[str, str]
+    """By path, the checksum that each should have."""
+    unlisted: frozenset[str]
+    """Those that the catalogue alone remembers."""
 
 
-def _is_whole(path: Path) -> bool:
-    """Tell whether a file is what its name says: a video's response in JSON, or one whole video."""
-    if path.suffix == ".json":
-        return _has_payload(path) and _is_answer(path)
-    prover = Prover()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                prover.feed(block)
-        proof = prover.finish()
-    except NotWhole:
-        return False
-    return f".{proof.extension}" == path.suffix and not proof.open_ended
-
-
-def _has_payload(response: Path) -> bool:
-    """Tell whether a video lies beside a response: alone it is what an interrupted copy has left."""
-    beside = response.parent.glob(f"{response.stem}[.-]*")
-    return any(path.suffix != ".json" and _is_whole(path) for path in beside)
-
-
-def _is_answer(path: Path) -> bool:
-    try:
-        return isinstance(json.loads(path.read_bytes()), dict)
-    except ValueError:
-        return False
-
-
-async def _fetch(bag: Bag, catalogue: Catalogue, report: FixityReport, fetching: Fetching) -> None:
-    """Fetch anew what is missing or damaged."""
-    damaged = _damaged(bag, report)
-    gone = {path: sha256 for path, sha256 in _gone(bag, catalogue, report) if path not in damaged}
-    desk = _Desk(bag, catalogue, report, fetching.accept_changed, damaged | gone, frozenset(gone))
-    generations = desk.generations()
-    if generations:
-        night = Report()
-        night.enlist(Enlisted(to_ask=len(generations)))
-        fetching.progress.enlisted(Enlisted(to_ask=len(generations)))
-        await Night(desk, fetching.settings, night, fetching.progress).run()
-        report.ending = night.ending
-        for path in desk.damaged.keys() - report.mended.keys() - report.unmended.keys():
-            report.unmended[path] = night.left_because or "it was not fetched"
-
-
-def _damaged(bag: Bag, report: FixityReport) -> dict[str, str]:
-    """Return the paths to fetch anew, with their recorded checksums."""
-    kinds = ("missing", "changed", "unreadable")
-    paths = {finding.path for finding in report.findings if finding.kind in kinds}
-    paths -= report.mended.keys()
-    return {line.path: line.sha256 for line in bag.checksums.lines() if line.path in paths}
-
-
-def _gone(bag: Bag, catalogue: Catalogue, report: FixityReport) -> Iterator[tuple[str, str]]:
-    """Yield what the catalogue alone remembers, with its checksum: neither listed nor there."""
-    for finding in report.findings:
-        if finding.kind == "contradictory" and not bag.exists(finding.path):
-            yield from ((finding.path, sha256) for sha256 in catalogue.checksums(finding.path))
+def _find_damage(bag: Bag, catalogue: Catalogue, found: Audit, repairs: Repairs) -> _Damage:
+    """Return the files to fetch anew; some were repaired without that."""
+    paths = {*found.findings.paths("missing", "changed", "unreadable")} - repairs.done.keys()
+    listed = {line.path: line.sha256 for line in bag.manifest.lines() if line.path in paths}
+    unlisted = {
+        path: sha256
+        for path in found.findings.paths("contradictory")
+        if path not in listed and not bag.exists(path)
+        for sha256 in catalogue.checksums(path)
+    }
+    return _Damage(listed | unlisted, frozenset(unlisted))
 
 
 @dataclass(slots=True)
-class _Desk:
-    """A repair's work comes from the findings, and goes into the places of the damaged files."""
+class _Replacement:
+    """Replaces damaged files by what is fetched for their generations."""
 
     bag: Bag
     catalogue: Catalogue
-    report: FixityReport
+    damage: _Damage
+    repairs: Repairs
     accept_changed: bool
-    damaged: dict[str, str]
-    unlisted: frozenset[str]
-    _waiting: list[Generation] = field(default_factory=list)
+    stale_after: float
+    waiting: deque[Generation] = field(init=False)
+    _paths: dict[Generation, list[str]] = field(init=False)
 
-    @property
-    def root(self) -> Path:
-        return self.bag.root
-
-    def generations(self) -> list[Generation]:
-        """Return whose files are damaged, and wait for their turns."""
-        for path in self.damaged:
-            generation = generation_at(path)
-            if generation is None:
-                self.report.unmended[path] = "no generation's file: it cannot be fetched"
-            elif generation not in self._waiting:
-                self._waiting.append(generation)
-        return list(self._waiting)
+    def __post_init__(self) -> None:
+        self._paths = {}
+        for path in self.damage.recorded:
+            if generation := generation_at(path):
+                self._paths.setdefault(generation, []).append(path)
+            else:
+                self.repairs.failed[path] = "no generation's file: it cannot be fetched"
+        self.waiting = deque(self._paths)
 
     def take(self, count: int) -> list[tuple[Generation, bool]]:
-        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        """Return the next generations to fetch."""
+        taken = [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
         return [(generation, True) for generation in taken]
 
-    def settle(self, group: Sequence[Result]) -> Sequence[Outcome]:
-        outcomes = []
-        for result in group:
-            match result:
-                case Finished(staged, outcome):
-                    self._write_out(staged)
-                    for file in staged.files:
-                        self._restore(file)
-                    Staging(self.root, outcome.generation).clear()
-                    self._leave(outcome.generation, "ModelsLab has other files now")
-                case Failed() | Lost() | Pending() | Archived() as outcome:
-                    Staging(self.root, outcome.generation).tidy()
-                    self._leave(outcome.generation, str(outcome))
-            outcomes.append(outcome)
-        return outcomes
+    def commit(self, group: Sequence[Result]) -> Sequence[Outcome]:
+        """Put what was fetched in place."""
+        fetched = [result.staged for result in group if isinstance(result, Fetched)]
+        self._replace(fetched)
+        return [self._outcome(result) for result in group]
 
-    def _write_out(self, staged: StagedGeneration) -> None:
-        with storage_errors(f"staging {staged.generation} in {self.root}"):
-            write_out(self.root, [staged])
+    def give_up(self, reason: str) -> None:
+        """Note for whatever is still damaged why it is."""
+        for generation in self._paths:
+            self._note_rest(generation, reason)
 
-    def _restore(self, file: StagedFile) -> None:
-        recorded = self.damaged.get(file.path)
-        if recorded is None:
-            return
-        if recorded != file.sha256 and not self.accept_changed:
-            self.report.unmended[file.path] = (
-                f"ModelsLab gives another file now (SHA-256 {file.sha256}): "
-                "--accept-changed takes it"
-            )
-            return
-        self.bag.restore(file, None if file.path in self.unlisted else recorded)
-        self.catalogue.correct(file.path, file.sha256, file.bytes)
-        same = recorded == file.sha256
-        self.report.mended[file.path] = "fetched anew" + ("" if same else ", another file")
+    def _outcome(self, result: Result) -> Outcome:
+        match result:
+            case Fetched(staged, outcome):
+                Staging(self.bag.layout, staged.generation).clear()
+                self._note_rest(staged.generation, "ModelsLab has other files now")
+                return outcome
+            case Failed() | Lost() | Pending() | Archived() as outcome:
+                Staging(self.bag.layout, outcome.generation).tidy(self.stale_after)
+                self._note_rest(outcome.generation, str(outcome))
+                return outcome
+            case _:
+                assert_never(result)
 
-    def _leave(self, generation: Generation, why: str) -> None:
-        for path in self.damaged:
-            known = path in self.report.mended or path in self.report.unmended
-            if generation_at(path) == generation and not known:
-                self.report.unmended[path] = why
+    def _replace(self, group: Sequence[StagedGeneration]) -> None:
+        """Put the files of a group in the places of damaged ones."""
+        with storage_errors(f"staging files in {self.bag.layout.root}"):
+            write_contents(self.bag.layout, group)
+        recorded = self.damage.recorded
+        files = [
+            file
+            for staged in group
+            for file in staged.files
+            if file.target.path in recorded and self._is_acceptable(file)
+        ]
+        listed = {p: sha256 for p, sha256 in recorded.items() if p not in self.damage.unlisted}
+        self.bag.restore(files, listed)
+        self.catalogue.correct([file.target for file in files])
+        for file in files:
+            same = recorded[file.target.path] == file.target.sha256
+            self.repairs.done[file.target.path] = f"fetched anew{'' if same else ', another file'}"
+
+    def _is_acceptable(self, file: StagedFile) -> bool:
+        target = file.target
+        if self.accept_changed or self.damage.recorded[target.path] == target.sha256:
+            return True
+        self.repairs.failed[target.path] = (
+            f"ModelsLab has another file now (SHA-256 {target.sha256}): --accept-changed takes it"
+        )
+        return False
+
+    def _note_rest(self, generation: Generation, reason: str) -> None:
+        for path in self._paths[generation]:
+            if path not in self.repairs.done and path not in self.repairs.failed:
+                self.repairs.failed[path] = reason

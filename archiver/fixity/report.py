@@ -1,4 +1,4 @@
-"""What an audit of an archive has found: findings, and the report that counts them."""
+"""The report of a fixity check: what was found, what was repaired, and the exit status."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from archiver.errors import ArchiverError
-from archiver.run import Command, Run
+from archiver.run import Command, Completed, Ended, Run, Stopped
 from archiver.units import format_duration, format_size
 
-TOLD_LIMIT = 20
+SHOWN_LIMIT = 20
 KEPT_LIMIT = 100_000
+"""At most this many findings are shown to a person, and kept; the rest is counted."""
 
 Kind: TypeAlias = Literal["missing", "changed", "unreadable", "unexpected", "contradictory"]
 """missing: listed, and not there; changed: its checksum differs; unreadable: the disk fails;
-unexpected: there, and not listed; contradictory: the records do not agree, or make no sense."""
+unexpected: there, and not listed; contradictory: the records disagree, or make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,99 +32,160 @@ class Finding:
 
 
 @dataclass(slots=True)
-class FixityReport:
-    """What was looked at and what was found; it owns the exit status."""
+class Findings:
+    """Findings, counted; the first ones are kept."""
 
-    listed: int = 0
-    checked: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    findings: list[Finding] = field(default_factory=list)
+    kept: list[Finding] = field(default_factory=list)
     counts: Counter[Kind] = field(default_factory=Counter)
-    mended: dict[str, str] = field(default_factory=dict)
-    """Which paths are as they should be again, and how that came."""
-    ending: ArchiverError | None = None
-    """What ended the mending early, if anything did."""
-    unmended: dict[str, str] = field(default_factory=dict)
-    """Why a path could not be mended."""
 
     def add(self, finding: Finding) -> None:
         """Count a finding."""
         self.counts[finding.kind] += 1
-        if len(self.findings) < KEPT_LIMIT:
-            self.findings.append(finding)
+        if len(self.kept) < KEPT_LIMIT:
+            self.kept.append(finding)
+
+    def paths(self, *kinds: Kind) -> list[str]:
+        """Return the paths of the findings of these kinds, each once."""
+        return list(dict.fromkeys(f.path for f in self.kept if f.kind in kinds))
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return self.counts.total()
+
+
+@dataclass(slots=True)
+class Repairs:
+    """What a repair did: by path how it was repaired, or why not."""
+
+    done: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def result(self, path: str) -> str:
+        """Describe what came of a path; "" if nothing was tried."""
+        if how := self.done.get(path):
+            return f"repaired: {how}"
+        return f"not repaired: {why}" if (why := self.failed.get(path)) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was looked at, and what was found."""
+
+    listed: int = 0
+    """How many files the checksum manifest lists."""
+    checked: int = 0
+    """How many of them were read."""
+    bytes: int = 0
+    findings: Findings = field(default_factory=Findings)
+
+
+@dataclass(frozen=True, slots=True)
+class FixityReport:
+    """What a fixity check or a repair found and did, and its exit status."""
+
+    command: Command
+    began: datetime
+    """In UTC, as `finished` is."""
+    finished: datetime
+    ended: Ended = field(default_factory=Completed)
+    audit: Audit = field(default_factory=Audit)
+    repairs: Repairs = field(default_factory=Repairs)
+
+    @classmethod
+    def failed_to_begin(
+        cls, command: Command, began: datetime, error: ArchiverError
+    ) -> "FixityReport":
+        """Return the report of a run that an error kept from beginning."""
+        return cls(command, began, datetime.now(UTC), Stopped(error))
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings, the first 100,000 of them."""
+        return self.audit.findings.kept
 
     @property
     def exit_status(self) -> int:
         """0 if all that was looked at is as it should be, or is again; else 4, or worse."""
-        if self.ending is not None:
-            return self.ending.exit_status
-        mended = sum(finding.path in self.mended for finding in self.findings)
-        return 4 if sum(self.counts.values()) > mended else 0
+        if isinstance(self.ended, Stopped):
+            return self.ended.error.exit_status
+        repaired = sum(finding.path in self.repairs.done for finding in self.findings)
+        return 4 if self.audit.findings.total > repaired else 0
 
     @property
     def noteworthy(self) -> bool:
-        """Whether there is anything to be told; what was mended is: a disk may be failing."""
+        """Whether a person should see it; also what was repaired: a disk may be failing."""
         return bool(self.exit_status or self.findings)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took."""
+        return (self.finished - self.began).total_seconds()
 
     @property
     def headline(self) -> str:
         """The counts, in a line."""
-        found = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
+        audit = self.audit
+        found = ", ".join(f"{count:,} {kind}" for kind, count in audit.findings.counts.items())
         return (
-            f"{self.checked:,} of {self.listed:,} files checked, {format_size(self.bytes)} in "
-            f"{format_duration(self.seconds)}: {found or 'all as they should be'}"
+            f"{audit.checked:,} of {audit.listed:,} files checked, {format_size(audit.bytes)} in "
+            f"{format_duration(self.seconds)}: {found or 'no errors found'}"
         )
 
-    def as_run(self, command: Command, began: datetime) -> Run:
-        """Return what is to be remembered of the run that this tells of, which ends now."""
-        counts = {"listed": self.listed, "checked": self.checked, "mended": len(self.mended)}
+    @property
+    def run(self) -> Run:
+        """What is remembered of the run."""
+        audit = self.audit
+        counts = {
+            "listed": audit.listed,
+            "checked": audit.checked,
+            "repaired": len(self.repairs.done),
+        }
         return Run(
-            command,
-            began,
-            datetime.now(UTC),
+            self.command,
+            self.began,
+            self.finished,
             self.exit_status,
-            counts | {str(kind): count for kind, count in self.counts.items()},
-            self.bytes,
-            f"ended early: {self.ending}; {self.headline}" if self.ending else self.headline,
+            counts | {str(kind): count for kind, count in audit.findings.counts.items()},
+            audit.bytes,
+            "; ".join([*self._ended_early(), self.headline]),
         )
 
     def lines(self) -> Iterator[str]:
-        """Say what was found: a line of counts, then one for each finding."""
+        """Describe what was found: a line of counts, then one for each finding."""
         yield self.headline
-        if self.ending:
-            yield f"ended early: {self.ending}"
-        for finding in self.findings[:TOLD_LIMIT]:
-            yield f"{finding}{self._sequel(finding.path)}"
-        if len(self.findings) > TOLD_LIMIT:
-            yield f"… and {sum(self.counts.values()) - TOLD_LIMIT:,} more like these (see --json)"
+        yield from self._ended_early()
+        for finding in self.findings[:SHOWN_LIMIT]:
+            result = self.repairs.result(finding.path)
+            yield f"{finding}; {result}" if result else str(finding)
+        if len(self.findings) > SHOWN_LIMIT:
+            more = self.audit.findings.total - SHOWN_LIMIT
+            yield f"… and {more:,} more like these (see --json)"
 
     def as_json(self) -> dict[str, object]:
-        """Return the summary for `--json`."""
+        """Return the report for `--json`."""
+        audit = self.audit
         return {
-            "listed": self.listed,
-            "checked": self.checked,
-            "bytes": self.bytes,
+            "listed": audit.listed,
+            "checked": audit.checked,
+            "bytes": audit.bytes,
             "seconds": round(self.seconds, 3),
             "exit_status": self.exit_status,
-            "ended_early": str(self.ending) if self.ending else None,
-            "counts": dict(self.counts),
+            "ended_early": str(self.ended.error) if isinstance(self.ended, Stopped) else None,
+            "counts": dict(audit.findings.counts),
             "findings": [
                 {
                     "kind": f.kind,
                     "path": f.path,
                     "detail": f.detail,
-                    "mended": f.path in self.mended,
-                    "sequel": self.mended.get(f.path) or self.unmended.get(f.path),
+                    "repaired": f.path in self.repairs.done,
+                    "result": self.repairs.done.get(f.path) or self.repairs.failed.get(f.path),
                 }
                 for f in self.findings
             ],
-            "findings_omitted": sum(self.counts.values()) - len(self.findings),
+            "findings_omitted": audit.findings.total - len(self.findings),
         }
 
-    def _sequel(self, path: str) -> str:
-        if how := self.mended.get(path):
-            return f"; mended: {how}"
-        if why := self.unmended.get(path):
-            return f"; not mended: {why}"
-        return ""
+    def _ended_early(self) -> Iterator[str]:
+        if isinstance(self.ended, Stopped):
+            yield f"ended early: {self.ended.error}"

@@ -1,15 +1,14 @@
-"""The fixity audit: is every file in the archive what the checksum manifest says?
+"""Verify: is every file in the archive what the checksum manifest lists?
 
 It takes no lock and changes nothing under `data/`, so it may run beside a backup. What a backup
-is just placing stands in its journal before it is placed, and in the checksum manifest before it
+is committing stands in its journal before it is placed, and in the checksum manifest before it
 leaves the journal; so the files are listed first, then the journal is read, then the manifest.
 """
 
 import hashlib
 import math
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -18,106 +17,115 @@ from itertools import islice
 from pathlib import Path
 
 from archiver.archive.bag import Bag
-from archiver.archive.checksum_manifest import CHECKSUMS
+from archiver.archive.layout import MANIFEST
 from archiver.catalogue.store import Catalogue
 from archiver.errors import StorageError
-from archiver.fixity.reconcile import Audit, Listed
-from archiver.fixity.report import Finding, FixityReport
-from archiver.progress import ByteProgress
+from archiver.fixity.reconcile import Listed, Reconciliation
+from archiver.fixity.report import Audit, Finding, Findings, FixityReport
+from archiver.pipeline.indexing import open_to_read
+from archiver.progress import ByteProgress, Silent
 
-_BATCH = 1000
+_BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which files to read: a share of them, or those not proven for so many seconds."""
+    """Which files to read: a share of them, or those not verified for so many seconds."""
 
     sample: float = 1.0
     older_than: float = 0.0
     threads: int = os.cpu_count() or 1
 
 
-def verify(archive: Path, selection: Selection, progress: ByteProgress) -> FixityReport:
+def verify(
+    archive: Path | str,
+    selection: Selection | None = None,
+    progress: ByteProgress | None = None,
+) -> FixityReport:
     """Compare the files, the checksum manifest and the catalogue with each other, and remember it.
 
     Raises:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
-    report, began = FixityReport(), datetime.now(UTC)
-    audit(archive, selection, progress, report)
-    _remember(archive, lambda catalogue: catalogue.history().add(report.as_run("verify", began)))
+    bag, began = Bag(Path(archive)), datetime.now(UTC)
+    found = audit(bag, selection or Selection(), progress or Silent())
+    report = FixityReport("verify", began, datetime.now(UTC), audit=found)
+    _remember(bag, lambda catalogue: catalogue.history.add(report.run))
     return report
 
 
-def audit(
-    archive: Path, selection: Selection, progress: ByteProgress, report: FixityReport
-) -> None:
-    """Compare them, and report what is found.
+def audit(bag: Bag, selection: Selection, progress: ByteProgress) -> Audit:
+    """Compare them, and return what is found.
 
     Raises:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
-    bag, started = Bag(archive), time.monotonic()
     bag.require()
-    with closing(Catalogue.look(archive)) as catalogue:
-        tables = catalogue.audit()
-        tables.find(bag.files())
-        tables.excuse(bag.being_settled())
-        _read_manifest(bag, tables, report)
-        tables.find([path for path in tables.not_found() if bag.exists(path)])  # placed meanwhile
-        report.listed = tables.listed()
+    findings = Findings()
+    with closing(open_to_read(bag)) as catalogue:
+        tables = Reconciliation(catalogue.connection)
+        tables.add_found(bag.files())
+        tables.ignore(bag.being_committed())
+        _read_manifest(bag, tables, findings)
+        tables.add_found([path for path in tables.not_found() if bag.exists(path)])  # since then
+        listed = tables.listed()
         for finding in tables.findings():
-            report.add(finding)
-        limit = math.ceil(report.listed * selection.sample)
-        tables.choose(limit, selection.older_than)
-        _Reading(bag, report, progress).read(tables, selection.threads)
-        _remember(archive, lambda known: known.prove(tables.all_proven()))
-    report.seconds = time.monotonic() - started
+            findings.add(finding)
+        tables.choose(math.ceil(listed * selection.sample), selection.older_than)
+        reading = _Reading(bag, findings, progress)
+        reading.read(tables, selection.threads)
+        _remember(bag, lambda known: known.set_verified(tables.matching()))
+    return Audit(listed, reading.checked, reading.bytes, findings)
 
 
-def _read_manifest(bag: Bag, audit: Audit, report: FixityReport) -> None:
-    """Take in the checksum manifest; name the lines that are none, or speak twice of one file."""
-    numbered = enumerate(bag.checksums.raw_lines(), 1)
-    while batch := list(islice(numbered, _BATCH * 10)):
+def _read_manifest(bag: Bag, tables: Reconciliation, findings: Findings) -> None:
+    """Take in the checksum manifest; name the lines that are no checksum lines."""
+    numbered = enumerate(bag.manifest.raw_lines(), 1)
+    while batch := list(islice(numbered, _BATCH)):
         good = [(number, line) for number, line in batch if not isinstance(line, bytes)]
-        audit.list([Listed(line.path, line.sha256, number) for number, line in good])
+        tables.add_listed([Listed(line.path, line.sha256, number) for number, line in good])
         for number, line in batch:
-            if isinstance(line, bytes) and (line.endswith(b"\n") or not bag.being_settled()):
+            if isinstance(line, bytes) and (line.endswith(b"\n") or not bag.being_committed()):
                 shown = line.decode(errors="replace").strip()[:60]
-                place = f"{CHECKSUMS}:{number}"
-                report.add(Finding("contradictory", place, f"{shown!r} is no checksum line"))
+                place = f"{MANIFEST}:{number}"
+                findings.add(Finding("contradictory", place, f"{shown!r} is no checksum line"))
 
 
 class _Reading:
     """Reads files in several threads, and compares their checksums."""
 
-    def __init__(self, bag: Bag, report: FixityReport, progress: ByteProgress) -> None:
+    def __init__(self, bag: Bag, findings: Findings, progress: ByteProgress) -> None:
+        self.checked = 0
+        self.bytes = 0
         self._bag = bag
-        self._report = report
+        self._findings = findings
         self._progress = progress
 
-    def read(self, tables: Audit, threads: int) -> None:
-        """Read the chosen files, so many at once, and note which are proven now."""
+    def read(self, tables: Reconciliation, threads: int) -> None:
+        """Read the chosen files, and note which of them match."""
         self._progress.expected(tables.chosen_bytes())
         with ThreadPoolExecutor(threads) as pool:
             for group in tables.chosen():
-                checked = zip(group, pool.map(self._check, group), strict=True)
-                tables.proven(listed.path for listed, found in checked if self._is_right(*found))
+                tables.set_matching(self._matching(group, pool))
 
-    def _is_right(self, finding: Finding | None, size: int) -> bool:
-        self._report.checked += 1
-        self._report.bytes += size
-        self._progress.received(size)
-        if finding:
-            self._report.add(finding)
-        return finding is None
+    def _matching(self, group: Sequence[Listed], pool: ThreadPoolExecutor) -> list[str]:
+        matching = []
+        for listed, (finding, size) in zip(group, pool.map(self._check, group), strict=True):
+            self.checked += 1
+            self.bytes += size
+            self._progress.received(size)
+            if finding:
+                self._findings.add(finding)
+            else:
+                matching.append(listed.path)
+        return matching
 
     def _check(self, listed: Listed) -> tuple[Finding | None, int]:
-        """Read a file; return what is wrong with it, if anything, and how large it is."""
+        """Read a file; return what is wrong with it, if anything, and its size."""
         try:
-            with (self._bag.root / listed.path).open("rb", buffering=0) as file:
+            with (self._bag.layout.root / listed.path).open("rb", buffering=0) as file:
                 actual = hashlib.file_digest(file, "sha256").hexdigest()
                 size = os.fstat(file.fileno()).st_size
         except FileNotFoundError:
@@ -130,8 +138,9 @@ class _Reading:
         return Finding("changed", listed.path, detail), size
 
 
-def _remember(archive: Path, what: Callable[[Catalogue], object]) -> None:
-    """Write to the catalogue, if the disk lets it: an archive that is read-only has no memory."""
-    if Catalogue.is_writable(archive):
-        with suppress(StorageError), closing(Catalogue.open(archive)) as catalogue:
+def _remember(bag: Bag, what: Callable[[Catalogue], object]) -> None:
+    """Write to the catalogue, if the disk allows it: a read-only archive has no memory."""
+    path = bag.layout.catalogue
+    if Catalogue.is_writable(path):
+        with suppress(StorageError), closing(Catalogue.open(path)) as catalogue:
             what(catalogue)

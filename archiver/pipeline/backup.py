@@ -1,210 +1,155 @@
-"""The night's work: from a list of generations to an archive in which they are held."""
+"""A backup run: from manifests to an archive in which their videos are held."""
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
-from typing import assert_never
 
 from archiver.archive.bag import Bag
-from archiver.archive.staging import StagedFile, StagedGeneration, Staging, staged_generations
-from archiver.catalogue.database import Damaged
+from archiver.archive.disk_space import DiskSpace
+from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, StorageError
 from archiver.generation import Generation
-from archiver.manifest.sources import Intake
-from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Report
-from archiver.pipeline.desk import Finished, Result, archived
-from archiver.progress import Progress
+from archiver.manifest.sources import Manifests
+from archiver.outcomes import Worklist
+from archiver.pipeline.commit import GroupCommit
+from archiver.pipeline.indexing import open_to_read
+from archiver.pipeline.recovery import recover
+from archiver.pipeline.report import Plan, Report, Tally
+from archiver.progress import Progress, Silent
+from archiver.run import Completed, Ended, Stopped
 from archiver.settings import Settings
-from archiver.units import counted
 
 _LOG = logging.getLogger(__name__)
 
 
 async def backup(
-    archive: Path,
-    manifests: Sequence[str],
-    default_endpoint: str,
+    archive: Path | str,
+    manifests: Sequence[Path | str],
     settings: Settings,
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> Report:
-    """Archive what the manifests list and is not held yet; return what became of it.
+    """Archive what the manifests list and the archive does not hold yet.
+
+    An error that ends a run which has begun is in the report.
 
     Raises:
         ManifestUnreadable: if no manifest can be read.
         ConfigurationError: if the archive is something else, or a line is bad and `strict` set.
         ArchiveLocked: if another run holds the archive.
-        StorageError: if the archive cannot be opened or mended.
+        StorageError: if the archive cannot be opened or recovered.
     """
-    intake = Intake(manifests, default_endpoint, Report())
-    intake.check()
-    with Bag.hold(archive, settings.lock_wait) as bag:
-        try:
-            return await _back_up(bag, intake, settings, progress)
-        except Damaged as damage:
-            Catalogue.put_aside(archive)
-            if "-" in manifests:  # what was read from there cannot be read again
-                raise
-            _LOG.warning("%s: it is put aside and made anew, without its history", damage.what)
-        again = Intake(manifests, default_endpoint, Report())
-        return await _back_up(bag, again, settings, progress)
+    names, progress = [str(name) for name in manifests], progress or Silent()
+    sources = Manifests(names, settings.endpoint)
+    sources.check()
+    with Bag.open(Path(archive), settings.lock_wait) as bag:
+        report = await _back_up(bag, sources, settings, progress)
+        match report.ended:
+            case Stopped(CatalogueDamaged() as damage):
+                set_aside(bag.layout.catalogue)
+                if "-" in names:  # what was read from there cannot be read again
+                    return report
+                reason = damage.reason
+                _LOG.warning("%s: it is set aside and rebuilt, without its history", reason)
+                sources = Manifests(names, settings.endpoint)
+                return await _back_up(bag, sources, settings, progress)
+        return report
 
 
-async def _back_up(bag: Bag, intake: Intake, settings: Settings, progress: Progress) -> Report:
-    """Do the work of `backup` in an archive that is held.
-
-    Raises:
-        Damaged: if the catalogue is, wherever that has shown.
-    """
-    report, started = intake.report, time.monotonic()
-    with (
-        closing(Catalogue.open(bag.root)) as catalogue,
-        catalogue.history().recorded("backup", report),
-    ):
-        mend(bag, catalogue)
-        try:
-            enlisted = catalogue.enlist(intake.listed(), retry_lost=settings.retry_lost)
-            intake.check()
-            report.enlist(enlisted)
-            _be_strict(report, strict=settings.strict)
-            progress.enlisted(enlisted)
-            if enlisted.to_ask:
-                from archiver.pipeline.workers import Night  # noqa: PLC0415 (a night without work starts sooner)
-
-                await Night(_Desk(bag, catalogue), settings, report, progress).run()
-            catalogue.have_told()
-        finally:
-            report.seconds = time.monotonic() - started
-            with suppress(StorageError) if report.ending else nullcontext():
-                bag.describe(*catalogue.totals())
-    if isinstance(report.ending, Damaged):
-        raise report.ending
-    return report
-
-
+@contextmanager
 def plan(
-    archive: Path,
-    manifests: Sequence[str],
-    default_endpoint: str,
-    *,
-    retry_lost: bool,
-    strict: bool,
-) -> tuple[Report, Iterator[Generation]]:
-    """Say what `backup` would ask for, and touch nothing.
+    archive: Path, manifests: Sequence[str], settings: Settings
+) -> Iterator[tuple[Plan, Iterator[Generation]]]:
+    """Find out what `backup` would fetch, and touch nothing.
 
     Raises:
         ManifestUnreadable: if no manifest can be read.
         ConfigurationError: if the archive is something else, or a line is bad and `strict` set.
+        StorageError: if the archive cannot be read.
     """
-    report = Report()
-    intake = Intake(manifests, default_endpoint, report)
-    intake.check()
-    Bag(archive).check()
-    with ExitStack() as stack:
-        catalogue = stack.enter_context(closing(Catalogue.look(archive)))
-        enlisted = catalogue.enlist(intake.listed(), retry_lost=retry_lost)
-        intake.check()
-        _be_strict(report, strict=strict)
-        stack.pop_all()
-    report.plan(enlisted)
-    return report, catalogue.taken()
+    sources = Manifests(manifests, settings.endpoint)
+    sources.check()
+    bag = Bag(archive)
+    bag.check()
+    with closing(open_to_read(bag)) as catalogue:
+        worklist = _worklist(catalogue, sources, settings)
+        yield Plan(worklist, sources.problems), catalogue.worklist.take_all()
 
 
-def _be_strict(report: Report, *, strict: bool) -> None:
-    if strict and report.not_understood:
-        raise ConfigurationError("\n".join(report.not_understood))
-
-
-def mend(bag: Bag, catalogue: Catalogue, *, forget: bool = True) -> None:
-    """Finish what a crash has left open, before anything is asked for.
-
-    First the group that was being placed, then the generations that were staged whole. What is
-    neither listed nor there any more is forgotten, unless it is to be fetched anew.
+async def _back_up(bag: Bag, sources: Manifests, settings: Settings, progress: Progress) -> Report:
+    """Back up into an archive whose lock is held; a damaged catalogue is in the report.
 
     Raises:
-        StorageError: if the disk does not let it.
+        ArchiverError: if the run cannot begin.
     """
-    if mended := bag.mend():
-        _LOG.info("mended: %d files that the last run was placing", mended)
-    catalogue.absorb(bag)
-    bag.close_mended()
-    if unlisted := catalogue.unlisted():
-        _relist(bag, catalogue, unlisted, forget=forget)
-    whole = []
-    for staging in staged_generations(bag.root):
-        if catalogue.holds(staging.generation):
-            staging.tidy()  # a repair may have begun what the next one finishes
-        elif staged := staging.complete():
-            _LOG.info("mended: %s, which the last run had downloaded", staging.generation)
-            whole.append(staged)
-        else:
-            staging.tidy()
-    if whole:
-        _settle(bag, catalogue, whole, [archived(staged, ("an earlier run",)) for staged in whole])
+    began = datetime.now(UTC)
+    try:
+        return await _run(bag, sources, settings, progress, began)
+    except CatalogueDamaged as damage:
+        return Report.failed_to_begin(began, damage)
 
 
-def _relist(bag: Bag, catalogue: Catalogue, files: Sequence[StagedFile], *, forget: bool) -> None:
-    """Write back the checksum lines that somebody has cut, of files that still match them."""
-    relisted, missing = bag.relist(files)
-    if forget:
-        catalogue.forget(missing)
-    catalogue.absorb(bag)
-    changed = len(files) - len(relisted) - len(missing)
-    counts = {
-        "written back": len(relisted),
-        "of files that are gone": len(missing),
-        "of files that have changed": changed,
-    }
-    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    _LOG.warning("the checksum manifest had lost %s: %s", counted(len(files), "line"), told)
+async def _run(
+    bag: Bag, sources: Manifests, settings: Settings, progress: Progress, began: datetime
+) -> Report:
+    with (
+        closing(Catalogue.open(bag.layout.catalogue)) as catalogue,
+        catalogue.history.recording("backup", began) as recording,
+        _described_on_error(bag, catalogue),
+    ):
+        recover(bag, catalogue, settings.timings.stale_after)
+        worklist = _worklist(catalogue, sources, settings)
+        progress.planned(worklist)
+        tally = Tally()
+        for lost in worklist.unreported:
+            tally.add(lost)
+        ended: Ended = Completed()
+        if worklist.to_fetch:
+            ended = await _fetch(bag, catalogue, settings, progress, tally)
+        ended = _finish(bag, catalogue, ended)
+        report = Report(began, datetime.now(UTC), ended, worklist, tally, sources.problems)
+        recording.close(report.run)
+        return report
 
 
-def _settle(
-    bag: Bag, catalogue: Catalogue, staged: Sequence[StagedGeneration], outcomes: Sequence[Outcome]
-) -> None:
-    """Place what is staged, and commit all outcomes with it."""
-    files = [file for generation in staged for file in generation.files]
-    if staged:
-        if listed := catalogue.listed(files):
-            bag.withdraw(listed)
-        bag.settle(staged, commit=lambda: catalogue.record(outcomes, files, bag.checksums.mark()))
-    else:
-        catalogue.record(outcomes, (), bag.checksums.mark())
+def _worklist(catalogue: Catalogue, sources: Manifests, settings: Settings) -> Worklist:
+    names = chain.from_iterable(ids.names() for ids in sources.entries())
+    worklist = catalogue.worklist.add(names, retry_lost=settings.retry_lost)
+    sources.check()
+    if settings.strict and sources.problems:
+        raise ConfigurationError("\n".join(sources.problems.lines()))
+    return worklist
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """A backup's work comes from the catalogue, and goes into the bag."""
+async def _fetch(
+    bag: Bag, catalogue: Catalogue, settings: Settings, progress: Progress, tally: Tally
+) -> Ended:
+    from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415 (brings aiohttp)
 
-    bag: Bag
-    catalogue: Catalogue
+    space = DiskSpace(bag.layout.root, settings.download.min_free)
+    commit = GroupCommit(bag, catalogue, space, settings.timings.stale_after, tally).commit
+    return await fetch_all(Work(bag.layout, catalogue.worklist.take, commit), settings, progress)
 
-    @property
-    def root(self) -> Path:
-        return self.bag.root
 
-    def take(self, count: int) -> list[tuple[Generation, bool]]:
-        return self.catalogue.take(count)
+def _finish(bag: Bag, catalogue: Catalogue, ended: Ended) -> Ended:
+    """Note what is reported, and bring `bag-info.txt` up to date; return how the run ended."""
+    try:
+        catalogue.worklist.set_reported()
+        bag.describe(*catalogue.totals())
+    except StorageError as error:
+        return ended if isinstance(ended, Stopped) else Stopped(error)
+    return ended
 
-    def settle(self, group: Sequence[Result]) -> Sequence[Outcome]:
-        """Place what is staged, commit all outcomes, and tidy up after those that have no file."""
-        staged = [result.staged for result in group if isinstance(result, Finished)]
-        outcomes = [
-            result.outcome if isinstance(result, Finished) else self.catalogue.judge(result)
-            for result in group
-        ]
-        _settle(self.bag, self.catalogue, staged, outcomes)
-        for outcome in outcomes:
-            match outcome:
-                case Lost(generation):
-                    Staging(self.bag.root, generation).give_up()
-                case Failed(generation):
-                    Staging(self.bag.root, generation).tidy()
-                case Archived() | Pending():
-                    pass
-                case _:
-                    assert_never(outcome)
-        return outcomes
+
+@contextmanager
+def _described_on_error(bag: Bag, catalogue: Catalogue) -> Iterator[None]:
+    """Bring `bag-info.txt` up to date also after an error: something may have been recovered."""
+    try:
+        yield
+    except BaseException:
+        with suppress(StorageError):
+            bag.describe(*catalogue.totals())
+        raise

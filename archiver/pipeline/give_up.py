@@ -1,51 +1,40 @@
-"""When trouble that lasts for many nights is a loss, or worth telling."""
+"""Giving up: when a failure that lasts for many runs is a loss, or worth reporting."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from archiver.catalogue.store import Past
 from archiver.outcomes import Failed, Lost, Outcome, Pending
 
-_GONE_NIGHTS = 3
+_GONE_RUNS = 3
 _GONE_FOR = timedelta(hours=40)
-"""Links that were dead on three nights, the first and last this far apart, stay dead."""
+"""Links that were dead on three runs, the first and last this far apart, stay dead."""
 _FORBIDDEN_FOR = timedelta(days=13)
-"""Where a host said no more than that it is not for us, it may have blocked us for a while."""
+"""A host that only forbids them may have blocked us for a while."""
 _STUCK_AFTER = timedelta(days=3)
 _LOST_AFTER = timedelta(days=14)
-"""What is still being made after so long is told, and then given up: nothing takes that long."""
+"""What is still processing after this long is reported, and then given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What earlier nights have found of a generation; times are in UTC, ISO 8601."""
-
-    gone_nights: int
-    gone_since: str | None
-    """The first of the nights on which all its links were dead."""
-    pending_since: str | None
-    """When it was first found in the making."""
-
-
-def decide(outcome: Outcome, before: Before, now: datetime) -> Outcome:
-    """Return what an outcome amounts to, after what was found before."""
+def decide(outcome: Outcome, past: Past, now: datetime) -> Outcome:
+    """Return what an outcome amounts to, after what earlier runs found."""
     match outcome:
-        case Failed() if outcome.gone and before.gone_since:
-            return _gone(outcome, before.gone_nights + 1, _age(before.gone_since, now))
-        case Pending() if before.pending_since:
-            return _pending(outcome, _age(before.pending_since, now))
+        case Failed() if outcome.gone and past.gone_since:
+            return _gone(outcome, past.gone_runs + 1, _age(past.gone_since, now))
+        case Pending() if past.pending_since:
+            return _pending(outcome, _age(past.pending_since, now))
         case _:
             return outcome
 
 
-def _gone(outcome: Failed, nights: int, age: timedelta) -> Outcome:
+def _gone(outcome: Failed, runs: int, age: timedelta) -> Outcome:
     long_enough = _FORBIDDEN_FOR if outcome.forbidden else _GONE_FOR
-    if nights < _GONE_NIGHTS or age < long_enough:
+    if runs < _GONE_RUNS or age < long_enough:
         return outcome
-    return Lost(outcome.generation, f"{outcome.reason}, for {nights} nights by now", outcome.faults)
+    return Lost(outcome.generation, f"{outcome.reason}, on {runs} runs", outcome.faults)
 
 
 def _pending(outcome: Pending, age: timedelta) -> Outcome:
-    reason = f"ModelsLab is still making it after {age.days} days"
+    reason = f"ModelsLab is still processing it after {age.days} days"
     if age >= _LOST_AFTER:
         return Lost(outcome.generation, reason)
     return Failed(outcome.generation, reason, stuck=True) if age >= _STUCK_AFTER else outcome

@@ -1,4 +1,4 @@
-"""What to ask about next: the night's list, and what is still being made."""
+"""The scheduler: which generation comes next, and when one that is not ready comes again."""
 
 import asyncio
 import heapq
@@ -8,106 +8,109 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from archiver.generation import Generation
-from archiver.settings import SHORT_PAUSE
+from archiver.settings import Timings
 
-_SOONEST = 5.0
-_LATEST = 60.0
-"""Between two questions about one generation lie this many seconds. The provider's samples ask
-every 5 to 10; identical questions in quick succession have been punished as spam."""
-_MOST_PUT_OFF = 1000
-"""When so many are ready and their hosts ask for a pause, no more are asked about meanwhile."""
-_FIRST_GUESS = 5.0
-"""Without the provider's guess, in seconds; each one after it is `_GROWTH` times as long."""
+_MOST_DEFERRED = 1000
+"""When this many wait for their hosts, no new ones are started meanwhile."""
 _GROWTH = 1.5
 _GROWTHS = 10
+"""Without the provider's estimate each pause is longer than the last, this many times."""
 _DOUBLINGS = 10
-_TAKE = 1000
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One generation's turn to be asked about."""
+class Job:
+    """One generation whose turn it is."""
 
     generation: Generation
     first: bool
-    """It was never tried before, on no night."""
-    asked: int = 0
-    """How often it was asked about tonight, and found to be still in the making."""
-    give_up_at: float | None = None
-    """On the monotonic clock: when, if it is still being made then, it is left for tomorrow."""
-    sit_out_until: float | None = None
-    """The same, if its links are still to be left alone then."""
-    refused: int = 0
-    """How often a host has answered a request for its links by asking for a pause."""
+    """No run has tried it before."""
+    polls: int = 0
+    """How often it was found still processing on this run."""
+    poll_until: float | None = None
+    """On the monotonic clock: if it is still processing then, it is left for the next run."""
+    defer_until: float | None = None
+    """The same, if its hosts still ask for a pause then."""
+    refusals: int = 0
+    """How often a host has refused one of its links, and asked for a pause."""
 
 
 class Scheduler:
-    """Hands out turns until nothing is left to ask about, or it is closed.
+    """Hands out jobs until nothing is left to do, or it is closed.
 
-    `take` gives the next so many generations of the night's list, those never tried first;
-    `wait` is how many seconds a generation that is being made is asked about again.
+    `take(n)` returns the next at most n generations of the worklist, those never tried first.
+    `wait` is how many seconds a generation that is still processing is polled.
     """
 
-    def __init__(self, take: Callable[[int], list[tuple[Generation, bool]]], wait: float) -> None:
+    def __init__(
+        self,
+        take: Callable[[int], list[tuple[Generation, bool]]],
+        wait: float,
+        timings: Timings,
+        batch: int = _BATCH,
+    ) -> None:
         self._take = take
         self._wait = wait
-        self._listed: deque[Turn] = deque()
-        self._polls: list[tuple[float, int, Turn]] = []
-        self._put_off: list[tuple[float, int, Turn]] = []
+        self._timings = timings
+        self._batch = batch
+        self._listed: deque[Job] = deque()
+        self._polls: list[tuple[float, int, Job]] = []
+        self._deferred: list[tuple[float, int, Job]] = []
         self._under_way = 0
         self._closed = False
         self._changed = asyncio.Event()
 
-    async def next(self) -> Turn | None:
-        """Return the next turn, or None when there will be none.
+    async def next(self) -> Job | None:
+        """Return the next job, or None when there will be none.
 
-        Each turn that is returned must be ended by `again` or `done`.
+        Each job that is returned must be ended by `poll_again`, `defer` or `done`.
         """
         while not self._closed:
-            if turn := self._pick():
+            if job := self._pick():
                 self._under_way += 1
-                return turn
-            if not self._polls and not self._put_off and not self._under_way:
+                return job
+            if not self._polls and not self._deferred and not self._under_way:
                 break
             await self._change()
         return None
 
-    def again(self, turn: Turn, eta: float | None) -> bool:
-        """End a turn that found its generation in the making: it comes again if there is time.
+    def poll_again(self, job: Job, eta: float | None) -> bool:
+        """End a job whose generation is still processing: it comes again if there is time.
 
-        `eta` is the provider's guess of how many seconds it will take.
+        `eta` is the provider's estimate of how many seconds it will take.
         """
-        now = time.monotonic()
-        give_up_at = turn.give_up_at or now + self._wait
+        now, timings = time.monotonic(), self._timings
+        until = job.poll_until or now + self._wait
         self.done()
-        if self._closed or now >= give_up_at:
+        if self._closed or now >= until:
             return False
-        guess = _FIRST_GUESS * _GROWTH ** min(turn.asked, _GROWTHS) if eta is None else eta
-        due = min(now + min(max(guess, _SOONEST), _LATEST), max(give_up_at, now + _SOONEST))
-        later = replace(turn, asked=turn.asked + 1, give_up_at=give_up_at)
+        growing = timings.poll_first * _GROWTH ** min(job.polls, _GROWTHS)
+        pause = max(growing if eta is None else eta, timings.poll_min)
+        due = min(now + min(pause, timings.poll_max), max(until, now + timings.poll_min))
+        later = replace(job, polls=job.polls + 1, poll_until=until)
         heapq.heappush(self._polls, (due, id(later), later))
         return True
 
-    def put_off(self, turn: Turn, pause: float, *, refused: bool) -> bool:
-        """End a turn whose links are to be left alone for so many seconds.
+    def defer(self, job: Job, pause: float, *, refused: bool) -> bool:
+        """End a job whose hosts ask for a pause, in seconds: it comes again if there is time.
 
-        It comes again then, if there is time. A short pause is always sat out. One that was
-        `refused` itself, and again, waits twice as long each time: for each of its requests
-        the whole host is left alone, and the others there are not to wait for it alone.
+        A short pause is always waited out. A job that was itself `refused` waits twice as long
+        each time: each of its requests pauses the whole host, and others want to go there.
         """
         now = time.monotonic()
-        until = turn.sit_out_until or now + max(self._wait, SHORT_PAUSE)
+        until = job.defer_until or now + max(self._wait, self._timings.short_pause)
         self.done()
         if self._closed or now + pause > until:
             return False
-        later = replace(turn, sit_out_until=until, refused=turn.refused + refused)
-        longer = pause * 2.0 ** min(turn.refused, _DOUBLINGS) if refused else pause
-        due = now + max(min(longer, until - now), _SOONEST)
-        heapq.heappush(self._put_off, (due, id(later), later))
+        later = replace(job, defer_until=until, refusals=job.refusals + refused)
+        longer = pause * 2.0 ** min(job.refusals, _DOUBLINGS) if refused else pause
+        due = now + max(min(longer, until - now), self._timings.poll_min)
+        heapq.heappush(self._deferred, (due, id(later), later))
         return True
 
     def done(self) -> None:
-        """End a turn that needs no other."""
+        """End a job that does not come again."""
         self._under_way -= 1
         self._changed.set()
 
@@ -116,32 +119,32 @@ class Scheduler:
         self._closed = True
         self._changed.set()
 
-    def in_the_making(self) -> list[Generation]:
-        """Return what was to be asked about again and, since the scheduler is closed, will not be."""
-        return [turn.generation for _, _, turn in self._polls]
+    def processing(self) -> list[Generation]:
+        """Return what was to be polled again and, since the scheduler is closed, will not be."""
+        return [job.generation for _, _, job in self._polls]
 
-    def left_alone(self) -> list[Generation]:
-        """Return what is ready, and whose links were to be left alone until the end."""
-        return [turn.generation for _, _, turn in self._put_off]
+    def deferred(self) -> list[Generation]:
+        """Return what was ready and waited for its hosts until the end."""
+        return [job.generation for _, _, job in self._deferred]
 
-    def _pick(self) -> Turn | None:
-        """Ready before never tried before what is due, for links die; old troubles last."""
+    def _pick(self) -> Job | None:
+        """Ready before never tried before what is due, for links die; old failures can wait."""
         now = time.monotonic()
-        if self._put_off and self._put_off[0][0] <= now:
-            return heapq.heappop(self._put_off)[2]
-        if not self._listed and len(self._put_off) < _MOST_PUT_OFF:
-            self._listed.extend(Turn(*row) for row in self._take(_TAKE))
+        if self._deferred and self._deferred[0][0] <= now:
+            return heapq.heappop(self._deferred)[2]
+        if not self._listed and len(self._deferred) < _MOST_DEFERRED:
+            self._listed.extend(Job(*row) for row in self._take(self._batch))
         overdue = now - self._polls[0][0] if self._polls else -1.0
-        if self._listed and self._listed[0].first and overdue < _LATEST:
+        if self._listed and self._listed[0].first and overdue < self._timings.poll_max:
             return self._listed.popleft()
         if overdue >= 0:
             return heapq.heappop(self._polls)[2]
         return self._listed.popleft() if self._listed else None
 
     async def _change(self) -> None:
-        """Wait for the end of a turn, or until something is due again."""
+        """Wait for the end of a job, or until one is due again."""
         self._changed.clear()
-        due = [queue[0][0] for queue in (self._polls, self._put_off) if queue]
+        due = [queue[0][0] for queue in (self._polls, self._deferred) if queue]
         pause = min(due) - time.monotonic() if due else None
         try:
             async with asyncio.timeout(pause):

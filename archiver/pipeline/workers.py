@@ -1,318 +1,175 @@
-"""The work under way: workers ask and download, and one task settles what they finish."""
+"""The workers of a run: they fetch generations, and one task commits what they finish."""
 
 import asyncio
-import logging
-import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from math import inf
-from typing import assert_never
 
-from archiver.archive.staging import StagedFile, Staging, slots
-from archiver.download.downloader import Downloaded, Downloader, Unavailable
-from archiver.errors import (
-    ApiUnreachable,
-    ArchiverError,
-    Interrupted,
-    KeyRejected,
-    StorageError,
-)
+import aiohttp
+
+from archiver.archive.disk_space import DiskSpace
+from archiver.archive.layout import Layout
+from archiver.download.downloader import Downloader
+from archiver.errors import StorageError
 from archiver.generation import Generation
 from archiver.http.session import open_session, trusted_authorities
-from archiver.modelslab.client import Api, NotAsked, Pace, ThrottledAway, Usable
-from archiver.modelslab.responses import (
-    GenerationFailed,
-    NotFound,
-    Output,
-    Processing,
-    Ready,
-    Rejected,
-    ServerError,
-)
-from archiver.outcomes import Failed, LinkFault, Lost, Outcome, Pending, Report
-from archiver.pipeline.desk import Desk, Finished, Result, archived
-from archiver.pipeline.scheduler import Scheduler, Turn
+from archiver.modelslab.client import Client, EndpointUnavailable, Halt
+from archiver.modelslab.rate_limit import RateLimit
+from archiver.modelslab.responses import Processing
+from archiver.outcomes import Failed, Outcome, Pending
+from archiver.pipeline.fetch import HOST_PAUSED, Deferred, Fetcher, FetchResult
+from archiver.pipeline.results import Result
+from archiver.pipeline.scheduler import Job, Scheduler
+from archiver.pipeline.shutdown import Shutdown, without_response
 from archiver.progress import Progress
+from archiver.run import Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
 from archiver.threads import in_thread
 
-_LOG = logging.getLogger(__name__)
 _GROUP = 64
-"""At most so many generations are settled in one group."""
+"""At most this many generations are committed in one group."""
 _AHEAD = 2
-"""For each download under way, so many generations may be in hand: asked about, or waiting."""
-_LEFT_ALONE = "a host asks to be left alone: tried again next night"
-_GRACE = 10.0
-"""How long downloads in flight may go on after an interruption, in seconds."""
-
-
-def _outcome_of(
-    response: NotFound | GenerationFailed | Rejected | ServerError,
-    generation: Generation,
-    faults: tuple[LinkFault, ...],
-) -> Outcome:
-    said = f"ModelsLab says: {response.message}"
-    match response:
-        case NotFound() | GenerationFailed(certain=True):
-            return Lost(generation, said, faults)
-        case GenerationFailed():
-            return Failed(generation, said, faults, hopeless=True)
-        case Rejected():
-            return Failed(generation, said, faults)
-        case ServerError(message):
-            return Failed(generation, f"no usable response: {message}", faults)
-        case _:
-            assert_never(response)
+"""For each download under way this many generations may be in hand: asked about, or waiting."""
 
 
 @dataclass(frozen=True, slots=True)
-class PutOff:
-    """It is ready, but a host asks for a pause of so many seconds; `otherwise` if that is long."""
+class Work:
+    """What a run works on: where its generations come from, and where the results go."""
 
-    pause: float
-    refused: bool
-    otherwise: Failed
+    layout: Layout
+    take: Callable[[int], list[tuple[Generation, bool]]]
+    """Returns the next at most n generations, and whether each was never tried before."""
+    commit: Callable[[Sequence[Result]], Sequence[Outcome]]
+    """Makes results durable, in a thread, and returns what became of each."""
 
 
-class Night:
-    """One night's work at a desk. What has become of it is in the report."""
-
-    def __init__(self, desk: Desk, settings: Settings, report: Report, progress: Progress) -> None:
-        self._desk = desk
-        self._settings = settings
-        self._report = report
-        self._progress = progress
-        self._agenda = Scheduler(desk.take, settings.wait)
-        self._results = asyncio.Queue[Result | None]()
-        self._room = asyncio.Semaphore(_GROUP)
-        self._workers: list[asyncio.Task[None]] = []
-        self._interrupted = False
-        self._asking: set[asyncio.Task[object] | None] = set()
-
-    async def run(self) -> None:
-        """Work until nothing is left to do, or the night is ended early."""
-        api, download = self._settings.api, self._settings.download
-        authorities = trusted_authorities()
-        async with (
-            open_session(api.timeout, authorities, inside=True) as questions,
-            open_session(
-                download.timeout,
-                authorities,
-                inside=download.allow_private,
-                key=download.key,
-                slow=download.limit_rate is not None,
-            ) as links,
+async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended:
+    """Fetch generations until nothing is left to do, or the run is to end; return how it ended."""
+    download = settings.download
+    space = DiskSpace(work.layout.root, download.min_free)
+    async with AsyncExitStack() as stack:
+        client, links = await _open(stack, settings)
+        downloader = Downloader(links, download, space, progress)
+        fetcher = Fetcher(client, downloader, work.layout, patient=download.retries > 0)
+        workers = _Workers(work, fetcher, settings, progress)
+        with (
+            workers.shutdown.on_signals(),
+            workers.shutdown.after(settings.max_time, lambda: _time_up(client)),
         ):
-            self._api = Api(questions, api, Pace(self._settings.api_rate, self._settings.wait))
-            self._downloader = Downloader(links, download, self._progress)
-            try:
-                with self._heeding_signals(), self._heeding_the_time():
-                    await self._run_tasks()
-            except* StorageError as troubles:
-                self._report.ending = next(iter(_flat(troubles)))
-        if not self._api.has_answered:
-            self._report.time_is_up = False  # more time would have brought no more
-        try:
-            self._api.check()
-        except (ApiUnreachable, KeyRejected) as why:
-            self._report.ending = self._report.ending or why
+            await workers.run(download.concurrency * _AHEAD)
+    ended = workers.shutdown.ended
+    if isinstance(ended, Stopped) or client.has_responded:
+        return ended
+    verdict = client.verdict()
+    return Stopped(verdict) if verdict else without_response(ended)
 
-    async def _run_tasks(self) -> None:
+
+class _Workers:
+    """The tasks of one run."""
+
+    def __init__(
+        self, work: Work, fetcher: Fetcher, settings: Settings, progress: Progress
+    ) -> None:
+        timings = settings.timings
+        self.shutdown = Shutdown(self._drain, self._abort, progress, timings.grace)
+        self._commit = work.commit
+        self._fetcher = fetcher
+        self._scheduler = Scheduler(work.take, settings.wait, timings)
+        self._progress = progress
+        self._results = asyncio.Queue[Result | None]()
+        self._slots = asyncio.Semaphore(_GROUP)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self, count: int) -> None:
+        """Run `count` workers until nothing is left to do."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._settle_results())
-            count = self._settings.download.at_once * _AHEAD
-            self._workers = [tasks.create_task(self._work()) for _ in range(count)]
-            await asyncio.wait(self._workers)
-            for generation in self._agenda.in_the_making():
+            tasks.create_task(self._commit_results())
+            self._tasks = [tasks.create_task(self._work()) for _ in range(count)]
+            await asyncio.wait(self._tasks)
+            for generation in self._scheduler.processing():
                 self._results.put_nowait(Pending(generation))
-            for generation in self._agenda.left_alone():
-                self._results.put_nowait(Failed(generation, _LEFT_ALONE))
+            for generation in self._scheduler.deferred():
+                self._results.put_nowait(Failed(generation, HOST_PAUSED))
             self._results.put_nowait(None)
 
     async def _work(self) -> None:
-        while turn := await self._agenda.next():
+        while job := await self._scheduler.next():
             try:
-                result = await self._bring(turn)
-            except ThrottledAway as why:
-                self._agenda.done()
-                self._end(str(why))
-            except (KeyRejected, ApiUnreachable) as why:
-                self._agenda.done()
-                self._end(why)
-            except StorageError as why:
-                self._agenda.done()
-                self._end(why)
-                self._abandon()
+                result = await self._fetcher.fetch(job.generation)
+            except StorageError as error:
+                self._scheduler.done()
+                self.shutdown.abort(Stopped(error))
             else:
-                await self._take(turn, result)
+                await self._handle(job, result)
 
-    async def _take(self, turn: Turn, result: Result | Processing | NotAsked | PutOff) -> None:
+    async def _handle(self, job: Job, result: FetchResult) -> None:
         match result:
-            case PutOff(pause, refused, otherwise):
-                if not self._agenda.put_off(turn, pause, refused=refused):
+            case Deferred(pause, refused, otherwise):
+                if not self._scheduler.defer(job, pause, refused=refused):
                     await self._hand_over(otherwise)
             case Processing(eta):
-                if not self._agenda.again(turn, eta):
-                    await self._hand_over(Pending(turn.generation))
-            case NotAsked(why):
-                self._agenda.done()
-                self._report.left_because = why
+                if not self._scheduler.poll_again(job, eta):
+                    await self._hand_over(Pending(job.generation))
+            case EndpointUnavailable(reason):
+                self._scheduler.done()
+                self.shutdown.note(Skipped(reason))
+            case Halt(ended):
+                self._scheduler.done()
+                self.shutdown.drain(ended)
             case _:
-                self._agenda.done()
+                self._scheduler.done()
                 await self._hand_over(result)
 
     async def _hand_over(self, result: Result) -> None:
-        """Leave a result to be settled, and wait where there are many: it is not lost meanwhile."""
+        """Leave a result to be committed, then wait where there are many: it is safe meanwhile."""
         self._results.put_nowait(result)
-        await self._room.acquire()
+        await self._slots.acquire()
 
-    async def _bring(self, turn: Turn) -> Result | Processing | NotAsked | PutOff:
-        """Ask and download; ask once more for fresh links when those of the first response fail."""
-        tried: tuple[Output, ...] = ()
-        faults: tuple[LinkFault, ...] = ()
-        for _ in ("the links there are", "fresh ones"):
-            match await self._ask(turn.generation):
-                case Ready(outputs) if outputs == tried and all(fault.gone for fault in faults):
-                    break
-                case Ready(outputs) as response:
-                    brought = await self._download(turn.generation, response)
-                    if isinstance(brought, Finished):
-                        return brought
-                    tried, faults = outputs, brought.faults
-                    if brought.pause is not None:
-                        pause = brought.pause if self._settings.download.retries else inf
-                        otherwise = Failed(turn.generation, _LEFT_ALONE, faults)
-                        return PutOff(pause, brought.refused, otherwise)
-                case Processing() | NotAsked() as unfinished:
-                    return unfinished
-                case response:
-                    return _outcome_of(response, turn.generation, faults)
-        return Failed(turn.generation, "no link gave the video, nor did fresh ones", faults)
-
-    async def _ask(self, generation: Generation) -> Usable:
-        task = asyncio.current_task()
-        self._asking.add(task)
-        try:
-            return await self._api.ask(generation)
-        finally:
-            self._asking.discard(task)
-
-    async def _download(self, generation: Generation, response: Ready) -> Finished | Unavailable:
-        """Stage all outputs; those that come are kept for the next try if others do not."""
-        staging, places = Staging(self._desk.root, generation), slots(response.outputs)
-        kept_answer = staging.begin(response.document)
-        begun = (
-            await in_thread(staging.leftovers, places)
-            if staging.has_leftovers()
-            else map(staging.new_part, places)
-        )
-        results = [
-            Downloaded(one, "an earlier try", ())
-            if isinstance(one, StagedFile)
-            else await self._downloader.fetch(output, staging, one)
-            for output, one in zip(response.outputs, begun, strict=True)
-        ]
-        faults = tuple(fault for result in results for fault in result.faults)
-        whole = [result for result in results if isinstance(result, Downloaded)]
-        if len(whole) < len(results):
-            missing = [result for result in results if isinstance(result, Unavailable)]
-            pause = _longest([result.pause for result in missing])
-            return Unavailable(faults, pause, any(result.refused for result in missing))
-        staged = staging.gathered([*(result.file for result in whole), kept_answer])
-        return Finished(staged, archived(staged, tuple(r.served_by for r in whole), faults))
-
-    async def _settle_results(self) -> None:
-        """Settle what is finished in groups: whatever has gathered while the last was settled."""
-        going_on = True
-        while going_on:
+    async def _commit_results(self) -> None:
+        """Commit results in groups: whatever has gathered while the last one was committed."""
+        more = True
+        while more:
             group = [await self._results.get()]
             while len(group) < _GROUP and not self._results.empty():
                 group.append(self._results.get_nowait())
-            going_on = None not in group
-            outcomes = await in_thread(self._settle, [r for r in group if r is not None])
+            more = None not in group
+            try:
+                outcomes = await in_thread(self._commit, [r for r in group if r is not None])
+            except StorageError as error:
+                self.shutdown.abort(Stopped(error))
+                return
             for outcome in outcomes:
-                self._room.release()
-                self._progress.ended(outcome)
+                self._slots.release()
+                self._progress.finished(outcome)
 
-    def _settle(self, group: Sequence[Result]) -> Sequence[Outcome]:
-        outcomes = self._desk.settle(group)
-        for outcome in outcomes:
-            self._report.add(outcome)
-        return outcomes
+    def _drain(self) -> None:
+        self._scheduler.close()
+        self._fetcher.stop_asking()
 
-    def _end(self, why: ArchiverError | str) -> None:
-        """Ask no more; what is being downloaded goes on, for its links may die."""
-        self._agenda.close()
-        if isinstance(why, ArchiverError):
-            self._report.ending = self._report.ending or why
-        else:
-            self._report.left_because = self._report.left_because or why
-        for task in self._asking - {asyncio.current_task()}:
-            if task:
-                task.cancel()
+    def _abort(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
-    @contextmanager
-    def _heeding_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt, number)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
 
-    @contextmanager
-    def _heeding_the_time(self) -> Iterator[None]:
-        if self._settings.max_time is None:
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._settings.max_time, self._end_in_order, None)
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-    def _interrupt(self, number: int) -> None:
-        """The first signal ends the night in order; the second at once: a crash loses nothing."""
-        if self._interrupted:
-            self._progress.close()
-            _LOG.warning("stopped at once: what was finished is held, the rest goes on next time")
-            os._exit(128 + number)
-        self._interrupted = True
-        self._end_in_order(Interrupted(number))
-
-    def _end_in_order(self, why: Interrupted | None) -> None:
-        """Ask no more, and let what is being downloaded go on for a little while."""
-        pause = self._api.pause_told
-        trouble = self._report.left_because or self._report.ending or pause
-        self._report.time_is_up = why is None and not trouble
-        _LOG.log(
-            logging.WARNING if why else logging.INFO,
-            "ending: downloads have %.0f s to finish%s",
-            _GRACE,
-            "; a second signal stops them at once" if why else "",
+async def _open(stack: AsyncExitStack, settings: Settings) -> tuple[Client, aiohttp.ClientSession]:
+    """Open the sessions for the API and for the links: the key never goes to the latter."""
+    api, download, authorities = settings.api, settings.download, trusted_authorities()
+    questions = await stack.enter_async_context(
+        open_session(api.timeout, authorities, allow_private=True)
+    )
+    links = await stack.enter_async_context(
+        open_session(
+            download.timeout,
+            authorities,
+            allow_private=download.allow_private,
+            key=api.key,
+            slow=download.limit_rate is not None,
         )
-        self._end(why or pause or "the time for this night is up (--max-time)")
-        asyncio.get_running_loop().call_later(_GRACE, self._abandon)
-
-    def _abandon(self) -> None:
-        for worker in self._workers:
-            worker.cancel()
+    )
+    rate_limit = RateLimit(api.rate, settings.wait, settings.timings)
+    return Client(questions, api, rate_limit), links
 
 
-def _longest(pauses: Sequence[float | None]) -> float | None:
-    """Return the longest pause; None if there is anything that no pause would help."""
-    known = [pause for pause in pauses if pause is not None]
-    return max(known) if len(known) == len(pauses) else None
-
-
-def _flat(group: BaseExceptionGroup[StorageError]) -> Iterator[StorageError]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _flat(error)
-        else:
-            yield error
+def _time_up(client: Client) -> Ended:
+    """A run whose time is up while it is rate-limited has not tried what it skipped."""
+    return Skipped(client.pause_reason) if client.pause_reason else TimeUp()

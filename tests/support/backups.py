@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archiver.apikey import ApiKey
-from archiver.cli.progress import ProgressLog
 from archiver.emulator.server import Emulator
 from archiver.generation import Generation
-from archiver.outcomes import Outcome, Report
+from archiver.outcomes import Outcome
 from archiver.pipeline.backup import backup
+from archiver.pipeline.report import Report
+from archiver.progress import Silent
 from archiver.settings import ApiSettings, DownloadSettings, Settings
 
 KEY = "sk-Emulated/Key+42"
@@ -17,24 +18,24 @@ KEY = "sk-Emulated/Key+42"
 
 def quick_downloads(**changes: object) -> DownloadSettings:
     """Return settings that try each link once, wait for nothing, and reach the emulator."""
-    settings = DownloadSettings(ApiKey(KEY), timeout=1, retries=0, min_free=0, allow_private=True)
+    settings = DownloadSettings(timeout=1, retries=0, min_free=0, allow_private=True)
     return replace(settings, **changes)  # type: ignore[arg-type]
 
 
-class Collected(ProgressLog):
-    """A watch that keeps the outcomes."""
+class Collected(Silent):
+    """Progress that keeps the outcomes."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
 
-    def ended(self, outcome: Outcome) -> None:
+    def finished(self, outcome: Outcome) -> None:
         """Keep it."""
         self.outcomes.append(outcome)
 
 
 @dataclass
 class Backups:
-    """An archive, an emulator, and night after night of backing up from one to the other."""
+    """An archive, an emulator, and runs of backing up from one to the other."""
 
     archive: Path
     emulator: Emulator
@@ -45,21 +46,14 @@ class Backups:
         manifest = self.archive.with_name("ids.txt")
         manifest.write_text("\n".join(lines) + "\n")
         progress = Collected()
-        report = await backup(
-            self.archive, [str(manifest)], "deepfake", self.settings(**changes), progress
-        )
+        report = await backup(self.archive, [manifest], self.settings(**changes), progress)
         self.outcomes = progress.outcomes
         return report
 
-    def settings(self, **changes: object) -> Settings:
+    def settings(self, *, api_rate: float = 1000, **changes: object) -> Settings:
         """Return settings that try again at once and wait for nothing."""
-        key = ApiKey(KEY)
-        settings = Settings(
-            ApiSettings(self.emulator.api_url, key, timeout=1, retries=0),
-            quick_downloads(),
-            api_rate=1000,
-            wait=0,
-        )
+        api = ApiSettings(ApiKey(KEY), self.emulator.api_url, api_rate, timeout=1, retries=0)
+        settings = Settings(api, quick_downloads(), wait=0)
         return replace(settings, **changes)  # type: ignore[arg-type]
 
     def held(self) -> dict[str, bytes]:

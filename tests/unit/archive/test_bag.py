@@ -17,15 +17,16 @@ from pathlib import Path
 import pytest
 
 from archiver.archive.bag import Bag
-from archiver.archive.checksum_manifest import CHECKSUMS, Checksum, Mark
-from archiver.archive.partial_file import Part
-from archiver.archive.staging import INCOMING, StagedFile, StagedGeneration, Staging, slots
+from archiver.archive.layout import INCOMING, MANIFEST, Layout
+from archiver.archive.recovery import recover as recover_commit
+from archiver.archive.staging import StagedGeneration, Staging
 from archiver.catalogue.store import Catalogue
+from archiver.checksums import Checksum, Mark
 from archiver.errors import ArchiveLocked, NotAnArchive, StorageError, storage_errors
 from archiver.generation import Generation
-from archiver.modelslab.responses import Link, Output
 from archiver.outcomes import Archived
-from archiver.pipeline.backup import mend
+from archiver.pipeline.commit import commit_staged
+from tests.support.archives import open_catalogue, outputs, read_catalogue, recover_in, stage
 
 VIDEOS = Path(__file__).parents[2] / "videos"
 MP4 = (VIDEOS / "faststart.mp4").read_bytes()
@@ -42,40 +43,16 @@ def nothing() -> None:
     """A catalogue that is not there."""
 
 
-def stage(root: Path, name: str, *payloads: bytes) -> StagedGeneration:
-    """Stage a generation as a download does."""
-    generation = Generation.from_name(name)
-    urls = [f"https://a.example/{generation.id}-{n}.mp4" for n in range(len(payloads))]
-    places = slots([Output((Link(url, "primary"),)) for url in urls])
-    staging = Staging(root, generation)
-    response = staging.begin({"status": "success", "output": urls})
-    left = staging.leftovers(places) if staging.has_leftovers() else map(staging.new_part, places)
-    kept = [
-        one if isinstance(one, StagedFile) else _kept(staging, one, payload)
-        for one, payload in zip(left, payloads, strict=True)
-    ]
-    return StagedGeneration(generation, (*kept, response))
-
-
-def _kept(staging: Staging, part: Part, payload: bytes) -> StagedFile:
-    with closing(part):
-        half = len(payload) // 2
-        part.write(payload[:half])
-        part.write(payload[half:])
-        return staging.keep(part, part.finish())
-
-
-def settle(bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]) -> None:
-    """Settle a group as a night does."""
-    files = [file for staged in group for file in staged.files]
+def commit(bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]) -> None:
+    """Commit a group as a run does."""
     outcomes = [Archived(staged.generation, staged.payload_bytes, ("a",)) for staged in group]
-    bag.settle(group, commit=lambda: catalogue.record(outcomes, files, bag.checksums.mark()))
+    commit_staged(bag, catalogue, group, outcomes)
 
 
 def recover(root: Path) -> None:
-    """What the next run does before it fetches anything, and at its end."""
-    with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
-        mend(bag, catalogue)
+    """Do what the next run does before it fetches anything, and at its end."""
+    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
+        recover_in(bag, catalogue)
         bag.describe(*catalogue.totals())
 
 
@@ -109,7 +86,7 @@ def data_files(root: Path) -> dict[str, str]:
 
 def lines(root: Path) -> list[list[str]]:
     """The checksum manifest's whole lines."""
-    whole, _, _ = (root / CHECKSUMS).read_bytes().rpartition(b"\n")
+    whole, _, _ = (root / MANIFEST).read_bytes().rpartition(b"\n")
     return [line.split("  ", 1) for line in whole.decode().splitlines()]
 
 
@@ -127,7 +104,7 @@ def is_settled(root: Path) -> bool:
     return (
         all_lines_are_true(root)
         and {path: checksum for checksum, path in lines(root)} == data_files(root)
-        and (root / CHECKSUMS).read_bytes().endswith(b"\n")
+        and (root / MANIFEST).read_bytes().endswith(b"\n")
         and (root / JOURNAL).read_bytes() == b""
         and list((root / INCOMING).iterdir()) == []
     )
@@ -137,7 +114,7 @@ def assert_valid(root: Path) -> None:
     """Both `sha256sum` and the Library of Congress's validator must say that this is a bag."""
     commands = [[sys.executable, "-W", "ignore", "-m", "bagit", "--validate", "."]]
     if shutil.which("sha256sum"):
-        commands.append(["sha256sum", "-c", "--strict", "--quiet", CHECKSUMS])
+        commands.append(["sha256sum", "-c", "--strict", "--quiet", MANIFEST])
     for command in commands:
         verdict = subprocess.run(
             command, cwd=root, timeout=60, capture_output=True, text=True, check=False
@@ -156,13 +133,13 @@ def root(tmp_path: Path) -> Path:
 def test_an_archive_is_made_where_there_is_nothing(root: Path) -> None:
     """A new directory becomes an empty bag, and stays one when it is opened again."""
     for _ in range(2):
-        with Bag.hold(root) as bag:
-            assert bag.root == root
-            assert list(bag.checksums.lines()) == []
+        with Bag.open(root) as bag:
+            assert bag.layout.root == root
+            assert list(bag.manifest.lines()) == []
         assert (root / "bagit.txt").read_text() == (
             "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
         )
-        assert is_settled(root) or (root / CHECKSUMS).read_bytes() == b""
+        assert is_settled(root) or (root / MANIFEST).read_bytes() == b""
 
 
 @pytest.mark.parametrize("inside", [[], ["lost+found"], [".archiver"], ["bagit.txt", "data", "x"]])
@@ -171,7 +148,7 @@ def test_an_empty_directory_or_an_archive_is_taken(root: Path, inside: list[str]
     root.mkdir()
     for name in inside:
         (root / name).touch() if "." in name[1:] else (root / name).mkdir()
-    with Bag.hold(root):
+    with Bag.open(root):
         pass
     assert (root / "bagit.txt").is_file()
 
@@ -181,7 +158,7 @@ def test_another_directory_is_refused_and_left_alone(root: Path, name: str) -> N
     """Somebody's films are not an archive: nothing is written among them."""
     root.mkdir()
     (root / name).touch()
-    with pytest.raises(NotAnArchive, match="holds other files and no bagit"), Bag.hold(root):
+    with pytest.raises(NotAnArchive, match="holds other files and no bagit"), Bag.open(root):
         pass
     assert [path.name for path in root.iterdir()] == [name]
 
@@ -189,32 +166,32 @@ def test_another_directory_is_refused_and_left_alone(root: Path, name: str) -> N
 def test_a_file_is_no_archive(root: Path) -> None:
     """Nor is a link to nowhere."""
     root.touch()
-    with pytest.raises(NotAnArchive, match="is not a directory"), Bag.hold(root):
+    with pytest.raises(NotAnArchive, match="is not a directory"), Bag.open(root):
         pass
     root.unlink()
     root.symlink_to(root / "nowhere")
-    with pytest.raises(NotAnArchive, match="is not a directory"), Bag.hold(root):
+    with pytest.raises(NotAnArchive, match="is not a directory"), Bag.open(root):
         pass
 
 
 def test_a_missing_parent_is_not_made(root: Path) -> None:
     """An unmounted disk's path must not be filled on the disk below it."""
-    with pytest.raises(NotAnArchive, match="is its disk mounted"), Bag.hold(root / "below"):
+    with pytest.raises(NotAnArchive, match="is its disk mounted"), Bag.open(root / "below"):
         pass
     assert not root.exists()
 
 
 def test_a_path_that_the_disk_refuses_is_disk_trouble(tmp_path: Path) -> None:
     """What the system says of it is told, as one of our errors."""
-    with pytest.raises(StorageError, match="File name too long"), Bag.hold(tmp_path / ("x" * 300)):
+    with pytest.raises(StorageError, match="File name too long"), Bag.open(tmp_path / ("x" * 300)):
         pass
 
 
 def test_an_archive_is_held_by_one_at_a_time(root: Path) -> None:
     """Whoever writes to it holds its lock."""
-    with Bag.hold(root), pytest.raises(ArchiveLocked), Bag.hold(root):
+    with Bag.open(root), pytest.raises(ArchiveLocked), Bag.open(root):
         pass
-    with Bag.hold(root):
+    with Bag.open(root):
         pass
 
 
@@ -223,7 +200,7 @@ def test_an_archive_is_held_by_one_at_a_time(root: Path) -> None:
 
 @pytest.fixture
 def bag(root: Path) -> Iterator[Bag]:
-    with Bag.hold(root) as bag:
+    with Bag.open(root) as bag:
         yield bag
 
 
@@ -234,7 +211,7 @@ def test_what_is_settled_is_in_the_bag(root: Path, bag: Bag) -> None:
         stage(root, "v7/video-fusion/9", WEBM, OTHER_MP4),
         stage(root, "v1/enterprise/video/-1-1", MP4),
     ]
-    bag.settle(group, nothing)
+    bag.commit(group, nothing)
     assert [path for _, path in lines(root)] == [
         "data/v6/deepfake/263.mp4",
         "data/v6/deepfake/263.json",
@@ -247,17 +224,19 @@ def test_what_is_settled_is_in_the_bag(root: Path, bag: Bag) -> None:
     assert (root / "data/v7/video-fusion/9-1.webm").read_bytes() == WEBM
     assert is_settled(root)
     files = [file for staged in group for file in staged.files]
-    assert [*bag.checksums.lines()] == [Checksum(file.sha256, file.path) for file in files]
-    bag.describe(len(files), sum(file.bytes for file in files))
+    assert [*bag.manifest.lines()] == [
+        Checksum(file.target.sha256, file.target.path) for file in files
+    ]
+    bag.describe(len(files), sum(file.target.bytes for file in files))
     assert_valid(root)
 
 
 def test_groups_are_added_to_one_another(root: Path, bag: Bag) -> None:
     """Lines are only ever appended."""
-    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
-    first = (root / CHECKSUMS).read_bytes()
-    bag.settle([stage(root, "v6/video/2", MP4)], nothing)
-    assert (root / CHECKSUMS).read_bytes().startswith(first)
+    bag.commit([stage(root, "v6/video/1", MP4)], nothing)
+    first = (root / MANIFEST).read_bytes()
+    bag.commit([stage(root, "v6/video/2", MP4)], nothing)
+    assert (root / MANIFEST).read_bytes().startswith(first)
     assert len(lines(root)) == 4
     assert is_settled(root)
 
@@ -287,14 +266,14 @@ def test_the_order_is_the_promise(root: Path, bag: Bag, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "truncate", truncate)
     group = [stage(root, "v6/deepfake/263", MP4), stage(root, "v6/video/1", WEBM)]
     log.append("staged")
-    bag.settle(group, lambda: log.append("commit"))
+    bag.commit(group, lambda: log.append("commit"))
     files = [file for staged in group for file in staged.files]
     synced = {inodes[step] for step in log[: log.index("staged")] if step.startswith("fsync")}
-    assert all(inodes[f"rename {file.path}"] in synced for file in files)
+    assert all(inodes[f"rename {file.target.path}"] in synced for file in files)
     places = [log.index("staged"), log.index(f"fsync {JOURNAL}")]
-    places += [log.index(f"rename {file.path}") for file in files]
+    places += [log.index(f"rename {file.target.path}") for file in files]
     directories = ["data/v6/deepfake", "data/v6/video", "data/v6", "data", "."]
-    renamed, appended = max(places), log.index(f"fsync {CHECKSUMS}")
+    renamed, appended = max(places), log.index(f"fsync {MANIFEST}")
     assert places == sorted(places)
     assert all(renamed < log.index(f"fsync {path}") < appended for path in directories)
     assert log[-2:] == ["commit", f"truncate {JOURNAL}"]
@@ -303,10 +282,10 @@ def test_the_order_is_the_promise(root: Path, bag: Bag, monkeypatch: pytest.Monk
 def test_nothing_else_that_was_staged_is_in_the_way(root: Path, bag: Bag) -> None:
     """A payload that a power cut has torn, and its part, go when their generation is settled."""
     staged = stage(root, "v6/deepfake/263", MP4)
-    torn = root / staged.files[0].staged.replace(staged.files[0].sha256, "0" * 64)
+    torn = root / staged.files[0].staged.replace(staged.files[0].target.sha256, "0" * 64)
     torn.write_bytes(MP4[:100])
     torn.with_name("1of1.part").write_bytes(MP4[:100])
-    bag.settle([staged], nothing)
+    bag.commit([staged], nothing)
     assert is_settled(root)
 
 
@@ -317,10 +296,11 @@ def test_a_failed_commit_is_passed_on_and_mended(root: Path, bag: Bag) -> None:
         raise StorageError("the catalogue's disk is full")
 
     with pytest.raises(StorageError, match="catalogue's disk"):
-        bag.settle([stage(root, "v6/deepfake/263", MP4)], fail)
+        bag.commit([stage(root, "v6/deepfake/263", MP4)], fail)
     assert (root / JOURNAL).stat().st_size > 0
-    assert bag.mend() == 2
-    bag.close_mended()
+    files = recover_commit(bag)
+    assert len(files) == 2
+    bag.clear_journal(files)
     assert is_settled(root)
 
 
@@ -341,9 +321,9 @@ def test_an_occupant_is_moved_aside(root: Path, bag: Bag) -> None:
     """A file that no line vouches for is kept elsewhere, never overwritten."""
     staged = stage(root, "v6/deepfake/263", MP4)
     for file, data in zip(staged.files, [MP4[:100], b"{}"], strict=True):
-        (root / file.path).parent.mkdir(parents=True, exist_ok=True)
-        (root / file.path).write_bytes(data)
-    bag.settle([staged], nothing)
+        (root / file.target.path).parent.mkdir(parents=True, exist_ok=True)
+        (root / file.target.path).write_bytes(data)
+    bag.commit([staged], nothing)
     assert quarantined(root) == {
         "data/v6/deepfake/263.mp4": MP4[:100],
         "data/v6/deepfake/263.json": b"{}",
@@ -366,7 +346,7 @@ def test_a_name_in_another_case_is_not_displaced(
         lambda path: lexists(path) or lexists(Path(path).with_name(Path(path).name.lower())),
     )
     with pytest.raises(StorageError, match="upper case"):
-        bag.settle([staged], nothing)
+        bag.commit([staged], nothing)
     assert held.read_bytes() == b"held"
     assert quarantined(root) == {}
 
@@ -376,7 +356,7 @@ def test_an_identical_occupant_is_adopted(root: Path, bag: Bag) -> None:
     staged = stage(root, "v6/deepfake/263", MP4)
     (root / "data/v6/deepfake").mkdir(parents=True)
     (root / "data/v6/deepfake/263.mp4").write_bytes(MP4)
-    bag.settle([staged], nothing)
+    bag.commit([staged], nothing)
     assert quarantined(root) == {}
     assert is_settled(root)
 
@@ -476,13 +456,13 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     root = tmp_path_factory.mktemp("scene") / "archive"
-    with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
+    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         first = stage(root, "v6/video/1", MP4)
-        settle(bag, catalogue, [first])
+        commit(bag, catalogue, [first])
         bag.describe(*catalogue.totals())
     group = (stage(root, "v6/deepfake/263", OTHER_MP4), stage(root, "v7/video-fusion/9", WEBM, MP4))
     files = [file for staged in (first, *group) for file in staged.files]
-    return Scene(root, group, frozenset(file.sha256 for file in files))
+    return Scene(root, group, frozenset(file.target.sha256 for file in files))
 
 
 SYNCED = len("data/v6/video/1.mp4" + "data/v6/video/1.json") + 2 * (64 + 2 + 1)
@@ -496,7 +476,7 @@ SETTLED = [
 
 def settle_until(fuse: Fuse, root: Path, scene: Scene) -> bool:
     """Settle the scene's group; tell whether it came to its end."""
-    with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
+    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         try:
             with fused(fuse):
                 settle_fused(fuse, bag, catalogue, scene.group)
@@ -509,23 +489,24 @@ def settle_fused(
     fuse: Fuse, bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]
 ) -> None:
     """Settle a group as a night does; the commit is one step."""
-    files = [file for staged in group for file in staged.files]
     outcomes = [Archived(staged.generation, 1, ("a",)) for staged in group]
+    record = catalogue.record
 
-    def commit() -> None:
+    def burning(*args: object) -> None:
         with storage_errors("committing"):
             fuse.burn("commit")
-        catalogue.record(outcomes, files, bag.checksums.mark())
+        record(*args)  # type: ignore[arg-type]
 
-    bag.settle(group, commit)
+    catalogue.record = burning  # type: ignore[method-assign]
+    commit_staged(bag, catalogue, group, outcomes)
 
 
 def mend_until(fuse: Fuse, root: Path) -> bool:
     """Begin the next run; tell whether its mending came to its end."""
-    with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
+    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         try:
             with fused(fuse):
-                mend(bag, catalogue)
+                recover_in(bag, catalogue)
         except (PowerCut, StorageError):
             return False
     return True
@@ -542,7 +523,7 @@ def assert_all_held(root: Path) -> None:
     assert is_settled(root)
     assert [path for _, path in lines(root)] == SETTLED
     assert quarantined(root) == {}
-    with closing(Catalogue.look(root)) as catalogue:
+    with closing(read_catalogue(root)) as catalogue:
         assert catalogue.totals() == (7, sum((root / path).stat().st_size for path in SETTLED))
         held = ["v6/video/1", "v6/deepfake/263", "v7/video-fusion/9"]
         assert all(catalogue.holds(Generation.from_name(name)) for name in held)
@@ -572,7 +553,7 @@ def settling(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> list[str
 
 def test_settling_is_known_step_by_step(settling: list[str]) -> None:
     """What the other tests unplug is what they say, and nothing of it is left out."""
-    renames, lines = settling.index("rename"), settling.index(f"sync {CHECKSUMS}")
+    renames, lines = settling.index("rename"), settling.index(f"sync {MANIFEST}")
     assert settling[:renames] == ["sync settling.json", *["mkdir"] * (renames - 1)]
     assert settling[renames : renames + 5] == ["rename"] * 5
     names = ["archive", "data", "deepfake", "v6", "v7", "video-fusion"]
@@ -581,7 +562,7 @@ def test_settling_is_known_step_by_step(settling: list[str]) -> None:
 
 
 @pytest.mark.parametrize("keep", TEARS.values(), ids=TEARS)
-@pytest.mark.parametrize(("name", "synced"), [(JOURNAL.name, 0), (CHECKSUMS, SYNCED)])
+@pytest.mark.parametrize(("name", "synced"), [(JOURNAL.name, 0), (MANIFEST, SYNCED)])
 def test_what_was_being_synced_may_be_torn(
     scene: Scene, tmp_path: Path, name: str, synced: int, keep: Callable[[bytes], bytes]
 ) -> None:
@@ -600,10 +581,10 @@ def test_what_was_being_synced_may_be_torn(
 
 def stage_and_settle(fuse: Fuse, root: Path) -> None:
     """Stage what the scene's group has, and settle it, from wherever an earlier run stopped."""
-    with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
+    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         wanted = {"v6/deepfake/263": (OTHER_MP4,), "v7/video-fusion/9": (WEBM, MP4)}
         with fused(fuse):
-            mend(bag, catalogue)
+            recover_in(bag, catalogue)
             group = [
                 stage(root, name, *payloads)
                 for name, payloads in wanted.items()
@@ -615,7 +596,7 @@ def stage_and_settle(fuse: Fuse, root: Path) -> None:
 
 def tear_what_was_not_synced(root: Path, fuse: Fuse, tear: Callable[[bytes], bytes]) -> None:
     """A power cut leaves anything of what was written since a file was last synced."""
-    for path in (root / CHECKSUMS, root / JOURNAL, *root.glob("data/**/*"), *incoming(root)):
+    for path in (root / MANIFEST, root / JOURNAL, *root.glob("data/**/*"), *incoming(root)):
         if path.is_file():
             data, synced = path.read_bytes(), fuse.durable.get(path.stat().st_ino, b"")
             same = takewhile(lambda pair: pair[0] == pair[1], zip(synced, data, strict=False))
@@ -653,7 +634,7 @@ def test_whatever_was_not_synced_may_be_torn(
         if first == "unplugged":
             tear_what_was_not_synced(root, fuse, TEARS[tear])
             assert_promised(root, scene)
-        again = Fuse(FOREVER, synced=CHECKSUMS)
+        again = Fuse(FOREVER, synced=MANIFEST)
         again.durable = fuse.durable if first == "killed" else on_disk(root)
         if not (journal := root / JOURNAL).stat().st_size:
             for path in incoming(root):
@@ -695,7 +676,7 @@ def test_whatever_fails_on_disk_is_told_and_mended(scene: Scene, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("step", "later"),
-    [("sync settling.json", 0), ("rename", 2), (f"sync {CHECKSUMS}", 0), ("commit", 0),
+    [("sync settling.json", 0), ("rename", 2), (f"sync {MANIFEST}", 0), ("commit", 0),
      ("truncate", 0), ("rmdir", 1)],
 )  # fmt: skip
 def test_mending_can_be_unplugged_too(
@@ -726,13 +707,13 @@ def test_renames_may_reach_the_disk_in_any_order(scene: Scene, tmp_path: Path) -
             raise PowerCut
 
         disk.setattr(os, "rename", unplug)
-        with Bag.hold(journalled) as bag, pytest.raises(PowerCut):
-            bag.settle(scene.group, nothing)
+        with Bag.open(journalled) as bag, pytest.raises(PowerCut):
+            bag.commit(scene.group, nothing)
     for number, moved in enumerate(subsets):
         shutil.copytree(journalled, root := tmp_path / str(number))
         for file in moved:
-            (root / file.path).parent.mkdir(parents=True, exist_ok=True)
-            (root / file.staged).rename(root / file.path)
+            (root / file.target.path).parent.mkdir(parents=True, exist_ok=True)
+            (root / file.staged).rename(root / file.target.path)
         assert mend_until(fuse, root)
         assert_all_held(root)
 
@@ -753,8 +734,10 @@ def test_a_payload_that_never_reached_the_disk_is_not_held(scene: Scene, tmp_pat
     recover(root)
     assert [path for _, path in lines(root)] == SETTLED[:4]
     assert list(data_files(root)) == sorted(SETTLED[:4])
-    staging = Staging(root, scene.group[1].generation)
-    assert staging.complete() is None
+    staging = Staging(Layout(root), scene.group[1].generation)
+    assert (
+        staging.find(outputs("https://a.example/9-0.mp4", "https://a.example/9-1.mp4")[0]) is None
+    )
     assert (root / scene.group[1].files[1].staged).exists()
 
 
@@ -769,24 +752,24 @@ def test_a_damaged_generation_is_kept_aside_whole(
 ) -> None:
     """Where one file is missing or damaged its generation is not held; the others are."""
     root = scene.copy(tmp_path / "archive")
-    with Bag.hold(root) as bag, fused(Fuse(FOREVER)):
+    with Bag.open(root) as bag, fused(Fuse(FOREVER)):
 
         def unplug() -> None:
             raise PowerCut
 
         with pytest.raises(PowerCut):
-            bag.settle(scene.group, unplug)
+            bag.commit(scene.group, unplug)
     file = scene.group[1].files[number]
     if not placed:
-        (root / file.path).rename(root / file.staged)
-    harm(root / (file.path if placed else file.staged))
+        (root / file.target.path).rename(root / file.staged)
+    harm(root / (file.target.path if placed else file.staged))
     recover(root)
     assert is_settled(root)
     assert [path for _, path in lines(root)] == SETTLED[:4]
-    missing = {file.path} if harm is Path.unlink else set()
+    missing = {file.target.path} if harm is Path.unlink else set()
     assert set(quarantined(root)) == set(SETTLED[4:]) - missing
     assert (root / ".archiver/quarantine").is_dir()
-    with closing(Catalogue.look(root)) as catalogue:
+    with closing(read_catalogue(root)) as catalogue:
         assert not catalogue.holds(scene.group[1].generation)
         assert catalogue.holds(scene.group[0].generation)
 
@@ -798,12 +781,12 @@ def test_damage_after_the_commit_is_unlearnt(
     root = scene.copy(tmp_path / "archive")
     assert not settle_until(Fuse(settling.index("truncate")), root, scene)
     spared, damaged = scene.group
-    with closing(Catalogue.look(root)) as catalogue:
+    with closing(read_catalogue(root)) as catalogue:
         assert catalogue.holds(damaged.generation)
-    (root / damaged.files[0].path).write_bytes(b"")
+    (root / damaged.files[0].target.path).write_bytes(b"")
     recover(root)
     assert is_settled(root)
-    with closing(Catalogue.look(root)) as catalogue:
+    with closing(read_catalogue(root)) as catalogue:
         assert not catalogue.holds(damaged.generation)
         assert catalogue.holds(spared.generation)
 
@@ -813,10 +796,10 @@ def test_damage_after_the_commit_is_unlearnt(
 )
 def test_a_torn_journal_was_not_acted_on(root: Path, bag: Bag, journal: bytes) -> None:
     """Nothing was placed before it was whole, so there is nothing to mend."""
-    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
+    bag.commit([stage(root, "v6/video/1", MP4)], nothing)
     (root / JOURNAL).write_bytes(journal)
-    assert bag.mend() == 0
-    bag.close_mended()
+    assert recover_commit(bag) == ()
+    bag.clear_journal(())
     assert is_settled(root)
 
 
@@ -825,7 +808,7 @@ def test_a_directory_in_the_way_is_moved_aside(root: Path, bag: Bag) -> None:
     staged = stage(root, "v6/deepfake/263", MP4)
     (root / "data/v6/deepfake/263.mp4").mkdir(parents=True)
     (root / "data/v6/deepfake/263.mp4/note").write_text("mine")
-    bag.settle([staged], nothing)
+    bag.commit([staged], nothing)
     assert quarantined(root) == {"data/v6/deepfake/263.mp4/note": b"mine"}
     assert is_settled(root)
 
@@ -835,11 +818,12 @@ def test_a_journal_from_before_cuts_no_other_lines(root: Path, bag: Bag) -> None
     journal = root / ".archiver" / "settling.json"
     old: list[bytes] = []
     first = stage(root, "v6/video/1", MP4)
-    bag.settle([first], lambda: old.append(journal.read_bytes()))
-    bag.settle([stage(root, "v6/video/2", MP4)], nothing)
+    bag.commit([first], lambda: old.append(journal.read_bytes()))
+    bag.commit([stage(root, "v6/video/2", MP4)], nothing)
     journal.write_bytes(old[0])
-    assert bag.mend() == 2
-    bag.close_mended()
+    files = recover_commit(bag)
+    assert len(files) == 2
+    bag.clear_journal(files)
     assert len(lines(root)) == 4
     assert is_settled(root)
 
@@ -847,12 +831,12 @@ def test_a_journal_from_before_cuts_no_other_lines(root: Path, bag: Bag) -> None
 @pytest.mark.parametrize("tail", ["a", "0" * 64, "0" * 64 + "  data/v6/video/2.mp4", "\0" * 300])
 def test_a_torn_last_line_is_cut(root: Path, bag: Bag, tail: str) -> None:
     """A line without its end is no line; the lines before it stay."""
-    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
-    whole = (root / CHECKSUMS).read_bytes()
+    bag.commit([stage(root, "v6/video/1", MP4)], nothing)
+    whole = (root / MANIFEST).read_bytes()
     for before in (whole, b""):
-        (root / CHECKSUMS).write_bytes(before + tail.encode())
-        assert bag.mend() == 0
-        assert (root / CHECKSUMS).read_bytes() == before
+        (root / MANIFEST).write_bytes(before + tail.encode())
+        assert recover_commit(bag) == ()
+        assert (root / MANIFEST).read_bytes() == before
 
 
 # --- Reading
@@ -861,61 +845,61 @@ def test_a_torn_last_line_is_cut(root: Path, bag: Bag, tail: str) -> None:
 def test_lines_that_prove_nothing_are_passed_over(root: Path, bag: Bag) -> None:
     """Only a checksum, two spaces and a path are a line."""
     good = "ab" * 32
-    (root / CHECKSUMS).write_text(
+    (root / MANIFEST).write_text(
         f"{good}  data/a b.mp4\n\n# a comment\n{good}\n{good} data/c\n{good[1:]}  data/d\n"
         f"{'zz' * 32}  data/e\n{good.upper()}  data/f\n{good}  data/torn"
     )
-    assert [*bag.checksums.lines()] == [
+    assert [*bag.manifest.lines()] == [
         Checksum(good, "data/a b.mp4"), Checksum(good, "data/f"),
     ]  # fmt: skip
 
 
 def test_lines_may_end_as_on_windows(root: Path, bag: Bag) -> None:
     """CR LF ends a line too (RFC 8493, 2.1.3), and is no part of the path."""
-    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
-    before = [*bag.checksums.lines()]
-    (root / CHECKSUMS).write_bytes((root / CHECKSUMS).read_bytes().replace(b"\n", b"\r\n"))
-    assert [*bag.checksums.lines()] == before
+    bag.commit([stage(root, "v6/video/1", MP4)], nothing)
+    before = [*bag.manifest.lines()]
+    (root / MANIFEST).write_bytes((root / MANIFEST).read_bytes().replace(b"\n", b"\r\n"))
+    assert [*bag.manifest.lines()] == before
 
 
 def test_a_line_that_has_lost_its_end_is_not_gone_on_with(root: Path, bag: Bag) -> None:
     """What an editor has saved without the last newline, while we worked, gets it again."""
-    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
-    (root / CHECKSUMS).write_bytes((root / CHECKSUMS).read_bytes().rstrip())
-    bag.settle([stage(root, "v6/video/2", MP4)], nothing)
+    bag.commit([stage(root, "v6/video/1", MP4)], nothing)
+    (root / MANIFEST).write_bytes((root / MANIFEST).read_bytes().rstrip())
+    bag.commit([stage(root, "v6/video/2", MP4)], nothing)
     assert len(lines(root)) == 4
     assert is_settled(root)
 
 
 def test_lines_are_read_from_a_mark(root: Path, bag: Bag) -> None:
     """What was appended since is all that is read."""
-    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
-    mark = bag.checksums.mark()
+    bag.commit([stage(root, "v6/video/1", MP4)], nothing)
+    mark = bag.manifest.mark()
     staged = stage(root, "v6/video/2", MP4)
-    bag.settle([staged], nothing)
-    assert [line.path for line in bag.checksums.lines(mark.size)] == [
-        file.path for file in staged.files
+    bag.commit([staged], nothing)
+    assert [line.path for line in bag.manifest.lines(mark.size)] == [
+        file.target.path for file in staged.files
     ]
 
 
 def test_a_mark_knows_its_manifest_again(root: Path, bag: Bag) -> None:
     """Appending keeps it; cutting, or editing what it ends with, does not."""
-    assert bag.checksums.has(Mark(0, b""))
-    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
-    mark, whole = bag.checksums.mark(), (root / CHECKSUMS).read_bytes()
+    assert bag.manifest.has(Mark(0, b""))
+    bag.commit([stage(root, "v6/video/1", MP4)], nothing)
+    mark, whole = bag.manifest.mark(), (root / MANIFEST).read_bytes()
     assert mark.size == len(whole)
     for data, known in [
         (whole, True), (whole + whole, True), (whole[:-1], False), (b"", False),
         (whole[:-5] + b"x" + whole[-4:], False), (whole[80:], False), (whole[80:] * 3, False),
     ]:  # fmt: skip
-        (root / CHECKSUMS).write_bytes(data)
-        assert bag.checksums.has(mark) is known
-    assert bag.checksums.has(Mark(0, b""))
+        (root / MANIFEST).write_bytes(data)
+        assert bag.manifest.has(mark) is known
+    assert bag.manifest.has(Mark(0, b""))
 
 
 def test_a_missing_file_has_no_size(root: Path, bag: Bag) -> None:
     """What was deleted by hand is fixity's work."""
-    bag.settle([stage(root, "v6/video/1", MP4)], nothing)
+    bag.commit([stage(root, "v6/video/1", MP4)], nothing)
     assert bag.size_of("data/v6/video/1.mp4") == len(MP4)
     assert bag.size_of("data/v6/video/2.mp4") == 0
 
@@ -954,10 +938,10 @@ def test_a_foreign_file_is_counted_but_no_hindrance(root: Path, bag: Bag) -> Non
     """Payload that is not a generation's is in the bag all the same."""
     (root / "data/notes.txt").write_text("mine")
     checksum = sha256(root / "data/notes.txt")
-    (root / CHECKSUMS).write_text(f"{checksum}  data/notes.txt\n")
-    with closing(Catalogue.open(root)) as catalogue:
-        mend(bag, catalogue)
-        settle(bag, catalogue, [stage(root, "v6/video/1", MP4)])
+    (root / MANIFEST).write_text(f"{checksum}  data/notes.txt\n")
+    with closing(open_catalogue(root)) as catalogue:
+        recover_in(bag, catalogue)
+        commit(bag, catalogue, [stage(root, "v6/video/1", MP4)])
         bag.describe(*catalogue.totals())
     assert is_settled(root)
     assert_valid(root)

@@ -1,10 +1,12 @@
 """The lock on an archive is the kernel's: held by one process, and gone with it."""
 
 import errno
+import fcntl
 import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -77,11 +79,11 @@ def test_another_process_is_kept_out_and_told_by_whom(path: Path) -> None:
     assert before - timedelta(minutes=1) <= since <= datetime.now(UTC)
 
 
-def test_a_lock_file_that_is_deleted_is_held_all_the_same(path: Path) -> None:
-    """The next run makes a new file, and finds the directory locked."""
+def test_a_lock_cannot_be_deleted(path: Path) -> None:
+    """Without the file that names the holder, the directory is still locked."""
     with held_by_another(path):
         path.unlink()
-        with pytest.raises(ArchiveLocked, match="lock file was deleted"), locked(path):
+        with pytest.raises(ArchiveLocked, match="its process is not known"), locked(path):
             pass
     with locked(path):
         assert path.exists()
@@ -142,22 +144,36 @@ def test_a_name_left_behind_locks_nothing(path: Path) -> None:
 def test_a_lock_that_cannot_be_opened_is_disk_trouble(tmp_path: Path, name: str) -> None:
     """No file, no lock: that is the disk's failure, not another run's."""
     (tmp_path / "missing").touch()
-    with pytest.raises(StorageError, match="locking"), locked(tmp_path / name):
+    with pytest.raises(StorageError, match="locking|writing"), locked(tmp_path / name):
         pass
 
 
-def test_a_full_disk_leaves_the_lock_free(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_lock_free(path: Path) -> None:
     """A holder that cannot write its name fails, and holds nothing."""
-
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as disk:
-        disk.setattr(os, "pwrite", full)
-        with pytest.raises(StorageError, match="No space left"), locked(path):
-            pass
+    path.symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="No space left"), locked(path):
+        pass
+    path.unlink()
     with locked(path):
         pass
+
+
+def test_a_directory_that_cannot_be_locked_is_locked_by_its_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS, where a lock needs a file that is open for writing."""
+    plain = fcntl.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        plain(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(path), pytest.raises(ArchiveLocked, match=f"process {os.getpid()}"), locked(path):
+        pass
+    with locked(path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_what_goes_wrong_inside_lets_it_go(path: Path) -> None:

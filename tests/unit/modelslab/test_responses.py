@@ -8,21 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.modelslab.responses import (
+    _TABLE,
     AccessDenied,
     GenerationFailed,
-    Link,
+    HttpReply,
     NotFound,
-    Output,
     Processing,
     RateLimited,
     Ready,
     Rejected,
-    Reply,
     Response,
     ServerError,
-    parse,
+    _Refusal,
+    parse_json,
     read_response,
 )
+from archiver.outputs import Link, Output
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 PRIMARY = "https://pub-1.r2.dev/generations/a.mp4"
@@ -32,7 +33,7 @@ TIP = "Get 20x faster generation with an enterprise plan. Subscribe at https://m
 
 def read(document: object, status: int = 200, retry_after: str | None = None) -> Response:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return read_response(Reply(status, body, retry_after), parse(body), "263", NOW)
+    return read_response(HttpReply(status, body, retry_after), parse_json(body), "263", NOW)
 
 
 def success(**changes: object) -> dict[str, object]:
@@ -45,7 +46,7 @@ def links(response: Response) -> list[list[str]]:
 
 
 def test_success_is_ready_with_its_links_and_its_document() -> None:
-    """A documented success gives one output and keeps the response as it came."""
+    """A documented success has one output and keeps the response as it came."""
     document = success(tip=TIP)
     assert read(document) == Ready((Output((Link(PRIMARY, "primary"),)),), document)
 
@@ -101,7 +102,7 @@ def test_success_is_ready_with_its_links_and_its_document() -> None:
 def test_links_are_the_primary_and_then_its_proxies(
     changes: dict[str, object], expected: list[list[str]]
 ) -> None:
-    """Links come in every shape that occurs, in the order to try them, none of them twice."""
+    """They are read in every shape that occurs, in the order to try them, none of them twice."""
     assert links(read(success(**changes))) == expected
 
 
@@ -124,7 +125,7 @@ def test_links_are_the_primary_and_then_its_proxies(
 def test_what_is_not_a_success_with_links_is_not_ready(
     document: dict[str, object], eta: float | None
 ) -> None:
-    """Only a success that names every output is ready: filled link lists alone say nothing."""
+    """Only a success that lists every output is ready: filled link lists alone mean nothing."""
     assert read(document) == Processing(eta)
 
 
@@ -178,10 +179,10 @@ def test_what_is_not_a_success_with_links_is_not_ready(
         (200, success(output=[f"https://a/{n}.mp4" for n in range(10_000)]), Rejected),
     ],
 )  # fmt: skip
-def test_a_refusal_is_told_from_a_loss_and_from_trouble(
+def test_a_denial_a_loss_and_a_server_error_differ(
     status: int, document: object, kind: type
 ) -> None:
-    """The message and the JSON decide; a gateway's page never loses or refuses anything."""
+    """The message and the JSON decide: a gateway's page neither loses nor denies anything."""
     assert type(read(document, status)) is kind
 
 
@@ -205,17 +206,17 @@ def test_a_refusal_is_told_from_a_loss_and_from_trouble(
         (200, {"status": "failed", "message": "Rate limit exceeded"}, None, None),
     ],
 )  # fmt: skip
-def test_throttling_says_for_how_long(
+def test_a_rate_limit_has_its_wait(
     status: int, document: object, header: str | None, wait: float | None
 ) -> None:
-    """The header counts, else `retry_after`, else the words; in seconds."""
+    """The header counts, else `retry_after`, else the message and the tip; in seconds."""
     response = read(document, status, header)
     assert isinstance(response, RateLimited)
     assert response.wait == wait
     assert response.certain == (status == 429)
 
 
-def test_not_a_number_is_read_as_nothing() -> None:
+def test_not_a_number_is_read_as_none() -> None:
     """NaN, which JSON does not have, does no harm."""
     response = read(b'{"status": "success", "id": 263, "meta": NaN, "output": ["%s"]}'
                   % PRIMARY.encode())  # fmt: skip
@@ -269,15 +270,15 @@ def test_no_body_is_a_surprise(body: bytes, status: int) -> None:
         (200, "Access denied", False),
     ],
 )
-def test_only_plain_words_are_about_the_key_as_such(
+def test_only_documented_messages_are_about_the_key_as_such(
     status: int, message: str, certain: bool
 ) -> None:
-    """What may be about one endpoint, or one generation, does not refuse the key."""
+    """What may be about one endpoint, or one generation, does not reject the key."""
     response = read({"status": "error", "message": message}, status)
     assert response == AccessDenied(message, certain)
 
 
-def test_a_failed_generation_does_not_refuse_the_key() -> None:
+def test_a_failed_generation_does_not_reject_the_key() -> None:
     """It may have failed for want of credit long ago."""
     response = read({"status": "failed", "message": "Insufficient credits"})
     assert response == AccessDenied("Insufficient credits", certain=False)
@@ -287,10 +288,62 @@ def test_a_failed_generation_does_not_refuse_the_key() -> None:
     ("message", "certain"),
     [("Failed, Try Again", True), ("Generation failed", True), ("face not visible", False)],
 )
-def test_only_documented_words_are_a_certain_failure(message: str, certain: bool) -> None:
-    """A failure in words that nobody has documented is not a loss at first sight."""
+def test_only_a_documented_message_is_a_certain_failure(message: str, certain: bool) -> None:
+    """A failure with a message that is not documented is not a loss at first sight."""
     response = read({"status": "failed", "message": message})
     assert response == GenerationFailed(message, certain)
+
+
+ROWS = [
+    (429, "error", "Slow down"),
+    (200, "error", "Rate limit exceeded"),
+    (200, "error", "Please wait for 30 seconds"),
+    (200, "error", "Try again in 30 minutes"),
+    (200, "error", "Too many requests"),
+    (200, "error", "Queue is full"),
+    (200, "error", "Blocked by the spam filter"),
+    (401, "error", "Who are you?"),
+    (402, "error", "Top up"),
+    (200, "error", "Invalid Api Key"),
+    (200, "error", "Insufficient credits"),
+    (200, "error", "Your monthly limit exceeded"),
+    (200, "error", "API key is missing"),
+    (200, "", "No status"),
+    (200, "paused", "Back soon"),
+    (200, "failed", "Failed, Try Again"),
+    (403, "error", "No"),
+    (200, "error", "Wrong key"),
+    (200, "error", "Account suspended"),
+    (200, "error", "Access denied"),
+    (200, "error", "Not in your plan"),
+    (200, "error", "Daily quota exceeded"),
+    (500, "error", "Oops"),
+    (200, "error", "Internal error"),
+    (200, "error", "Down for maintenance"),
+    (200, "error", "SQLSTATE[42S02]"),
+    (200, "error", "Request not found"),
+    (200, "error", "No such job"),
+    (200, "error", "Not found"),
+    (200, "failed", "Face not visible"),
+    (200, "error", "Something new"),
+]
+
+
+def test_each_row_of_the_table_counts_for_some_message() -> None:
+    """No row is hidden by those before it; the examples are in the order of the rows."""
+    refusals = (_Refusal(http, status, message, None) for http, status, message in ROWS)
+    first = [next(row for row in _TABLE if row.when(refusal)) for refusal in refusals]
+    assert first == list(_TABLE)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_outputs_are_numbered(count: int) -> None:
+    """Each has its number and the count of all, whether the links are primaries or proxies."""
+    urls = [f"https://a/{number}.mp4" for number in range(count)]
+    for response in (read(success(output=urls)), read(success(output=[], proxy_links=urls))):
+        assert isinstance(response, Ready)
+        numbers = [(output.number, output.of) for output in response.outputs]
+        assert numbers == [(number, count) for number in range(1, count + 1)]
 
 
 def test_messages_can_be_shown() -> None:

@@ -1,43 +1,25 @@
-"""What became of each generation, the night's report, and the exit status."""
+"""The report counts outcomes, names failures, and owns the exit status."""
 
 import json
-import re
-from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
 
-from archiver import errors
-from archiver.errors import (
-    ApiUnreachable,
-    ArchiveLocked,
-    ArchiverError,
-    ConfigurationError,
-    Interrupted,
-    KeyRejected,
-    ManifestUnreadable,
-    NotAnArchive,
-    StorageError,
-    storage_errors,
-)
+from archiver.errors import ArchiverError, Interrupted, KeyRejected
 from archiver.generation import Generation
 from archiver.manifest.entries import BadLine
-from archiver.outcomes import (
-    KEPT_LIMIT,
-    TOLD_LIMIT,
-    Archived,
-    Enlisted,
-    Failed,
-    LinkFault,
-    Lost,
-    Outcome,
-    Pending,
-    Report,
-)
+from archiver.manifest.problems import Problems, Unreadable
+from archiver.outcomes import Archived, Failed, LinkFault, Lost, Outcome, Pending, Worklist
+from archiver.pipeline.report import KEPT_LIMIT, SHOWN_LIMIT, Report, Tally
+from archiver.run import Completed, Ended, Skipped, Stopped, TimeUp
+from tests.unit.test_errors import STATUSES
 
-DEAD = LinkFault("primary", "https://a.example/x.mp4", "404 Not Found", gone=True)
+BEGAN = datetime(2026, 11, 26, 2, 30, tzinfo=UTC)
+DEAD = LinkFault("primary", "https://a.example/x.mp4", "404 Not Found", status=404)
 CUT = LinkFault("proxy", "https://b.example/x.mp4", "cut after 5 of 9 bytes")
-BAD = BadLine("ids.txt", 7, "'a/b/c/d' is not understood: expected an ID")
+BAD = BadLine("ids.txt", 7, "'a/b/c/d': expected an ID")
+MISSING = Unreadable("gone.txt", "cannot be read: No such file or directory")
 
 
 def generation(id_: int = 263) -> Generation:
@@ -46,100 +28,73 @@ def generation(id_: int = 263) -> Generation:
 
 ARCHIVED = Archived(generation(), 1500, ("https://a.example/x.mp4",))
 PENDING = Pending(generation())
-LOST = Lost(generation(), "ModelsLab says: Request not found")
-FAILED = Failed(generation(), "no link gave the video", (DEAD, CUT))
+LOST = Lost(generation(), "ModelsLab responded: Request not found")
+FAILED = Failed(generation(), "all links failed", (DEAD, CUT))
+
+
+def problems(*found: BadLine | Unreadable) -> Problems:
+    kept = Problems()
+    for problem in found:
+        kept.add(problem)
+    return kept
 
 
 def report(
-    *outcomes: Outcome, to_ask: int | None = None, ending: ArchiverError | None = None
+    *outcomes: Outcome,
+    worklist: Worklist | None = None,
+    ended: Ended | None = None,
+    found: Problems | None = None,
+    seconds: float = 0,
 ) -> Report:
-    night = Report(ending=ending)
-    night.enlist(Enlisted(to_ask=len(outcomes) if to_ask is None else to_ask))
+    tally = Tally()
     for outcome in outcomes:
-        night.add(outcome)
-    return night
+        tally.add(outcome)
+    return Report(
+        BEGAN,
+        BEGAN + timedelta(seconds=seconds),
+        ended or Completed(),
+        worklist or Worklist(to_fetch=len(outcomes)),
+        tally,
+        found or Problems(),
+    )
 
 
 # --- The exit status
 
-ENDINGS = [
-    (ConfigurationError("x"), 2),
-    (NotAnArchive("x"), 2),
-    (ManifestUnreadable("x"), 2),
-    (ApiUnreachable("x"), 69),
-    (StorageError("x"), 74),
-    (ArchiveLocked("x"), 75),
-    (KeyRejected("x"), 77),
-    (Interrupted(2), 130),
-    (Interrupted(15), 143),
-]
 
-
-@pytest.mark.parametrize(("ending", "status"), ENDINGS)
-def test_every_ending_has_its_published_status(ending: ArchiverError, status: int) -> None:
-    """What ends a night early decides the exit status."""
-    assert ending.exit_status == status
-    assert report(ending=ending).exit_status == status
-
-
-@pytest.mark.parametrize(("ending", "status"), ENDINGS)
-def test_an_ending_is_worse_than_any_generation(ending: ArchiverError, status: int) -> None:
-    """The worst that happened wins: 3 is never told instead of it."""
-    assert report(FAILED, LOST, to_ask=9, ending=ending).exit_status == status
-
-
-def test_the_table_of_errors_is_complete_and_true() -> None:
-    """The tree that the module's docstring draws names each error, with its status."""
-
-    def kinds(error: type[ArchiverError]) -> Iterator[type[ArchiverError]]:
-        for kind in error.__subclasses__():
-            if kind.__module__ == errors.__name__:
-                yield kind
-                yield from kinds(kind)
-
-    drawn = re.findall(r"── (\w+) +(\d+(?:/\d+)?) ", errors.__doc__ or "")
-    true = {kind.__name__: str(kind.exit_status) for kind in kinds(ArchiverError)}
-    assert dict(drawn) == true | {"Interrupted": "130/143"}
-    assert {type(ending).__name__ for ending, _ in ENDINGS} == set(true)
-
-
-def test_interruptions_have_their_own_statuses() -> None:
-    """One interruption's status is not the next one's."""
-    term, interrupt = Interrupted(15), Interrupted(2)
-    assert (term.exit_status, str(term)) == (143, "interrupted by SIGTERM")
-    assert (interrupt.exit_status, str(interrupt)) == (130, "interrupted by SIGINT")
+@pytest.mark.parametrize(("error", "status"), STATUSES)
+def test_an_error_is_worse_than_any_generation(error: ArchiverError, status: int) -> None:
+    """The worst that happened wins: 3 is never the status instead of an error's."""
+    ended, worklist = Stopped(error), Worklist(to_fetch=9)
+    assert report(ended=ended).exit_status == status
+    assert report(FAILED, LOST, worklist=worklist, ended=ended).exit_status == status
+    assert Report.failed_to_begin(BEGAN, error).exit_status == status
 
 
 @pytest.mark.parametrize(
-    ("night", "status"),
+    ("made", "status"),
     [
-        (Report(), 0),
-        (Report(already_held=5), 0),
-        (Report(known_lost=5), 0),
+        (report(), 0),
+        (report(worklist=Worklist(already_held=5)), 0),
+        (report(worklist=Worklist(known_lost=5)), 0),
         (report(ARCHIVED), 0),
         (report(PENDING), 0),
         (report(ARCHIVED, PENDING), 0),
         (report(LOST), 3),
         (report(FAILED), 3),
-        (report(ARCHIVED, to_ask=2), 3),
-        (Report(bad_lines=1), 3),
-        (Report(unreadable=["ids.txt: cannot be read: Permission denied"]), 3),
+        (report(ARCHIVED, worklist=Worklist(to_fetch=2)), 3),
+        (report(ARCHIVED, worklist=Worklist(to_fetch=2), ended=Skipped("rate-limited")), 3),
+        (report(ARCHIVED, worklist=Worklist(to_fetch=2), ended=TimeUp()), 0),
+        (report(FAILED, worklist=Worklist(to_fetch=2), ended=TimeUp()), 3),
+        (report(found=problems(BAD)), 3),
+        (report(found=problems(BAD), ended=TimeUp()), 3),
+        (report(found=problems(MISSING)), 3),
     ],
 )
-def test_what_is_not_held_ends_with_three(night: Report, status: int) -> None:
-    """Held, in the making or known to be lost is well; lost, failed, left or unread is not."""
-    assert night.exit_status == status
-
-
-def test_the_disks_refusal_is_translated() -> None:
-    """An `OSError` becomes trouble with what was being done; any other error stays itself."""
-    with (
-        pytest.raises(StorageError, match=r"^the disk failed while writing x: No space left"),
-        storage_errors("writing x"),
-    ):
-        raise OSError(28, "No space left on device")
-    with pytest.raises(KeyError), storage_errors("writing x"):
-        raise KeyError
+def test_what_is_not_held_ends_with_three(made: Report, status: int) -> None:
+    """Held, pending, known lost or out of time is well; lost, failed, skipped or unread is not."""
+    assert made.exit_status == status
+    assert made.noteworthy == (status != 0)
 
 
 # --- Counting
@@ -151,142 +106,158 @@ def test_the_disks_refusal_is_translated() -> None:
 )
 def test_each_outcome_is_counted_once(outcomes: tuple[Outcome, ...]) -> None:
     """In whatever order they come."""
-    night, each = report(*outcomes), len(outcomes) // 4
-    assert (night.archived, night.pending, night.lost, night.failed) == (each,) * 4
-    assert (night.bytes, night.left) == (1500 * each, 0)
+    made, each = report(*outcomes), len(outcomes) // 4
+    assert (made.archived, made.pending, made.lost, made.failed) == (each,) * 4
+    assert (made.bytes, made.skipped) == (1500 * each, 0)
 
 
-def test_what_was_not_tried_is_left() -> None:
-    """What the list had to ask for, less every outcome, is left for the next night."""
-    night = report(ARCHIVED, PENDING, LOST, FAILED, to_ask=10)
-    night.enlist(Enlisted(already_held=100, known_lost=50, to_ask=10))
-    assert night.left == 6
-    night.add(ARCHIVED)
-    assert night.left == 5
+def test_what_was_not_tried_is_skipped() -> None:
+    """The worklist, with the losses that nobody has reported, less every outcome."""
+    worklist = Worklist(already_held=100, known_lost=50, to_fetch=10)
+    assert report(ARCHIVED, PENDING, LOST, FAILED, worklist=worklist).skipped == 6
+    assert report(ARCHIVED, PENDING, LOST, FAILED, ARCHIVED, worklist=worklist).skipped == 5
+    assert report(LOST, worklist=Worklist(to_fetch=0, unreported=(LOST,))).skipped == 0
 
 
 @pytest.mark.parametrize(
     ("faults", "gone"), [((), False), ((DEAD,), True), ((DEAD, DEAD), True), ((DEAD, CUT), False)]
 )
-def test_links_are_gone_when_every_host_says_so(faults: tuple[LinkFault, ...], gone: bool) -> None:
-    """One link that merely failed may work tomorrow, and no link at all says nothing."""
+def test_links_are_gone_when_every_host_has_nothing(
+    faults: tuple[LinkFault, ...], gone: bool
+) -> None:
+    """One link that merely failed may work tomorrow, and without links nothing is known."""
     assert Failed(generation(), "x", faults).gone is gone
 
 
-# --- Telling people
+# --- For people
 
 
-def test_a_good_night_is_one_line() -> None:
+def test_a_good_run_is_one_line() -> None:
     """Counts of what there was, bytes and time, and nothing about what there was not."""
-    night = report(ARCHIVED, PENDING)
-    night.already_held, night.known_lost, night.seconds = 1234, 2, 61
-    assert list(night.lines()) == [
-        "1 archived, 1,234 already held, 1 still being made, 2 known to be lost; "
-        "1.5 kB in 1 min 1 s"
+    worklist = Worklist(already_held=1234, known_lost=2, to_fetch=2)
+    assert list(report(ARCHIVED, PENDING, worklist=worklist, seconds=61).lines()) == [
+        "1 archived, 1,234 already held, 1 pending, 2 known lost; 1.5 kB in 1 min 1 s"
     ]
 
 
-def test_an_empty_night_says_so() -> None:
-    """A list of nothing is nothing to do."""
-    assert list(Report().lines()) == ["nothing to do; 0 bytes in 0 s"]
+def test_an_empty_run_is_named_so() -> None:
+    """A manifest of nothing is nothing to do."""
+    assert list(report().lines()) == ["nothing to do; 0 bytes in 0 s"]
 
 
 def test_what_went_wrong_has_a_line_each() -> None:
-    """The ending, what is left and why, the manifests, then failed and lost with every link."""
-    night = report(LOST, FAILED, to_ask=1002, ending=KeyRejected("ModelsLab refuses the API key"))
-    night.left_because = "throttled: ModelsLab asks to wait 30 min"
-    night.unreadable.append("gone.txt: cannot be read: No such file or directory")
-    night.add_bad_line(BAD)
-    assert list(night.lines()) == [
-        "1 failed, 1 lost, 1,000 left; 0 bytes in 0 s",
-        "ended early: ModelsLab refuses the API key",
-        "left for the next night: 1,000 not tried: throttled: ModelsLab asks to wait 30 min",
+    """The error, what was skipped, the manifests, then failed and lost with every link."""
+    made = report(
+        LOST,
+        FAILED,
+        worklist=Worklist(to_fetch=1002),
+        ended=Stopped(KeyRejected("ModelsLab rejects the API key")),
+        found=problems(MISSING, BAD),
+    )
+    assert list(made.lines()) == [
+        "1 failed, 1 lost, 1,000 skipped; 0 bytes in 0 s",
+        "ended early: ModelsLab rejects the API key",
+        "skipped 1,000, retried on the next run",
         "gone.txt: cannot be read: No such file or directory",
-        "ids.txt:7: 'a/b/c/d' is not understood: expected an ID",
-        "failed v6/deepfake/263: no link gave the video; "
-        "primary https://a.example/x.mp4: 404 Not Found; "
-        "proxy https://b.example/x.mp4: cut after 5 of 9 bytes",
-        "lost v6/deepfake/263: ModelsLab says: Request not found",
+        "ids.txt:7: 'a/b/c/d': expected an ID",
+        "failed v6/deepfake/263: all links failed: "
+        "primary https://a.example/x.mp4 404 Not Found; "
+        "proxy https://b.example/x.mp4 cut after 5 of 9 bytes",
+        "lost v6/deepfake/263: ModelsLab responded: Request not found",
     ]
+
+
+def test_what_was_skipped_has_its_reason() -> None:
+    """Where no error ended the run, the reason stands beside the count."""
+    made = report(worklist=Worklist(to_fetch=3), ended=Skipped("rate-limited, retry in 2 h"))
+    assert list(made.lines())[1] == "skipped 3, retried on the next run: rate-limited, retry in 2 h"
 
 
 @pytest.mark.parametrize("kind", [Lost, Failed, BadLine])
 @pytest.mark.parametrize(
-    ("count", "said"),
+    ("count", "more"),
     [
-        (TOLD_LIMIT, None),
-        (TOLD_LIMIT + 1, "… and 1 more like these"),
-        (KEPT_LIMIT + 1020, f"… and {KEPT_LIMIT + 1020 - TOLD_LIMIT:,} more like these"),
+        (SHOWN_LIMIT, None),
+        (SHOWN_LIMIT + 1, "… and 1 more"),
+        (KEPT_LIMIT + 1020, f"… and {KEPT_LIMIT + 1020 - SHOWN_LIMIT:,} more"),
     ],
 )
-def test_many_lines_of_a_kind_are_capped(kind: type, count: int, said: str | None) -> None:
-    """The first twenty of each kind are told, and the rest is counted."""
-    night = Report()
-    for number in range(count):
-        if kind is BadLine:
-            night.add_bad_line(BadLine("ids.txt", number + 1, "x"))
-        else:
-            night.add(kind(generation(number), "x"))
-    told = list(night.lines())[1:]
-    told = [line for line in told if not line.startswith("left for")]
-    assert len(told) == TOLD_LIMIT + (said is not None)
-    assert told[0].startswith(("lost v6/deepfake/0", "failed v6/deepfake/0", "ids.txt:1:"))
-    assert (told[-1] == said) is (said is not None)
+def test_many_lines_of_a_kind_are_capped(kind: type, count: int, more: str | None) -> None:
+    """The first twenty of each kind are shown, and the rest is counted."""
+    if kind is BadLine:
+        made = report(found=problems(*(BadLine("ids.txt", n + 1, "x") for n in range(count))))
+    else:
+        made = report(*(kind(generation(number), "x") for number in range(count)))
+    lines = list(made.lines())[1:]
+    assert len(lines) == SHOWN_LIMIT + (more is not None)
+    assert lines[0].startswith(("lost v6/deepfake/0", "failed v6/deepfake/0", "ids.txt:1:"))
+    assert lines[-1].startswith(more or lines[0].partition(" ")[0].partition(":")[0])
 
 
-# --- Telling programs
+# --- For programs
 
 
-def test_the_summary_has_every_count_and_reason() -> None:
-    """One JSON object: counts per outcome, bytes, seconds, and why for each trouble."""
-    night = report(ARCHIVED, PENDING, FAILED, LOST, to_ask=6)
-    night.already_held, night.known_lost, night.seconds = 7, 8, 1.23456
-    night.left_because = "throttled"
-    night.unreadable.append("gone.txt: cannot be read")
-    night.add_bad_line(BAD)
-    assert json.loads(json.dumps(night.as_json())) == {
+def test_the_json_has_every_count_and_reason() -> None:
+    """One object: counts per outcome, bytes, seconds, and why for each failure."""
+    made = report(
+        ARCHIVED,
+        PENDING,
+        FAILED,
+        LOST,
+        worklist=Worklist(already_held=7, known_lost=8, to_fetch=6),
+        ended=Skipped("rate-limited"),
+        found=problems(MISSING, BAD),
+        seconds=1.23456,
+    )
+    assert json.loads(json.dumps(made.as_json())) == {
         "outcomes": {
             "archived": 1, "already_held": 7, "pending": 1, "failed": 1, "lost": 1,
-            "known_lost": 8, "left": 2,
+            "known_lost": 8, "skipped": 2,
         },
         "bytes": 1500,
         "seconds": 1.235,
         "exit_status": 3,
-        "ended_early": "throttled",
-        "troubles": [
-            {"generation": "v6/deepfake/263", "outcome": "failed",
-             "reason": "no link gave the video",
+        "ended_early": "rate-limited",
+        "failures": [
+            {"generation": "v6/deepfake/263", "outcome": "failed", "reason": "all links failed",
              "links": [
                 {"role": "primary", "link": "https://a.example/x.mp4", "reason": "404 Not Found"},
                 {"role": "proxy", "link": "https://b.example/x.mp4",
                  "reason": "cut after 5 of 9 bytes"},
              ]},
             {"generation": "v6/deepfake/263", "outcome": "lost",
-             "reason": "ModelsLab says: Request not found", "links": []},
+             "reason": "ModelsLab responded: Request not found", "links": []},
         ],
-        "troubles_omitted": 0,
-        "bad_lines": ["ids.txt:7: 'a/b/c/d' is not understood: expected an ID"],
+        "failures_omitted": 0,
+        "bad_lines": ["ids.txt:7: 'a/b/c/d': expected an ID"],
         "bad_lines_omitted": 0,
-        "unreadable_manifests": ["gone.txt: cannot be read"],
+        "unreadable_manifests": ["gone.txt: cannot be read: No such file or directory"],
     }  # fmt: skip
 
 
-def test_the_summary_tells_what_ended_the_night() -> None:
-    """The ending's words and status, or null where the night went to its end."""
-    ended = report(ending=Interrupted(15)).as_json()
+def test_the_json_has_what_ended_the_run() -> None:
+    """The error's message and status, or null where the run was completed."""
+    ended = report(ended=Stopped(Interrupted(15))).as_json()
     assert (ended["ended_early"], ended["exit_status"]) == ("interrupted by SIGTERM", 143)
-    assert Report().as_json()["ended_early"] is None
+    assert report().as_json()["ended_early"] is None
 
 
-def test_the_summary_is_capped() -> None:
-    """A bad night of a million is still a small object: the rest is counted."""
-    night = Report()
-    for number in range(KEPT_LIMIT + 5):
-        night.add(Failed(generation(number), "x"))
-        night.add(Lost(generation(number), "x"))
-        night.add_bad_line(BAD)
-    summary = night.as_json()
-    assert isinstance(summary["troubles"], list)
+def test_the_json_is_capped() -> None:
+    """A bad run of a million is still a small object: the rest is counted."""
+    numbers = range(KEPT_LIMIT + 5)
+    outcomes = [kind(generation(n), "x") for n in numbers for kind in (Failed, Lost)]
+    summary = report(*outcomes, found=problems(*[BAD for _ in numbers])).as_json()
+    assert isinstance(summary["failures"], list)
     assert isinstance(summary["bad_lines"], list)
-    assert (len(summary["troubles"]), summary["troubles_omitted"]) == (2 * KEPT_LIMIT, 10)
+    assert (len(summary["failures"]), summary["failures_omitted"]) == (2 * KEPT_LIMIT, 10)
     assert (len(summary["bad_lines"]), summary["bad_lines_omitted"]) == (KEPT_LIMIT, 5)
+
+
+def test_one_run_is_remembered() -> None:
+    """Its times, counts and status are the report's, and its summary is one line."""
+    made = report(ARCHIVED, FAILED, ended=Stopped(Interrupted(2)), seconds=5)
+    assert made.run == made.run
+    assert (made.run.began, made.run.ended) == (BEGAN, made.finished)
+    assert (made.run.exit_status, made.run.bytes) == (130, 1500)
+    assert made.run.counts["archived"] == 1
+    assert made.run.summary.startswith("ended early: interrupted by SIGINT; 1 archived")

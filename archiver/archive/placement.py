@@ -1,0 +1,61 @@
+"""Placement: renaming staged files into `data/`, over nothing that is worth keeping."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from archiver.archive.checksum_manifest import sha256_of
+from archiver.archive.durable import fsync
+from archiver.archive.layout import Layout
+from archiver.archive.quarantine import Quarantine
+from archiver.archive.staging import StagedFile
+from archiver.checksums import BagFile
+from archiver.errors import StorageError
+
+
+def place(layout: Layout, files: Sequence[StagedFile], *, again: bool = False) -> None:
+    """Rename staged files into their places, durably.
+
+    When it is done `again` after a crash, some may be in place already.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    directories = {Path(name) for name in {file.target.path.rpartition("/")[0] for file in files}}
+    for directory in directories:
+        (layout.root / directory).mkdir(parents=True, exist_ok=True)
+    for file in files:
+        staged = layout.at(file.staged)
+        if not again or os.path.lexists(staged):
+            os.rename(staged, layout.at(file.target.path))  # noqa: PTH104
+    for directory in {above for path in directories for above in (path, *path.parents)}:
+        fsync(layout.root / directory)
+
+
+def vacate(layout: Layout, quarantine: Quarantine, targets: Sequence[BagFile]) -> None:
+    """Move aside what lies where these files go: no checksum line vouches for it.
+
+    Raises:
+        StorageError: if it has the name only because the file system does not distinguish `A`
+            from `a`: then it may be another generation's, and held.
+        OSError: if the disk does not take it.
+    """
+    occupied = [file for file in targets if os.path.lexists(layout.at(file.path))]
+    for file in occupied:
+        path = layout.root / file.path
+        if path not in list(path.parent.iterdir()):
+            raise StorageError(
+                f"{path} would replace a file whose name differs in case alone: this archive "
+                "needs a file system that distinguishes upper case from lower"
+            )
+    quarantine.move(file.path for file in occupied if not matches(layout, file))
+
+
+def matches(layout: Layout, file: BagFile) -> bool:
+    """Return whether a file is in place and has its checksum.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    path = layout.root / file.path
+    return path.is_file() and sha256_of(path) == file.sha256

@@ -1,0 +1,57 @@
+"""The sink of a body: gathers what comes into blocks, and writes them in a thread."""
+
+import asyncio
+from typing import Self
+
+from archiver.archive.partial_file import PartialFile
+from archiver.errors import StorageError
+from archiver.media.validator import NotWhole
+from archiver.threads import finished, in_thread
+
+_BLOCK = 1 << 20
+
+
+class Sink:
+    """Writes one block to a partial file while the next is gathered.
+
+    What has come before a connection breaks is written too, if it can be resumed.
+    """
+
+    def __init__(self, partial: PartialFile) -> None:
+        self._partial = partial
+        self._gathered: list[bytes] = []
+        self._size = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _error: object, _traceback: object
+    ) -> None:
+        await self._written()
+        if kind and self._partial.origin and not issubclass(kind, NotWhole | StorageError):
+            await in_thread(self._partial.write, b"".join(self._gathered))
+
+    def take(self, chunk: bytes) -> bool:
+        """Gather a chunk; return whether there is a block to be written."""
+        self._gathered.append(chunk)
+        self._size += len(chunk)
+        return self._size >= _BLOCK
+
+    async def write(self) -> None:
+        """Begin to write what is gathered, once the block before is written."""
+        await self._written()
+        block, self._gathered, self._size = self._gathered, [], 0
+        work = in_thread(self._partial.write, b"".join(block))
+        self._writing = asyncio.ensure_future(work)
+
+    async def rest(self) -> bytes:
+        """Return what is gathered and not written; the thread is idle then."""
+        await self._written()
+        return b"".join(self._gathered)
+
+    async def _written(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing:
+            await finished(writing)

@@ -1,0 +1,92 @@
+"""Records: bringing the checksum manifest and the catalogue to agree with the files."""
+
+import json
+from pathlib import Path
+
+from archiver.archive.bag import Bag
+from archiver.archive.layout import MANIFEST
+from archiver.catalogue.store import Catalogue
+from archiver.errors import storage_errors
+from archiver.fixity.report import Audit, Repairs
+from archiver.generation import generation_at
+from archiver.media.files import inspect
+from archiver.media.validator import NotWhole
+
+
+def repair_records(bag: Bag, catalogue: Catalogue, audit: Audit, repairs: Repairs) -> None:
+    """Correct the records of files that are proven right.
+
+    A file is if it matches either record of it or, where there is no record, if it is a
+    generation's and whole.
+
+    Raises:
+        StorageError: if the disk fails.
+    """
+    found = audit.findings.paths("unexpected", "contradictory")
+    malformed = [path for path in found if path.startswith(f"{MANIFEST}:")]
+    paths = [path for path in found if not path.startswith(f"{MANIFEST}:")]
+    if not found:
+        return
+    with storage_errors(f"keeping {bag.layout.manifest} aside"):
+        bag.quarantine.copy([MANIFEST])
+    records = _recorded(bag, catalogue, paths)
+    proven = [path for path in paths if _is_proven(bag, path, records[path], repairs)]
+    if malformed or proven:
+        with storage_errors(f"writing {bag.layout.manifest}"):
+            bag.manifest.remove(set(proven))
+        adopted = bag.adopt(proven)
+        catalogue.correct(adopted)
+        for file in adopted:
+            repairs.done[file.path] = "the records match the file again"
+    for place in malformed:
+        repairs.done[place] = "the line is removed; the manifest as it was is in the quarantine"
+
+
+def _recorded(bag: Bag, catalogue: Catalogue, paths: list[str]) -> dict[str, set[str]]:
+    """Return for each path the checksums that the manifest and the catalogue have for it."""
+    records = {path: catalogue.checksums(path) for path in paths}
+    for line in bag.manifest.lines():
+        if line.path in records:
+            records[line.path].add(line.sha256)
+    return records
+
+
+def _is_proven(bag: Bag, path: str, recorded: set[str], repairs: Repairs) -> bool:
+    """Return whether the file is proven right; if not, `repairs` has the reason."""
+    actual = bag.sha256(path)
+    if actual is None:
+        if not recorded:
+            repairs.failed[path] = "it is not there"
+    elif recorded:
+        if actual in recorded:
+            return True
+        repairs.failed[path] = "it matches none of its records"
+    elif generation_at(path) is None or not _is_whole(bag.layout.root / path):
+        repairs.failed[path] = "it is not ours, or not surely whole: move it away"
+    else:
+        return True
+    return False
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a file is what its name promises: a sidecar in JSON, or one whole video."""
+    if path.suffix == ".json":
+        return _has_payload(path) and _is_document(path)
+    try:
+        media = inspect(path).media
+    except NotWhole:
+        return False
+    return f".{media.extension}" == path.suffix and not media.open_ended
+
+
+def _has_payload(sidecar: Path) -> bool:
+    """Return whether a video lies beside it: without one it is left from an interrupted copy."""
+    beside = sidecar.parent.glob(f"{sidecar.stem}[.-]*")
+    return any(path.suffix != ".json" and _is_whole(path) for path in beside)
+
+
+def _is_document(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:
+        return False

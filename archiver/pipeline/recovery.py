@@ -1,0 +1,75 @@
+"""Recovery: what an interrupted run has left is finished before anything is fetched."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from archiver.archive import recovery
+from archiver.archive.bag import Bag
+from archiver.archive.staging import StagedGeneration, Staging, staged_generations
+from archiver.catalogue.store import Catalogue
+from archiver.checksums import BagFile
+from archiver.modelslab.responses import HttpReply, Ready, parse_json, read_response
+from archiver.pipeline.commit import commit_staged
+from archiver.pipeline.indexing import absorb
+from archiver.pipeline.results import Fetched
+from archiver.units import counted
+
+_LOG = logging.getLogger(__name__)
+
+
+def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool = True) -> None:
+    """Finish what an interrupted run has left.
+
+    First the group that it was committing, then the generations that it had staged whole. Files
+    that are neither listed nor there any more are forgotten, unless they are to be fetched anew.
+
+    Raises:
+        StorageError: if the disk fails.
+    """
+    files = recovery.recover(bag)
+    if files:
+        _LOG.info("recovered %s from an interrupted run", counted(len(files), "file"))
+    absorb(bag, catalogue)
+    bag.clear_journal(files)
+    if unlisted := catalogue.unlisted():
+        _relist(bag, catalogue, unlisted, forget=forget)
+    whole = []
+    for staging in staged_generations(bag.layout):
+        if not catalogue.holds(staging.generation) and (staged := _complete(staging)):
+            _LOG.info("recovered %s, downloaded by an interrupted run", staging.generation)
+            whole.append(staged)
+        else:
+            staging.tidy(stale_after)  # of a held one a repair may have left something to resume
+    if whole:
+        outcomes = [Fetched.of(staged, ("an earlier run",)).outcome for staged in whole]
+        commit_staged(bag, catalogue, whole, outcomes)
+
+
+def _complete(staging: Staging) -> StagedGeneration | None:
+    """Return a generation if all that its response lists is staged whole."""
+    if (data := staging.read_response()) is None:
+        return None
+    document, now = parse_json(data), datetime.now(UTC)
+    match read_response(HttpReply(200, data), document, staging.generation.id, now):
+        case Ready(outputs):
+            return staging.complete(outputs)
+        case _:
+            return None
+
+
+def _relist(bag: Bag, catalogue: Catalogue, files: Sequence[BagFile], *, forget: bool) -> None:
+    """Write back the checksum lines that somebody has removed, of files that still match."""
+    relisted, missing = bag.relist(files)
+    if forget:
+        catalogue.forget(missing)
+    absorb(bag, catalogue)
+    changed = len(files) - len(relisted) - len(missing)
+    counts = {
+        "written back": len(relisted),
+        "of files that are gone": len(missing),
+        "of files that have changed": changed,
+    }
+    details = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    lines = counted(len(files), "line")
+    _LOG.warning("the checksum manifest had lost %s: %s", lines, details)
