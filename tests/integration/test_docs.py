@@ -46,10 +46,10 @@ NOT_RUN = {
 """How the commands begin that are printed and cannot be run here, and why."""
 
 OF_OTHERS = {
-    "--cap-drop", "--dist", "--download", "--force", "--immutable", "--init", "--list", "--no-cache-dir",
-    "--no-create-home", "--now", "--number", "--one-way", "--pairs", "--read-only", "--reinstall", "--rm",
-    "--root-user-action", "--security-opt", "--shell", "--size-only", "--stop-timeout", "--system",
-    "--tmpfs", "--uid", "--validate",
+    "--cap-drop", "--dist", "--download", "--force", "--immutable", "--init", "--list",
+    "--no-cache-dir", "--no-create-home", "--now", "--number", "--one-way", "--pairs",
+    "--read-only", "--reinstall", "--rm", "--root-user-action", "--security-opt", "--shell",
+    "--size-only", "--stop-timeout", "--system", "--tmpfs", "--uid", "--validate",
 }  # fmt: skip
 """The options of other programs that the guides name."""
 
@@ -236,7 +236,7 @@ async def test_the_copy_script_waits_for_a_run_that_holds_the_archive(machine: M
     """The lock that the script takes with `flock` is the one that keeps two runs apart."""
     await machine.back_up()
     backup = "archiver backup -a /srv/videos /srv/manifests"
-    locked = await machine.sh(f"cd /srv/videos && flock .archiver/lock {backup}")
+    locked = await machine.sh(f"cd /srv/videos && flock .archiver {backup}")
     assert locked.status == 75, locked
 
 
@@ -456,10 +456,9 @@ def test_troubleshooting_has_messages_of_the_program(message: str) -> None:
 
 @cache
 def _program_text() -> str:
-    """Return every string of the program, each on a line of its own."""
-    return "\n".join(
-        node.value
-        for path in (ROOT / "archiver").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )
+    """Return every string of the program but docstrings, each on a line of its own."""
+    trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "archiver").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    strings = [node for node in nodes if isinstance(node, ast.Constant)]
+    return "\n".join(str(node.value) for node in strings if id(node) not in docstrings)
