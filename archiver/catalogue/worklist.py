@@ -29,9 +29,7 @@ class WorklistTable:
     Its methods block; they may be called from any thread.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, lock: threading.RLock, batch: int
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, lock: threading.RLock, batch: int) -> None:
         self._db = connection
         self._lock = lock
         self._batch = batch

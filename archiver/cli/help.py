@@ -26,7 +26,8 @@ Exit status (the worst that happened wins):
    74  storage: full, read-only or failing
    75  another run holds the archive
    77  the API key was rejected, or has no credit
-  130  interrupted, 143 terminated: the next run goes on with the rest
+  130  interrupted (SIGINT): the next run goes on with the rest
+  143  terminated (SIGTERM): the next run goes on with the rest
 """
 _MAX_WIDTH = 80
 _MIN_TWO_COLUMNS = 60

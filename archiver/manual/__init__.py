@@ -1,0 +1,1 @@
+"""The manual: the pages that `archiver manual` prints, one Markdown file per topic."""
