@@ -1,4 +1,4 @@
-"""The API key: a value that does not show itself."""
+"""The API key: a secret that hides itself."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from functools import lru_cache
 from archiver.errors import ConfigurationError
 
 REDACTED = "[API key]"
-DEEPEST = 50
-"""No JSON that means anything to us is nested more deeply."""
+MAX_DEPTH = 50
+"""JSON that is nested more deeply is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class ApiKey:
         return self._value
 
     def redact(self, text: str) -> str:
-        """Return `text` with the key replaced, however it is spelt: in a URL, in JSON, or plain."""
+        """Return `text` with the key replaced, however it is encoded: in a URL, in JSON, or plain."""
         return _pattern(self._value).sub(REDACTED, text)
 
-    def redact_json(self, value: object, depth: int = DEEPEST) -> object:
-        """Return a JSON value without the key, in whatever string, number or name it stood.
+    def redact_json(self, value: object, depth: int = MAX_DEPTH) -> object:
+        """Return a JSON value without the key: in strings, numbers and names it is replaced.
 
         Raises:
-            ValueError: if the value is nested more deeply than anything has a reason to be.
+            ValueError: if the value is nested too deeply.
         """
         if depth == 0:
             raise ValueError("nested too deeply")
@@ -61,13 +61,14 @@ class ApiKey:
 
 @lru_cache(1)
 def _pattern(key: str) -> re.Pattern[str]:
-    return re.compile("".join(map(_spelt, key)), re.IGNORECASE)
+    return re.compile("".join(map(_encodings, key)), re.IGNORECASE)
 
 
-def _spelt(character: str) -> str:
-    """Return a pattern for a character, percent-encoded or escaped as in JSON or not at all.
+def _encodings(character: str) -> str:
+    """Return a pattern for a character: percent-encoded, escaped as in JSON, or plain.
 
-    JSON in JSON in JSON has seven backslashes; any number would take time that grows as its square.
+    JSON in JSON in JSON has seven backslashes; matching any number of them would take time that
+    grows as its square.
     """
     code, slash = ord(character), r"|\\{1,8}/" if character == "/" else ""
     return rf"(?:{re.escape(character)}|%(?:25)*{code:02x}|\\{{1,8}}u{code:04x}{slash})"

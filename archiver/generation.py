@@ -1,4 +1,4 @@
-"""A generation's identity, and the names that follow from it."""
+"""A generation: its identity, and the names and paths that follow from it."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _NUMBERED = re.compile(r"(?P<id>.+)-(?P<number>[1-9][0-9]*)")
 _RENAMED = {"faceswap": "deepfake"}
 """The provider renamed `deepfake` in its documentation in 2026-02; they are one service."""
 _ONLY_IN = {"video-fusion": "v7"}
-"""Families that were never part of v6, which a bare name means otherwise."""
+"""Families that were never part of v6: a bare family means that version otherwise."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,10 +30,10 @@ class Generation:
 
     @classmethod
     def of(cls, endpoint: str, id_: str) -> Self:
-        """Build a generation from an endpoint in any spelling and an ID.
+        """Return the generation of an endpoint, in any spelling, and an ID.
 
         Raises:
-            ValueError: if either is not understood; its text says what was expected.
+            ValueError: if either is not understood; the message has what was expected.
         """
         if not _ID.fullmatch(id_):
             raise ValueError("expected an ID of 1 to 128 letters, digits, '_' or '-'")
@@ -41,7 +41,7 @@ class Generation:
 
     @classmethod
     def from_name(cls, name: str) -> Self:
-        """Read back what `name` says: `v6/deepfake/263`."""
+        """Return the generation of a full `name`: `v6/deepfake/263`."""
         endpoint, _, id_ = name.rpartition("/")
         return cls(endpoint, id_)
 
@@ -60,7 +60,7 @@ class Generation:
 
     @property
     def other_fetch_path(self) -> str | None:
-        """The same question under the family's other name, where it has one."""
+        """The same under the family's other name, where it has one."""
         version, _, family = self.endpoint.rpartition("/")
         for new, old in _RENAMED.items():
             if family == old:
@@ -69,11 +69,11 @@ class Generation:
 
     @property
     def sidecar_path(self) -> str:
-        """Where in the archive the API's response lies: `data/v6/deepfake/263.json`."""
+        """Where in the archive the API's response is: `data/v6/deepfake/263.json`."""
         return f"data/{self.name}.json"
 
     def payload_path(self, number: int, of: int, extension: str) -> str:
-        """Where in the archive output `number` (from 1) `of` so many lies.
+        """Return where in the archive output `number` (from 1) `of` as many is.
 
         The number is part of the name where there are several outputs, and also where the ID
         itself ends in a hyphen and a number: output 1 of `263` and generation `263-1` would

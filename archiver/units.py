@@ -1,4 +1,4 @@
-"""Durations, sizes, rates and foreign text, as people write and read them."""
+"""Units: durations, sizes and rates as people write and read them, and printable text."""
 
 import re
 from decimal import Decimal
@@ -12,7 +12,7 @@ def parse_duration(text: str) -> float:
     """Return seconds: `90`, `90s`, `15m`, `2h`, `30d`.
 
     Raises:
-        ValueError: if it is no duration.
+        ValueError: if it is not a duration.
     """
     match = re.fullmatch(_NUMBER + r"\s*(?P<unit>[smhd]?)", text.strip().lower(), re.ASCII)
     if not match:
@@ -24,7 +24,7 @@ def parse_size(text: str) -> int:
     """Return bytes: `500`, `500K`, `20M`, `1G` (powers of 1,000; a closing B is allowed).
 
     Raises:
-        ValueError: if it is no size.
+        ValueError: if it is not a size.
     """
     match = re.fullmatch(_NUMBER + r"\s*(?P<unit>[KMGT]?)B?", text.strip().upper(), re.ASCII)
     if not match:
@@ -36,7 +36,7 @@ def parse_rate(text: str) -> float:
     """Return events per second: `5`, `5/s`, `30/m`.
 
     Raises:
-        ValueError: if it is no rate above zero.
+        ValueError: if it is not a rate above zero.
     """
     match = re.fullmatch(_NUMBER + r"\s*(?:/\s*(?P<unit>[smh]))?", text.strip().lower(), re.ASCII)
     if not match or float(match["number"]) == 0:
@@ -48,7 +48,7 @@ def parse_byte_rate(text: str) -> int:
     """Return bytes per second: `500K`, `20M`, `20M/s`.
 
     Raises:
-        ValueError: if it is no rate above zero.
+        ValueError: if it is not a rate above zero.
     """
     try:
         rate = parse_size(text.strip().removesuffix("/s"))
@@ -90,7 +90,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text from elsewhere as it can be shown and stored: no control characters in it."""
+    """Return text from elsewhere without control characters, fit to be shown and stored."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

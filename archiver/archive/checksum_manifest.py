@@ -127,5 +127,5 @@ def sha256_of(path: str | Path) -> str:
     Raises:
         OSError: if it cannot be read.
     """
-    with open(path, "rb") as file:  # noqa: PTH123
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

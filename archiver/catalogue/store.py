@@ -87,12 +87,13 @@ _Row: TypeAlias = dict[str, object]
 class Catalogue:
     """An open catalogue. Its methods block; they may be called from any thread."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, batch: int = _BATCH) -> None:
         self.connection = connection
+        self._batch = batch
         self._lock = threading.RLock()
         with sqlite_errors():
             connection.executescript(_TABLES)
-        self.worklist = WorklistTable(connection, self._lock)
+        self.worklist = WorklistTable(connection, self._lock, batch)
         self.queries = Queries(connection)
         self.history = History(connection)
 
@@ -156,7 +157,7 @@ class Catalogue:
             if whole:
                 db.execute("DELETE FROM listed")
                 db.execute("DELETE FROM unlisted")
-            while batch := list(islice(rest, _BATCH)):
+            while batch := list(islice(rest, self._batch)):
                 if whole:
                     paths = ((file.path,) for file in batch)
                     db.executemany("INSERT OR IGNORE INTO listed VALUES (?)", paths)

@@ -10,7 +10,6 @@ from archiver.catalogue.database import sqlite_errors
 from archiver.generation import Generation
 from archiver.outcomes import Lost, Worklist
 
-_BATCH = 10_000
 _RANK = {None: 0, "pending": 1}
 _OLD_FAILURE = 2
 
@@ -30,9 +29,7 @@ class WorklistTable:
     Its methods block; they may be called from any thread.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, lock: threading.RLock, batch: int = _BATCH
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, lock: threading.RLock, batch: int) -> None:
         self._db = connection
         self._lock = lock
         self._batch = batch

@@ -27,8 +27,9 @@ def write_rows(archive: Path, form: Format, out: TextIO) -> None:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
-    Bag(archive).require()
-    with closing(open_to_read(Bag(archive))) as catalogue:
+    bag = Bag(archive)
+    bag.require()
+    with closing(open_to_read(bag)) as catalogue:
         write = _writer(form, out)
         for known in catalogue.queries.all():
             for row in _rows(known):

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from archiver.archive.layout import Layout
+from archiver.catalogue.store import Catalogue
 from archiver.cli.progress import shown_progress
 from archiver.errors import ArchiverError, StorageError
 from archiver.monitoring.logs import Format, log_summary, log_to_file
@@ -81,6 +83,7 @@ def perform(job: Job, options: ReportingOptions) -> int:
         _print(report, options)
     except ArchiverError as error:
         failed = job.failed_to_begin(monitors.began, error)
+        _remember(job.archive, failed.run)
         monitors.end(failed.run, list(failed.lines()))
         if options.as_json:
             click.echo(json.dumps(failed.as_json(), indent=2))
@@ -109,6 +112,20 @@ def _print(report: RunReport, options: ReportingOptions) -> None:
     if report.noteworthy or wanted:
         with suppress(OSError):  # a closed standard error changes no result
             click.echo("\n".join(report.lines()), err=True)
+
+
+def _remember(archive: Path, run: Run) -> None:
+    """Add a run that failed to begin to the history, unless it is there or there is none.
+
+    Otherwise the metrics of the next run, of another command, would show the run before it.
+    """
+    path = Layout(archive).catalogue
+    if not Catalogue.is_writable(path):
+        return
+    with suppress(ArchiverError), closing(Catalogue.open(path)) as catalogue:
+        latest = catalogue.history.last(1, run.command)
+        if all(earlier.began < run.began.replace(microsecond=0) for earlier in latest):
+            catalogue.history.add(run)
 
 
 def _broken_off(command: Command, began: datetime, error: BaseException) -> Run:

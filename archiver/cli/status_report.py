@@ -131,9 +131,8 @@ def states(archive: Path, manifests: Manifests) -> Iterator[Known]:
     bag.require()
     manifests.check()
     with closing(open_to_read(bag)) as catalogue:
-        queries = catalogue.queries
         for ids in manifests.entries():
-            yield from map(queries.of, ids.generations())
+            yield from map(catalogue.queries.of, ids.generations())
 
 
 def described(known: Known) -> str:

@@ -1,19 +1,20 @@
-"""Manifests: ID lists, read into generations."""
+"""Entries: what a manifest lists, understood as generations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, assert_never
 
 from archiver.generation import Generation, canonical_endpoint
-from archiver.manifest.formats import BAD_SPELLING, FETCH_URL, SHOWN, Bare, Fault, elements, given
+from archiver.manifest.elements import SHOWN, BareIds, Malformed, Value
+from archiver.manifest.formats import elements
+from archiver.manifest.spelling import named_generation
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
     """A place in a manifest that was not understood.
 
-    `line` counts from 1; `reason` shows what stands there, shortened and printable, and says
-    what was expected.
+    `line` counts from 1; `reason` shows what stands there and what was expected.
     """
 
     manifest: str
@@ -49,75 +50,35 @@ def read(stream: BinaryIO, name: str, default_endpoint: str) -> Iterator[Ids | B
 
     Raises:
         OSError: if the stream cannot be read.
-        ValueError: if `default_endpoint` is no endpoint.
+        ValueError: if `default_endpoint` is not an endpoint.
     """
     default = canonical_endpoint(default_endpoint)
-    for line, text, value in elements(stream, name.lower().rpartition(".")[2]):
-        if isinstance(value, Bare):
-            yield Ids(default, value.ids)
-            continue
-        try:
-            found = _generation(value, default)
-        except ValueError as error:
-            shown = _shown(text)
-            yield BadLine(name, line, f"{shown}: {error}", shown)
-        else:
-            yield Ids(found.endpoint, (found.id,))
+    for element in elements(stream, name.lower().rpartition(".")[2]):
+        match element:
+            case Value():
+                yield _understood(element, name, default)
+            case BareIds():
+                yield Ids(default, element.ids)
+            case Malformed():
+                yield _bad_line(name, element.line, element.text, element.expected)
+            case _:
+                assert_never(element)
+
+
+def _understood(element: Value, manifest: str, default_endpoint: str) -> Ids | BadLine:
+    try:
+        found = named_generation(element.value, default_endpoint)
+    except ValueError as error:
+        return _bad_line(manifest, element.line, element.text, str(error))
+    return Ids(found.endpoint, (found.id,))
+
+
+def _bad_line(manifest: str, line: int, text: str, expected: str) -> BadLine:
+    shown = _shown(text)
+    return BadLine(manifest, line, f"{shown}: {expected}", shown)
 
 
 def _shown(text: str) -> str:
     """Return the text quoted, printable and shortened."""
     shown = repr(text.strip()[: SHOWN + 1]).replace(r"\udc", r"\x")
     return shown if len(shown) <= SHOWN + 2 else f"{shown[:SHOWN]}…{shown[0]}"
-
-
-def _generation(value: object, default: str) -> Generation:
-    """Return the generation that an element's value names."""
-    match value:
-        case Fault(expected):
-            raise ValueError(expected)
-        case str():
-            return _spelled(value, default)
-        case dict():
-            return _described(value, default)
-        case _:
-            return Generation.of(default, _id(value))
-
-
-def _spelled(spelling: str, default: str) -> Generation:
-    try:
-        if "://" in spelling:
-            return _fetched(spelling)
-        endpoint, slash, id_ = spelling.strip().rpartition("/")
-        return Generation.of(endpoint if slash else default, id_)
-    except ValueError:
-        raise ValueError(BAD_SPELLING.expected) from None
-
-
-def _described(fields: Mapping[str, object], default: str) -> Generation:
-    id_ = given(fields, "id", "request_id")
-    url = given(fields, "fetch_result")
-    if id_ is None and url is None:
-        raise ValueError("expected id, request_id or fetch_result")
-    if url is None:
-        endpoint = given(fields, "endpoint") or default
-        return Generation.of(endpoint if isinstance(endpoint, str) else "", _id(id_))
-    generation = _fetched(url)
-    if id_ is not None and _id(id_) != generation.id:
-        raise ValueError("expected id and fetch_result to agree")
-    return generation
-
-
-def _fetched(url: object) -> Generation:
-    match = FETCH_URL.fullmatch(url.strip()) if isinstance(url, str) else None
-    if not match:
-        raise ValueError("expected a fetch URL such as https://…/api/v6/video/fetch/147")
-    return Generation.of(match["endpoint"], match["id"])
-
-
-def _id(value: object) -> str:
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return str(value)
-    raise ValueError("expected an ID, a string or a whole number")

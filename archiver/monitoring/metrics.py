@@ -51,19 +51,20 @@ class Snapshot:
 def look(archive: Path, run: Run) -> Snapshot:
     """Return what the archive's records and `run`, which may not be among them, amount to.
 
-    Where the records cannot be read, only `run` is known.
+    Where there are none, or they cannot be read, only `run` is known.
     """
     path = str(archive.absolute())
     succeeded = {run.command: run.ended} if run.exit_status == 0 and run.ended else {}
+    alone = Snapshot(path, {run.command: run}, succeeded)
     try:
         if not (catalogue := Catalogue.open_to_read(Layout(archive).catalogue)):
-            return Snapshot(path, {run.command: run}, succeeded)
+            return alone
         with closing(catalogue):
-            holdings = catalogue.queries.holdings()
-            runs, successes = _last_runs(catalogue.history), _last_successes(catalogue.history)
+            runs = _last_runs(catalogue.history) | {run.command: run}
+            successes = _last_successes(catalogue.history) | succeeded
+            return Snapshot(path, runs, successes, catalogue.queries.holdings())
     except ArchiverError:
-        return Snapshot(path, {run.command: run}, succeeded)
-    return Snapshot(path, runs | {run.command: run}, successes | succeeded, holdings)
+        return alone
 
 
 def _last_runs(history: History) -> dict[Command, Run]:

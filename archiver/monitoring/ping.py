@@ -143,8 +143,10 @@ async def _post(url: str, body: bytes, seconds: float) -> _Failure | None:
             ) as response,
         ):
             return _refusal(response.status)
+    except TimeoutError:
+        return _Failure(f"no response within {seconds:.2g} s", transient=True)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return _Failure(_describe(error, seconds), transient=True)
+        return _Failure(describe_error(error, seconds), transient=True)
 
 
 def _refusal(status: int) -> _Failure | None:
@@ -159,21 +161,6 @@ def _refusal(status: int) -> _Failure | None:
         case _:
             why = f"it answers HTTP {status}"
     return _Failure(why, transient=status >= 500 or status in (408, 429))
-
-
-def _describe(error: Exception, seconds: float) -> str:
-    """Describe an error without the host, which is part of the secret URL."""
-    match error:
-        case TimeoutError():
-            return f"no response within {seconds:.2g} s"
-        case aiohttp.ClientConnectorCertificateError():
-            return "its TLS certificate is not accepted"
-        case aiohttp.ClientHttpProxyError():
-            return f"the proxy refuses (HTTP {error.status})"
-        case ValueError():
-            return "no usable address: look at the ping URL, and at the proxy"
-        case _:
-            return describe_error(error, seconds)
 
 
 def tail(text: str) -> bytes:

@@ -69,7 +69,7 @@ def commit_staged(
     Raises:
         StorageError: if the disk fails.
     """
-    records = map(_record, outcomes)
+    records = map(record_of, outcomes)
     if not group:
         catalogue.record(records, (), bag.manifest.mark())
         return
@@ -84,7 +84,8 @@ def _unwritten(group: Sequence[StagedGeneration]) -> int:
     return sum(len(file.content or b"") for staged in group for file in staged.files)
 
 
-def _record(outcome: Outcome) -> Record:
+def record_of(outcome: Outcome) -> Record:
+    """Return what the catalogue remembers of an outcome."""
     match outcome:
         case Archived(generation):
             return Record(generation, "held", served_by=outcome.served_by)

@@ -5,8 +5,10 @@ from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
 
 
-def absorb(bag: Bag, catalogue: Catalogue) -> None:
+def absorb(bag: Bag, catalogue: Catalogue) -> int:
     """Let the catalogue learn what the checksum manifest lists and it does not know yet.
+
+    Return how many lines were read.
 
     Where that is not the manifest that it knew, all of it is read.
 
@@ -17,7 +19,7 @@ def absorb(bag: Bag, catalogue: Catalogue) -> None:
     whole = not bag.manifest.has(known)
     lines = bag.manifest.lines(0 if whole else known.size)
     files = (BagFile(line.path, line.sha256, bag.size_of(line.path)) for line in lines)
-    catalogue.absorb(files, now, whole=whole)
+    return catalogue.absorb(files, now, whole=whole)
 
 
 def open_to_read(bag: Bag) -> Catalogue:

@@ -93,14 +93,11 @@ class _Workers:
             self._results.put_nowait(None)
 
     async def _work(self) -> None:
-        while job := await self._scheduler.next():
-            try:
-                result = await self._fetcher.fetch(job.generation)
-            except StorageError as error:
-                self._scheduler.done()
-                self.shutdown.abort(Stopped(error))
-            else:
-                await self._handle(job, result)
+        try:
+            while job := await self._scheduler.next():
+                await self._handle(job, await self._fetcher.fetch(job.generation))
+        except StorageError as error:
+            self.shutdown.abort(Stopped(error))
 
     async def _handle(self, job: Job, result: FetchResult) -> None:
         match result:

@@ -3,17 +3,17 @@
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from archiver.archive.staging import Staging, slots
+from archiver.archive.layout import Layout
+from archiver.archive.staging import Staging
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
-from archiver.outputs import Link, Output
+from tests.support.archives import kept, outputs
 from tests.support.backups import assert_true_bag, generation
 from tests.support.running import Workspace, ended
 
@@ -290,11 +290,10 @@ async def test_what_a_killed_night_has_finished_is_durable_too(
     emulator.scripts[generation("1")] = Script()
     assert (await workspace.backup(workspace.manifest("1"))).status == 0
     url = "https://a.example/263.mp4"
-    staging = Staging(workspace.archive, generation("263"))
-    staging.begin({"status": "success", "output": [url]})
-    with closing(staging.new_part(slots([Output((Link(url, "primary"),))])[0])) as part:
-        part.write(MP4)
-        staging.keep(part, part.finish())
+    document, (output,) = {"status": "success", "output": [url]}, outputs(url)
+    staging = Staging(Layout(workspace.archive), generation("263"), document)
+    (workspace.archive / ".archiver/incoming/v6~deepfake~263").mkdir()
+    kept(staging, output, staging.resume(output), MP4)
     log = await traced(workspace, workspace.manifest("1"))
     assert origins(log) == {"263.mp4": False, "263.json": False}
     assert_durable(log)

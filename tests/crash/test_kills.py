@@ -23,7 +23,7 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import StorageError
 from archiver.generation import generation_at
-from archiver.pipeline.recovery import recover
+from tests.support.archives import open_catalogue, recover_in
 from tests.support.backups import KEY, Backups, assert_lines_true, assert_true_bag, generation
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -211,8 +211,8 @@ async def test_mending_reads_only_what_was_open(
     monkeypatch.setattr(
         io, "open", lambda file, *a, **k: opened.append(str(file)) or plain(file, *a, **k)
     )
-    with Bag.open(backups.archive) as bag, closing(Catalogue.open(backups.archive)) as catalogue:
-        mend(bag, catalogue)
+    with Bag.open(backups.archive) as bag, closing(open_catalogue(backups.archive)) as catalogue:
+        recover_in(bag, catalogue)
     assert {path.rpartition("/")[2] for path in opened if "/data/" in path} == {
         "open.mp4",
         "open.json",

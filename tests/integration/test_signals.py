@@ -94,7 +94,7 @@ async def test_a_large_download_goes_on_the_next_night(
         told = await end(run, within=20)
     summary = json.loads(told.out)
     assert (told.status, summary["exit_status"]) == (status, status), told.err
-    assert (summary["outcomes"]["archived"], summary["outcomes"]["left"]) == (1, 1)
+    assert (summary["outcomes"]["archived"], summary["outcomes"]["skipped"]) == (1, 1)
     assert how in summary["ended_early"]
     assert_true_bag(workspace.archive)
     (part,) = (workspace.archive / ".archiver/incoming").rglob("*.part")
@@ -130,7 +130,7 @@ async def test_a_second_signal_of_another_kind_ends_it_at_once(
         told = await end(run, within=5)
         assert time.monotonic() - sent < 2
     assert told.status == second[1]
-    assert "stopped at once: what was finished is held" in told.err
+    assert "stopped at once: what is finished is held" in told.err
     assert "Traceback" not in told.err
     assert_lines_true(workspace.archive)
     held = workspace.held()
@@ -145,7 +145,7 @@ async def test_a_second_signal_of_another_kind_ends_it_at_once(
 
 
 async def test_a_night_ends_when_its_time_is_up(workspace: Workspace) -> None:
-    """What is finished is held; how many are left and why is said; and that is no trouble."""
+    """What is finished is held; how many were skipped, and why, is reported; and that is no failure."""
     names = script(workspace, many(60))
     before = time.monotonic()
     told = await workspace.backup("-v", "--max-time", "2s", "--api-rate", "10/s", names)
@@ -153,8 +153,8 @@ async def test_a_night_ends_when_its_time_is_up(workspace: Workspace) -> None:
     assert (told.status, told.out) == (0, "")
     held = len(workspace.held())
     assert 5 < held < 40
-    left = f"left for the next night: {60 - held} not tried: the time for this night is up"
-    assert left in told.err
+    skipped = f"skipped {60 - held}, retried on the next run: the time limit was reached"
+    assert skipped in told.err
     assert_true_bag(workspace.archive)
     assert await workspace.backup(names) == Ended(0, "", "")
     assert len(workspace.held()) == 60
@@ -201,7 +201,7 @@ async def test_throttled_it_ends_promptly(workspace: Workspace, number: int, sta
     told, seconds = await stopped(workspace, "1", number, names, within=30)
     assert told.status == status, told.err
     assert seconds < 3
-    assert "left for the next night: 5 not tried" in told.err
+    assert "skipped 5, retried on the next run" in told.err
     assert "Traceback" not in told.err
 
 
@@ -209,12 +209,12 @@ async def test_throttled_it_ends_promptly(workspace: Workspace, number: int, sta
 async def test_waiting_for_the_making_it_ends_promptly(
     workspace: Workspace, number: int, status: int
 ) -> None:
-    """What is still being made is left for the next night."""
+    """What is still processing is left for the next run."""
     names = script(workspace, many(3, Script(response="processing")))
     told, seconds = await stopped(workspace, "3", number, "--wait", "15m", names, within=30)
     assert told.status == status, told.err
     assert seconds < 3
-    assert "3 still being made" in told.err
+    assert "3 pending" in told.err
     assert_true_bag(workspace.archive)
 
 
@@ -259,7 +259,7 @@ async def test_a_killed_group_leaves_nothing_running(workspace: Workspace) -> No
 
 
 async def test_the_last_words_of_an_interrupted_night(workspace: Workspace) -> None:
-    """The report names the signal and counts what was done and what is left."""
+    """The report names the signal and counts what was done and what was skipped."""
     names = script(workspace, many(60))
     async with started(
         *workspace.command("--api-rate", "10/s", names), env=workspace.env(), **PIPES
@@ -269,7 +269,7 @@ async def test_the_last_words_of_an_interrupted_night(workspace: Workspace) -> N
         told = await end(run, within=8)
     held = len(workspace.held())
     assert told.status == 143
-    assert re.search(rf"^{held} archived, {60 - held} left; ", told.err, re.MULTILINE)
+    assert re.search(rf"^{held} archived, {60 - held} skipped; ", told.err, re.MULTILINE)
     assert "ended early: interrupted by SIGTERM\n" in told.err
-    assert f"left for the next night: {60 - held} not tried\n" in told.err
+    assert f"skipped {60 - held}, retried on the next run\n" in told.err
     assert_true_bag(workspace.archive)

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from archiver.archive.layout import Layout
 from archiver.archive.lock import locked
-from archiver.catalogue.database import CATALOGUE
-from archiver.catalogue.store import Catalogue
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.errors import ArchiveLocked, NotAnArchive
-from archiver.fixity.repair import Fetching, repair
+from archiver.fixity.repair import repair
 from archiver.fixity.report import FixityReport
 from archiver.fixity.verify import Selection, verify
-from tests.support.backups import Backups, Collected, assert_true_bag, generation
+from tests.support.archives import open_catalogue
+from tests.support.backups import Backups, assert_true_bag, generation
 from tests.support.running import mounted
 
 ALL = Selection()
@@ -41,12 +41,11 @@ async def held(backups: Backups) -> Backups:
 
 
 def audit(backups: Backups, selection: Selection = ALL) -> FixityReport:
-    return verify(backups.archive, selection, Collected())
+    return verify(backups.archive, selection)
 
 
-async def mend(backups: Backups, *, accept_changed: bool = False) -> FixityReport:
-    fetching = Fetching(backups.settings(), accept_changed, Collected())
-    return await repair(backups.archive, ALL, fetching)
+async def repaired(backups: Backups, *, accept_changed: bool = False) -> FixityReport:
+    return await repair(backups.archive, ALL, backups.settings(), accept_changed=accept_changed)
 
 
 def found(report: FixityReport) -> list[tuple[str, str]]:
@@ -86,7 +85,7 @@ def edit_line(archive: Path, change: Callable[[str], str], path: str = ONE) -> N
 async def test_an_archive_that_is_right_is_found_so(held: Backups) -> None:
     """All files are read, nothing is found, nothing is asked of anybody."""
     report = audit(held)
-    assert (report.checked, report.listed, report.findings) == (6, 6, [])
+    assert (report.audit.checked, report.audit.listed, report.findings) == (6, 6, [])
     assert report.exit_status == 0
     assert held.emulator.requests == []
 
@@ -109,7 +108,7 @@ async def test_an_archive_that_is_right_is_found_so(held: Backups) -> None:
         (lambda archive: edit_line(archive, lambda line: line + line), []),
         (lambda archive: edit_line(archive, lambda line: line + "0" * 64 + line[64:]),
          [("contradictory", ONE)]),
-        (lambda archive: (archive / CATALOGUE).unlink(), []),
+        (lambda archive: (Layout(archive).catalogue).unlink(), []),
         (lambda archive: (archive / ONE).unlink() or (archive / ONE).mkdir(), [("missing", ONE)]),
     ],
 )  # fmt: skip
@@ -134,9 +133,9 @@ async def test_a_copy_that_matches_heals(
     damage(held.archive)
     damaged = (held.archive / ONE).read_bytes() if (held.archive / ONE).exists() else None
     if not catalogue:
-        (held.archive / CATALOGUE).unlink()
-    report = await mend(held)
-    assert report.mended.keys() == {ONE}
+        (Layout(held.archive).catalogue).unlink()
+    report = await repaired(held)
+    assert report.repairs.done.keys() == {ONE}
     assert report.exit_status == 0
     assert held.held() == before
     aside = [p.read_bytes() for p in (held.archive / ".archiver/quarantine").rglob("1.mp4")]
@@ -150,8 +149,8 @@ async def test_another_file_is_not_put_in_its_place(held: Backups) -> None:
     flip(held.archive)
     damaged = held.held()
     held.emulator.scripts[generation("1")] = Script(outputs=(OutputScript(size=7_000),))
-    report = await mend(held)
-    assert "--accept-changed" in report.unmended[ONE]
+    report = await repaired(held)
+    assert "--accept-changed" in report.repairs.failed[ONE]
     assert (report.exit_status, held.held()) == (4, damaged)
 
 
@@ -159,8 +158,8 @@ async def test_another_file_is_accepted_on_request(held: Backups) -> None:
     """With `--accept-changed` the new file and its line take the place of the old ones."""
     flip(held.archive)
     held.emulator.scripts[generation("1")] = Script(outputs=(OutputScript(size=7_000),))
-    report = await mend(held, accept_changed=True)
-    assert (report.exit_status, list(report.mended)) == (0, [ONE])
+    report = await repaired(held, accept_changed=True)
+    assert (report.exit_status, list(report.repairs.done)) == (0, [ONE])
     assert held.held()[ONE] == held.emulator.payload(generation("1")).whole()
     assert audit(held).findings == []
     assert_true_bag(held.archive)
@@ -171,8 +170,8 @@ async def test_what_cannot_be_fetched_stays_as_it_is(held: Backups) -> None:
     flip(held.archive)
     damaged = held.held()
     held.emulator.scripts[generation("1")] = Script(response="failed")
-    report = await mend(held)
-    assert "lost v6/deepfake/1" in report.unmended[ONE]
+    report = await repaired(held)
+    assert "lost v6/deepfake/1" in report.repairs.failed[ONE]
     assert (report.exit_status, held.held()) == (4, damaged)
     assert found(audit(held)) == [("changed", ONE)]
     assert (await held.run("1")).already_held == 1
@@ -183,9 +182,9 @@ async def test_a_line_that_was_cut_is_written_back(held: Backups, catalogue: boo
     """The file is there and whole: nothing has to be fetched for that."""
     cut_line(held.archive)
     if not catalogue:
-        (held.archive / CATALOGUE).unlink()
-    report = await mend(held)
-    assert (report.exit_status, list(report.mended)) == (0, [ONE])
+        (Layout(held.archive).catalogue).unlink()
+    report = await repaired(held)
+    assert (report.exit_status, list(report.repairs.done)) == (0, [ONE])
     assert held.emulator.requests == []
     assert audit(held).findings == []
     assert_true_bag(held.archive)
@@ -206,7 +205,7 @@ async def test_a_line_that_was_spoilt_is_mended(
     """The catalogue and the file agree against the line; the old manifest is kept aside."""
     before = held.held()
     edit_line(held.archive, change)
-    report = await mend(held)
+    report = await repaired(held)
     assert report.exit_status == 0, list(report.lines())
     assert held.held() == before
     assert any((held.archive / ".archiver/quarantine").rglob(MANIFEST))
@@ -261,12 +260,12 @@ async def test_what_a_repair_has_fetched_in_vain_is_there_for_the_next(pair: Bac
     pair.emulator.scripts[generation("4")] = Script(
         outputs=(outputs[0], replace(outputs[1], primary=dead))
     )
-    assert (await mend(pair)).exit_status == 4
+    assert (await repaired(pair)).exit_status == 4
     assert (await pair.run("4")).already_held == 1
     pair.emulator.scripts[generation("4")] = Script(
         outputs=(replace(outputs[0], primary=dead), outputs[1])
     )
-    assert (await mend(pair)).exit_status == 0
+    assert (await repaired(pair)).exit_status == 0
     assert pair.held() == before
 
 
@@ -278,11 +277,11 @@ async def test_what_the_catalogue_alone_remembers_is_fetched(pair: Backups, path
     (pair.archive / path).unlink()
     pair.emulator.scripts = {}
     for _ in range(2):
-        report = await mend(pair)
-        assert (report.exit_status, list(report.unmended)) == (4, [path])
+        report = await repaired(pair)
+        assert (report.exit_status, list(report.repairs.failed)) == (4, [path])
     pair.emulator.scripts = script
-    report = await mend(pair)
-    assert (report.exit_status, list(report.mended)) == (0, [path])
+    report = await repaired(pair)
+    assert (report.exit_status, list(report.repairs.done)) == (0, [path])
     assert pair.held() == before
     assert audit(pair).findings == []
     assert_true_bag(pair.archive)
@@ -291,8 +290,8 @@ async def test_what_the_catalogue_alone_remembers_is_fetched(pair: Backups, path
 async def test_a_foreign_file_is_named_and_left(held: Backups) -> None:
     """Nobody knows what it is: it is neither listed nor moved."""
     (held.archive / "data/notes.txt").write_text("mine")
-    report = await mend(held)
-    assert (report.exit_status, list(report.unmended)) == (4, ["data/notes.txt"])
+    report = await repaired(held)
+    assert (report.exit_status, list(report.repairs.failed)) == (4, ["data/notes.txt"])
     assert (held.archive / "data/notes.txt").read_text() == "mine"
 
 
@@ -300,8 +299,8 @@ async def test_a_cut_video_that_nobody_lists_is_not_adopted(held: Backups) -> No
     """A copy that stopped at the end of a fragment adds up; so did the whole of it."""
     begin, fragments = fragmented(2)
     (held.archive / "data/v6/deepfake/7.mp4").write_bytes(begin + fragments[0])
-    report = await mend(held)
-    assert report.unmended.keys() == {"data/v6/deepfake/7.mp4"}
+    report = await repaired(held)
+    assert report.repairs.failed.keys() == {"data/v6/deepfake/7.mp4"}
 
 
 async def test_an_answer_without_its_video_is_not_adopted(held: Backups) -> None:
@@ -309,15 +308,15 @@ async def test_an_answer_without_its_video_is_not_adopted(held: Backups) -> None
     response = held.archive / "data/v6/deepfake/7.json"
     response.write_text('{"status": "success"}')
     held.emulator.scripts[generation("7")] = Script()
-    assert list((await mend(held)).unmended) == ["data/v6/deepfake/7.json"]
+    assert list((await repaired(held)).repairs.failed) == ["data/v6/deepfake/7.json"]
     assert (await held.run("7")).archived == 1
     assert audit(held).findings == []
 
 
-async def test_what_was_proven_in_the_future_is_read(held: Backups) -> None:
+async def test_what_was_verified_in_the_future_is_read(held: Backups) -> None:
     """A clock that was wrong once excuses nothing."""
-    with Catalogue.open(held.archive)._db as db:
-        db.execute("UPDATE file SET proven = '2099-01-01T00:00:00+00:00'")
+    with open_catalogue(held.archive).connection as db:
+        db.execute("UPDATE file SET verified = '2099-01-01T00:00:00+00:00'")
     db.close()
     flip(held.archive)
     assert found(audit(held, replace(ALL, older_than=3600))) == [("changed", ONE)]
@@ -330,7 +329,7 @@ async def test_a_line_for_what_can_be_no_file_stops_nothing(held: Backups, path:
         manifest.write(f"{'0' * 64}  {path}\n")
     assert (await held.run("1")).already_held == 1
     assert audit(held).exit_status == 4
-    assert (await mend(held)).exit_status == (0 if "\0" in path else 4)
+    assert (await repaired(held)).exit_status == (0 if "\0" in path else 4)
 
 
 async def test_a_name_that_is_no_text_is_named_and_left(held: Backups) -> None:
@@ -338,7 +337,7 @@ async def test_a_name_that_is_no_text_is_named_and_left(held: Backups) -> None:
     (held.archive / os.fsdecode(b"data/caf\xe9.txt")).write_text("x")
     (held.archive / ONE).unlink()
     assert sorted(found(audit(held))) == [("missing", ONE), ("unexpected", r"data/caf\xe9.txt")]
-    report = await mend(held)
+    report = await repaired(held)
     assert (report.exit_status, (held.archive / ONE).is_file()) == (4, True)
 
 
@@ -347,7 +346,7 @@ async def test_a_directory_in_the_place_of_a_file_is_moved_aside(held: Backups) 
     (held.archive / ONE).unlink()
     (held.archive / ONE).mkdir()
     (held.archive / "data/v6/deepfake/2.mp4").unlink()
-    assert (await mend(held)).exit_status == 0
+    assert (await repaired(held)).exit_status == 0
     assert audit(held).findings == []
     (aside,) = (held.archive / ".archiver/quarantine").rglob("1.mp4")
     assert aside.is_dir()
@@ -357,32 +356,32 @@ async def test_a_refused_key_is_told(held: Backups) -> None:
     """A repair that cannot ask ends with the status of what stopped it."""
     flip(held.archive)
     held.emulator.key = "another"
-    report = await mend(held)
+    report = await repaired(held)
     assert report.exit_status == 77
-    assert ONE in report.unmended
+    assert ONE in report.repairs.failed
 
 
 async def test_a_sample_spreads_the_work(held: Backups) -> None:
-    """Each sample takes what was proven longest ago, so that all are read in the end."""
-    with Catalogue.open(held.archive)._db as db:
-        db.execute("UPDATE file SET proven = NULL")
+    """Each sample takes what was verified longest ago, so that all are read in the end."""
+    with open_catalogue(held.archive).connection as db:
+        db.execute("UPDATE file SET verified = NULL")
     db.close()
     half = replace(ALL, sample=0.5)
     flip(held.archive)
     reports = [audit(held, half) for _ in range(3)]
-    assert [report.checked for report in reports] == [3, 3, 3]
+    assert [report.audit.checked for report in reports] == [3, 3, 3]
     assert {finding for report in reports for finding in found(report)} == {("changed", ONE)}
-    assert audit(held, replace(ALL, older_than=3600)).checked == 1
+    assert audit(held, replace(ALL, older_than=3600)).audit.checked == 1
 
 
-async def test_what_was_proven_lately_is_not_read_again(held: Backups) -> None:
-    """With `--older-than` only what was not proven for so long is read."""
+async def test_what_was_verified_lately_is_not_read_again(held: Backups) -> None:
+    """With `--older-than` only what was not verified for so long is read."""
     recent = replace(ALL, older_than=3600)
-    assert audit(held, recent).checked == 0
-    with Catalogue.open(held.archive)._db as db:
-        db.execute("UPDATE file SET proven = '2026-01-01T00:00:00+00:00' WHERE path = ?", (ONE,))
+    assert audit(held, recent).audit.checked == 0
+    with open_catalogue(held.archive).connection as db:
+        db.execute("UPDATE file SET verified = '2026-01-01T00:00:00+00:00' WHERE path = ?", (ONE,))
     db.close()
-    assert [audit(held, recent).checked for _ in range(2)] == [1, 0]
+    assert [audit(held, recent).audit.checked for _ in range(2)] == [1, 0]
 
 
 async def test_a_copied_archive_verifies_without_its_catalogue(held: Backups) -> None:
@@ -406,7 +405,7 @@ async def test_verify_works_while_the_archive_is_held(held: Backups) -> None:
     with locked(held.archive / ".archiver/lock"):
         assert audit(held).findings == []
         with pytest.raises(ArchiveLocked):
-            await mend(held)
+            await repaired(held)
 
 
 async def test_audits_beside_a_busy_backup_find_nothing(held: Backups) -> None:
@@ -426,7 +425,7 @@ async def test_audits_beside_a_busy_backup_find_nothing(held: Backups) -> None:
 def test_no_archive_is_no_audit(tmp_path: Path) -> None:
     """A directory without a checksum manifest is not an archive, and is not made one."""
     with pytest.raises(NotAnArchive):
-        verify(tmp_path, ALL, Collected())
+        verify(tmp_path, ALL)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -443,15 +442,15 @@ async def test_the_command_says_what_it_finds(held: Backups) -> None:
 
 
 def test_a_read_only_archive_can_be_verified(held: Backups, tmp_path: Path) -> None:
-    """What cannot be written to is read all the same; that it was proven is not remembered."""
+    """What cannot be written to is read all the same; that it was verified is not remembered."""
     with mounted(tmp_path / "read-only", "size=10m") as place:
         shutil.copytree(held.archive, place / "archive")
         flip(place / "archive")
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-        report = verify(place / "archive", ALL, Collected())
-    assert (report.checked, found(report)) == (6, [("changed", ONE)])
+        report = verify(place / "archive", ALL)
+    assert (report.audit.checked, found(report)) == (6, [("changed", ONE)])
 
 
 async def test_an_age_beyond_all_times_is_one(held: Backups) -> None:
-    """Nothing was last proven so long ago."""
-    assert audit(held, replace(ALL, older_than=99999999 * 86400.0)).checked == 0
+    """Nothing was last verified so long ago."""
+    assert audit(held, replace(ALL, older_than=99999999 * 86400.0)).audit.checked == 0

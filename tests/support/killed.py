@@ -74,7 +74,7 @@ def arm(steps: Steps) -> None:
         return plain_open(file, mode, *args, **kwargs)
 
     io.open = opening  # type: ignore[assignment]  # what pathlib opens files with
-    partial_file.Part.write = stepping(partial_file.Part.write, steps.take)  # type: ignore[method-assign]
+    partial_file.PartialFile.write = stepping(partial_file.PartialFile.write, steps.take)  # type: ignore[method-assign]
 
     class Connection(sqlite3.Connection):
         def execute(self, *args: Any) -> sqlite3.Cursor:

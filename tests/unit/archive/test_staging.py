@@ -861,7 +861,7 @@ def test_a_disk_that_does_not_let_it_is_disk_trouble(
     (tmp_path / ".archiver").touch()
     staging = Staging(tmp_path, GENERATION)
     staging.begin({})
-    with pytest.raises(StorageError, match="the disk failed while"):
+    with pytest.raises(StorageError, match="storage failed while"):
         act(staging, SLOT)
 
 

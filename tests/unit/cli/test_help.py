@@ -1,4 +1,4 @@
-"""The help: whole, in order, and fit to be read on any terminal."""
+"""Help pages are complete, ordered, and readable on any terminal."""
 
 import os
 import pty
@@ -9,13 +9,13 @@ from functools import cache
 
 import pytest
 
-from archiver.cli.help import OTHERS, Argument, Option
-from archiver.cli.main import cli
+from archiver.cli.help import GENERAL, Argument, Option
+from archiver.cli.main import COMMANDS, cli
 from tests.support.running import COMMAND
 
 PAGES = [(), *((name,) for name in cli.commands)]
 BACKUP = [
-    "What and where", "The API", "Downloads", "Time and disk", "Reporting", "Night watch", OTHERS,
+    "Input and output", "API", "Downloads", "Limits", "Reporting", "Monitoring", GENERAL,
 ]  # fmt: skip
 
 
@@ -36,16 +36,16 @@ def help_of(*command: str, columns: int = 80, **env: str) -> str:
 
 
 def sections(page: str) -> dict[str, str]:
-    """Return what stands under each heading, in order."""
+    """Return the text under each heading, in order."""
     found = re.split(r"^(\S.*):\n", page.partition("\n\n  Exit status")[0], flags=re.MULTILINE)
     return dict(zip(found[1::2], found[2::2], strict=True))
 
 
-# --- What it says
+# --- Contents
 
 
-def test_options_stand_under_headings() -> None:
-    """What to back up comes first and what is common to all last."""
+def test_options_are_in_groups() -> None:
+    """Input and output come first, and the options of all commands last."""
     found = sections(help_of("backup"))
     assert list(found) == BACKUP
     first, last = found[BACKUP[0]], found[BACKUP[-1]]
@@ -55,58 +55,65 @@ def test_options_stand_under_headings() -> None:
     assert re.findall(r"--[a-z]+(?= FILE|  )", last) == ["--config", "--help"]
 
 
-def test_what_is_for_repairs_alone_comes_after_them() -> None:
-    """`verify` tells of its own options before those that only `--repair` needs."""
+def test_options_for_repair_alone_come_after_the_others() -> None:
+    """`verify` lists its own options before those that only `--repair` needs."""
     found = list(sections(help_of("verify")))
-    assert found[:2] == ["What and where", "Repair"]
-    assert found[-4:] == ["The API", "Downloads", "Time and disk", "General"]
-    assert 'from "The API" on are for --repair alone' in " ".join(help_of("verify").split())
+    assert found[:2] == ["Input and output", "Repair"]
+    assert found[-4:] == ["API", "Downloads", "Limits", "General"]
+    assert 'from "API" on are for --repair alone' in " ".join(help_of("verify").split())
 
 
 @pytest.mark.parametrize("columns", [40, 80])
 @pytest.mark.parametrize("command", cli.commands)
-def test_every_option_says_all_of_itself(command: str, columns: int) -> None:
-    """Each has its heading, a sentence, its default and its variable."""
-    told = " ".join(help_of(command, columns=columns).split())
+def test_every_option_is_documented(command: str, columns: int) -> None:
+    """Each has a heading, a sentence, its default and its variable."""
+    page = " ".join(help_of(command, columns=columns).split())
     for param in cli.commands[command].params:
         assert isinstance(param, Option | Argument)
-        assert (param.heading == OTHERS) == (param.name == "config")
+        assert (param.heading == GENERAL) == (param.name == "config")
         assert param.help
         assert param.help.endswith(".")
-        assert " ".join(param.help.split()) in told
-        assert not param.envvar or f"env: {param.envvar}]" in told
+        assert " ".join(param.help.split()) in page
+        assert not param.envvar or f"env: {param.envvar}]" in page
         if isinstance(param, Option) and param.show_default is True:
-            assert f"[default: {param.default}; " in told
+            assert f"[default: {param.default}; " in page
 
 
-def test_it_says_what_else_there_is_to_know() -> None:
-    """Ranges, what must be given, defaults that are no values, and where the file lies."""
-    told = " ".join(help_of("backup").split())
-    for said in (
+def test_details_are_in_brackets() -> None:
+    """Ranges, what is required, defaults that are no values, and the configuration file's path."""
+    page = " ".join(help_of("backup").split())
+    for details in (
         "[default: 8; 1 to 256; env: ARCHIVER_DOWNLOADS]", "[required; env: ARCHIVER_ARCHIVE]",
         "[default: as --downloads; 1 to 256; env: ARCHIVER_DOWNLOADS_PER_HOST]",
         "[default: ~/.config/archiver/config.toml; env: ARCHIVER_CONFIG]",
     ):  # fmt: skip
-        assert said in told
-    assert "--no-dry-run" not in told
+        assert details in page
+    assert "--no-dry-run" not in page
 
 
-def test_commands_come_most_used_first() -> None:
-    """The page of all commands begins with what is called every night, each with a sentence."""
+def test_the_most_used_commands_come_first() -> None:
+    """The help of the group begins with the commands of a scheduled run, each with a sentence."""
     found = sections(help_of())
     assert list(found) == ["Commands", "General"]
-    told = re.findall(r"^  (\S+) +(\S.*\.)$", found["Commands"], re.MULTILINE)
-    assert [name for name, _ in told] == list(cli.commands)
-    assert [name for name, _ in told][:2] == ["backup", "verify"]
+    lines = re.findall(r"^  (\S+) +(\S.*\.)$", found["Commands"], re.MULTILINE)
+    assert [name for name, _ in lines] == list(cli.commands)
+    assert [name for name, _ in lines][:2] == ["backup", "verify"]
 
 
-# --- How it looks
+@pytest.mark.parametrize("command", cli.commands)
+def test_each_command_is_found_in_its_module(command: str) -> None:
+    """The group has the command's name, and the line about it, without importing it."""
+    assert cli.commands[command].name == command
+    assert cli.commands[command].short_help == COMMANDS[command]
+
+
+# --- Layout
 
 
 @pytest.mark.parametrize("columns", [20, 40, 61, 62, 80, 200])
 @pytest.mark.parametrize("command", PAGES)
-def test_nothing_is_torn(command: tuple[str, ...], columns: int) -> None:
-    """At any width the same words come in the same order, and lines end where the terminal does."""
+def test_no_word_is_torn(command: tuple[str, ...], columns: int) -> None:
+    """At any width there are the same words in the same order, and no line is too long."""
     page = help_of(*command, columns=columns)
     assert page.split() == help_of(*command).split()
     for line in page.splitlines():
@@ -116,28 +123,28 @@ def test_nothing_is_torn(command: tuple[str, ...], columns: int) -> None:
 
 @pytest.mark.parametrize("command", PAGES)
 def test_forty_columns_are_enough(command: tuple[str, ...]) -> None:
-    """Nothing is wider than a narrow terminal but one URL, which cannot be shorter."""
+    """No line is longer but one with a URL, which cannot be shorter."""
     lines = help_of(*command, columns=40).splitlines()
     wide = {line.strip() for line in lines if len(line) > 40}
     assert wide <= {"https://modelslab.com/api/v6/video/fetch/147"}
 
 
-def test_a_table_stays_one() -> None:
-    """On a narrow terminal the meaning of an exit status goes on below where it began."""
+def test_a_table_keeps_its_columns() -> None:
+    """On a narrow terminal the meaning of an exit status continues below where it began."""
     page = help_of(columns=40)
     assert (
         "      3  some generations could not be\n"
-        "         archived, or a line was not\n"
-        "         understood\n"
+        "         archived, or a manifest line\n"
+        "         was not understood\n"
     ) in page
 
 
 def test_a_narrow_terminal_has_one_column() -> None:
-    """What is said of an option stands below its names, the rest in brackets below that."""
+    """The meaning of an option is below its names, and the details are below that."""
     assert (
         "  --lock-wait DURATION\n"
-        "      How long to wait for another run\n"
-        "      that holds the archive.\n"
+        "      How long to wait while another\n"
+        "      run holds the archive.\n"
         "      [default: 0;\n"
         "       env: ARCHIVER_LOCK_WAIT]\n"
     ) in help_of("backup", columns=40)
@@ -145,15 +152,15 @@ def test_a_narrow_terminal_has_one_column() -> None:
 
 @pytest.mark.parametrize("args", [("--help",), ("backup", "--help"), ("nope",), ("backup", "-z")])
 @pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}, {"FORCE_COLOR": "1"}])
-def test_there_is_no_colour(args: tuple[str, ...], env: dict[str, str]) -> None:
-    """On a terminal too help and errors are plain text, whatever the environment says of colour."""
+def test_help_has_no_colour(args: tuple[str, ...], env: dict[str, str]) -> None:
+    """Help and errors are plain text on a terminal too, whatever the environment asks for."""
     written = on_a_terminal(*args, TERM="xterm-256color", **env)
     assert b"Usage: archiver" in written
     assert b"\x1b" not in written
 
 
 def on_a_terminal(*args: str, **env: str) -> bytes:
-    """Run the command on a terminal of its own and return what it wrote there."""
+    """Run the command on a terminal of its own and return its output."""
     ours, theirs = pty.openpty()
     env = {"PATH": os.environ["PATH"], "HOME": "/home/ada"} | env
     with subprocess.Popen([COMMAND, *args], stdout=theirs, stderr=theirs, env=env) as process:
@@ -162,7 +169,7 @@ def on_a_terminal(*args: str, **env: str) -> bytes:
         try:
             while read := os.read(ours, 65536):
                 written += read
-        except OSError:  # nobody has the terminal open any more
+        except OSError:  # the command has closed the terminal
             pass
         finally:
             process.kill()
@@ -170,7 +177,7 @@ def on_a_terminal(*args: str, **env: str) -> bytes:
     return written
 
 
-# --- What it does not say, or load
+# --- Secrets and speed
 
 
 @pytest.mark.parametrize(
@@ -183,7 +190,7 @@ def on_a_terminal(*args: str, **env: str) -> bytes:
     ],
 )
 def test_the_ping_url_is_not_shown(args: tuple[str, ...]) -> None:
-    """Neither the help nor a complaint has the URL in it, right or wrong, wherever it came from."""
+    """Neither help nor an error shows the URL, valid or not, wherever it is set."""
     for url in (
         "hc-ping.com/s3cret",
         "https://s3cret:1@hc-ping.com",
@@ -198,8 +205,8 @@ def test_the_ping_url_is_not_shown(args: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", [(), ("backup",)])
-def test_it_loads_nothing_that_it_does_not_need(command: tuple[str, ...]) -> None:
-    """What only a run, a file or a mistake needs is left out: help comes at once."""
+def test_help_imports_only_what_it_needs(command: tuple[str, ...]) -> None:
+    """What only a run, a configuration file or an error needs is not imported: help is quick."""
     code = (
         "import sys; from archiver.cli.main import cli\n"
         f"cli.main({[*command, '--help']!r}, standalone_mode=False)\n"
@@ -213,5 +220,8 @@ def test_it_loads_nothing_that_it_does_not_need(command: tuple[str, ...]) -> Non
     assert "archiver.cli.options" in loaded
     assert not loaded & {
         "asyncio", "json", "tomllib", "difflib", "pathlib", "shutil", "dataclasses", "sqlite3",
-        "aiohttp", "archiver.cli.config", "archiver.monitoring.ping", "archiver.generation", "archiver.settings",
+        "aiohttp", "archiver.cli.config", "archiver.monitoring.ping", "archiver.generation",
+        "archiver.settings", "archiver.cli.fetching", "archiver.cli.reporting",
     }  # fmt: skip
+    others = {f"archiver.cli.{name}" for name in COMMANDS if name not in command}
+    assert not loaded & others

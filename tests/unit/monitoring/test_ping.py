@@ -1,4 +1,4 @@
-"""A watcher is told, or the log says why not; the URL, which is a secret, goes nowhere else."""
+"""A run is pinged, or the log has the reason; the URL, which is a secret, goes nowhere else."""
 
 import asyncio
 import logging
@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from archiver import __version__
 from archiver.cli.params import ping_url
+from archiver.http.retry import Backoff
 from archiver.monitoring.ping import Patience, Pinger, PingUrl, tail
 from tests.support.raw_server import (
     Close,
@@ -36,15 +37,16 @@ from tests.support.raw_server import (
 
 SECRET = "5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278"
 RID = "123e4567-e89b-12d3-a456-426614174000"
-QUICK = Patience(pause=0.01)
-HASTY = Patience(each=0.4, pause=0.01)
+SHORT = Backoff(tries=3, first=0.01, longest=0.04)
+QUICK = Patience(SHORT)
+HASTY = Patience(SHORT, each=0.4)
 SOON = 5.0
-"""Seconds: three hasty tries have ended by then, on a busy machine too."""
+"""In seconds: three hasty tries have ended by then, on a busy machine too."""
 
 
 @dataclass(frozen=True)
-class ProgressLog:
-    """What a watcher was told, in one request."""
+class Ping:
+    """A request that the service received."""
 
     method: str
     path: str
@@ -52,23 +54,23 @@ class ProgressLog:
     headers: dict[str, str]
 
 
-class Watcher:
-    """A watcher on loopback that answers with one status after the other, and then with 200."""
+class Service:
+    """A monitoring service on loopback that answers with these statuses, and then with 200."""
 
     def __init__(self, *statuses: int, **headers: str) -> None:
-        self.told: list[ProgressLog] = []
+        self.pings: list[Ping] = []
         self._statuses = iter(statuses)
         self._headers = headers
 
-    def __enter__(self) -> "Watcher":
-        watcher = self
+    def __enter__(self) -> "Service":
+        service = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                watcher.response(self)
+                service.respond(self)
 
             def do_GET(self) -> None:
-                watcher.response(self)
+                service.respond(self)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name)
                 pass
@@ -84,12 +86,12 @@ class Watcher:
         self._server.server_close()
         self._thread.join()
 
-    def response(self, request: BaseHTTPRequestHandler) -> None:
-        """Note what is told, and give the next status."""
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
+        """Remember the request, and send the next status."""
         body = request.rfile.read(int(request.headers.get("Content-Length", 0))).decode()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.told.append(ProgressLog(request.command, request.path, body, headers))
-        # What is wrong is told as loosely as a server may: with the URL in the reason.
+        self.pings.append(Ping(request.command, request.path, body, headers))
+        # A reason phrase may quote the URL, as this does.
         request.send_response(next(self._statuses, 200), f"about {request.path}")
         for name, value in self._headers.items():
             request.send_header(name.replace("_", "-"), value)
@@ -99,12 +101,12 @@ class Watcher:
 
     @property
     def pinger(self) -> Pinger:
-        """Return one that tells this watcher, and soon tries again."""
+        """Return one that pings this service, and soon tries again."""
         return pinger(self.host)
 
 
 def pinger(host: str, scheme: str = "http", patience: Patience = QUICK) -> Pinger:
-    """Return one that tells a host, and soon tries again."""
+    """Return one that pings a host, and soon tries again."""
     return Pinger(PingUrl(f"{scheme}://{host}/{SECRET}?rid={RID}"), patience)
 
 
@@ -116,69 +118,69 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def watcher() -> Iterator[Watcher]:
-    with Watcher() as running:
+def service() -> Iterator[Service]:
+    with Service() as running:
         yield running
 
 
 @pytest.fixture
 def warning(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """Return the one warning that there is, of any logger, which does not say where to."""
+    """Return the one warning there is, of any logger; it does not show the URL."""
     caplog.set_level(logging.DEBUG)
 
     def the_warning() -> str:
-        [said] = [
+        [message] = [
             record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG
         ]
-        assert said.startswith("the watcher was not told that the run ")
-        assert said.endswith(". The run is not affected")
+        assert message.startswith("the ping at the ")
+        assert message.endswith(". The run is not affected")
         shown = caplog.text + repr([vars(record) for record in caplog.records])
         for secret in (SECRET, SECRET[:8], RID, "127.0.0.1", "http:", "https:"):
             assert secret not in shown
         assert all(record.exc_info is None for record in caplog.records)
-        return said
+        return message
 
     return the_warning
 
 
-# --- ProgressLog
+# --- Pings
 
 
-def test_a_run_is_told(watcher: Watcher, caplog: pytest.LogCaptureFixture) -> None:
-    """First that it begins, then its exit status with the summary; the query is kept."""
-    watcher.pinger.start()
-    watcher.pinger.end(3, "2 archived, 1 failed\nfailed 263: n\u00f6 link\n")
-    assert [(told.method, told.path, told.body) for told in watcher.told] == [
+def test_a_run_is_pinged(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """First when it begins, then with its exit status and summary; the query is kept."""
+    service.pinger.start()
+    service.pinger.end(3, "2 archived, 1 failed\nfailed 263: n\u00f6 link\n")
+    assert [(ping.method, ping.path, ping.body) for ping in service.pings] == [
         ("POST", f"/{SECRET}/start?rid={RID}", ""),
         ("POST", f"/{SECRET}/3?rid={RID}", "2 archived, 1 failed\nfailed 263: n\u00f6 link"),
     ]  # fmt: skip
     assert caplog.messages == []
 
 
-def test_a_request_says_who_asks_and_in_what(watcher: Watcher) -> None:
-    """The program and its version, plain text in UTF-8, and nothing that was set before."""
-    watcher.pinger.end(0, "x")
-    assert watcher.told[0].headers == {
+def test_the_headers_of_a_ping(service: Service) -> None:
+    """The program and its version, plain text in UTF-8, and nothing else of ours."""
+    service.pinger.end(0, "x")
+    assert service.pings[0].headers == {
+        "accept": "*/*",
         "accept-encoding": "identity",
-        "connection": "close",
         "content-length": "1",
         "content-type": "text/plain; charset=utf-8",
-        "host": watcher.host,
+        "host": service.host,
         "user-agent": f"archiver/{__version__}",
     }
 
 
 def test_a_cookie_is_not_kept() -> None:
-    """What the watcher would have remembered is not sent back to it."""
-    with Watcher(Set_Cookie="a=b") as watcher:
-        pinger = watcher.pinger
+    """A cookie that the service sets is not sent back to it."""
+    with Service(Set_Cookie="a=b") as service:
+        pinger = service.pinger
         pinger.start()
         pinger.end(0, "")
-        assert [told.headers.get("cookie") for told in watcher.told] == [None, None]
+        assert [ping.headers.get("cookie") for ping in service.pings] == [None, None]
 
 
 @pytest.mark.parametrize(
-    ("path", "asked"),
+    ("path", "requested"),
     [
         ("", "/0"),
         ("/", "/0"),
@@ -190,85 +192,85 @@ def test_a_cookie_is_not_kept() -> None:
         ("/uuid#fragment", "/uuid/0"),
     ],
 )
-def test_the_signal_ends_the_path(watcher: Watcher, path: str, asked: str) -> None:
-    """Whatever the URL looks like, the path gets the signal and the query stays as it was."""
-    Pinger(ping_url(f" http://{watcher.host}{path}\n"), QUICK).end(0, "")
-    assert [told.path for told in watcher.told] == [asked]
+def test_the_signal_ends_the_path(service: Service, path: str, requested: str) -> None:
+    """Whatever the URL looks like, the signal is added to the path and the query is kept."""
+    Pinger(ping_url(f" http://{service.host}{path}\n"), QUICK).end(0, "")
+    assert [ping.path for ping in service.pings] == [requested]
 
 
-async def test_a_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `http_proxy` it is told through that; with `no_proxy` for the host it is not."""
+async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`http_proxy` is used, unless `no_proxy` names the host."""
     async with ForwardProxy() as proxy:
-        with Watcher() as watcher:
+        with Service() as service:
             monkeypatch.setenv("http_proxy", f"http://{proxy.host}")
-            await asyncio.to_thread(watcher.pinger.start)
-            assert len(proxy.heads) == len(watcher.told) == 1
+            await asyncio.to_thread(service.pinger.start)
+            assert len(proxy.heads) == len(service.pings) == 1
             monkeypatch.setenv("no_proxy", "127.0.0.1")
-            await asyncio.to_thread(watcher.pinger.end, 0, "")
-            assert (len(proxy.heads), len(watcher.told)) == (1, 2)
+            await asyncio.to_thread(service.pinger.end, 0, "")
+            assert (len(proxy.heads), len(service.pings)) == (1, 2)
 
 
-# --- Not told
+# --- Failures
 
 
 @pytest.mark.parametrize("statuses", [(500,), (503, 429), (408, 502)])
-def test_a_trouble_that_passes_is_no_trouble(
+def test_a_transient_failure_is_retried(
     statuses: tuple[int, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is tried again, with the same body, and the log has nothing of it."""
-    with Watcher(*statuses) as watcher:
-        watcher.pinger.end(0, "all well")
-        assert {told.body for told in watcher.told} == {"all well"}
-        assert len(watcher.told) == len(statuses) + 1
+    """It is tried again with the same body, and not logged."""
+    with Service(*statuses) as service:
+        service.pinger.end(0, "all well")
+        assert {ping.body for ping in service.pings} == {"all well"}
+        assert len(service.pings) == len(statuses) + 1
     assert caplog.messages == []
 
 
 @pytest.mark.parametrize(
-    ("status", "tries", "said"),
+    ("status", "tries", "why"),
     [
         (500, 3, "it answers HTTP 500"),
         (503, 3, "it answers HTTP 503"),
         (429, 3, "it answers HTTP 429"),
         (400, 1, "it answers HTTP 400"),
         (403, 1, "it answers HTTP 403"),
-        (404, 1, "it knows no such check (HTTP 404): look at the ping URL again"),
-        (409, 1, "it knows no such check (HTTP 409): look at the ping URL again"),
+        (404, 1, "no such check (HTTP 404): look at the ping URL again"),
+        (409, 1, "no such check (HTTP 409): look at the ping URL again"),
     ],
 )
 def test_a_refusal_is_a_warning(
-    status: int, tries: int, said: str, warning: Callable[[], str]
+    status: int, tries: int, why: str, warning: Callable[[], str]
 ) -> None:
-    """What may pass is tried three times in all, the rest once; the log says what it was."""
-    with Watcher(*[status] * 9) as watcher:
-        watcher.pinger.end(0, "")
-        assert len(watcher.told) == tries
-    assert f"not told that the run has ended: {said}. " in warning()
+    """What is transient is tried three times, the rest once; the log has the status."""
+    with Service(*[status] * 9) as service:
+        service.pinger.end(0, "")
+        assert len(service.pings) == tries
+    assert f"at the end of the run failed: {why}. " in warning()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("where", ["http://{other}/elsewhere", "/elsewhere", "//{other}", "ftp:x"])
 def test_no_redirect_is_followed(status: int, where: str, warning: Callable[[], str]) -> None:
-    """Neither to another host, which would learn what is none of its business, nor to the same."""
-    with Watcher() as other, Watcher(status, Location=where.format(other=other.host)) as watcher:
-        watcher.pinger.start()
-        assert len(watcher.told) == 1
-        assert other.told == []
-    said = f"it redirects (HTTP {status}), which is not followed: give the URL it leads to"
-    assert f"not told that the run begins: {said}. " in warning()
+    """Neither to another host, which would learn the URL, nor to the same."""
+    with Service() as other, Service(status, Location=where.format(other=other.host)) as service:
+        service.pinger.start()
+        assert len(service.pings) == 1
+        assert other.pings == []
+    why = f"it redirects (HTTP {status}), which is not followed: use the URL it leads to"
+    assert f"at the start of the run failed: {why}. " in warning()
 
 
 ANSWER = b"HTTP/1.1 200 OK\r\n"
 SLOW: dict[str, Steps] = {
     "silent": (Close.NEVER,),
     "silent after a while": (ANSWER, Close.NEVER),
-    "a byte at a time": (Endless(b"H", 0.05),),
+    "a byte at a time": tuple(step for byte in ANSWER for step in (bytes([byte]), Pause(0.05))),
     "a header at a time": (ANSWER, Endless(b"X: y\r\n", 0.05)),
     "forever to be continued": (Endless(b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),),
     "later than can be waited for": (Pause(30), ANSWER),
 }
 BROKEN: dict[str, tuple[Steps, str]] = {
     "closed": ((), "the connection was closed early"),
-    "reset": ((Close.RESET,), "no connection (Connection reset by peer)"),
+    "reset": ((Close.RESET,), "the connection broke"),
     "no HTTP": ((b"SSH-2.0-OpenSSH_9.2\r\n",), "the response is not HTTP"),
     "headers without end": ((ANSWER, b"X" * 99_999), "the response is not HTTP"),
     "no number": ((b"HTTP/1.1 soon\r\n\r\n",), "the response is not HTTP"),
@@ -277,27 +279,27 @@ BROKEN: dict[str, tuple[Steps, str]] = {
 
 
 @pytest.mark.parametrize("fault", SLOW)
-async def test_a_slow_watcher_is_a_warning(fault: str, warning: Callable[[], str]) -> None:
-    """However slowly it answers, or keeps busy without one, it is given up in time."""
+async def test_a_slow_service_is_a_warning(fault: str, warning: Callable[[], str]) -> None:
+    """However slowly it answers, or sends without answering, it is given up in time."""
     async with RawServer({"*": SLOW[fault]}) as server:
         began = time.monotonic()
         await asyncio.to_thread(pinger(server.host, patience=HASTY).end, 0, "")
         assert time.monotonic() - began < SOON
-    assert "not told that the run has ended: no response within 0.4 s. " in warning()
+    assert "at the end of the run failed: no response within 0.4 s. " in warning()
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-async def test_a_broken_watcher_is_a_warning(fault: str, warning: Callable[[], str]) -> None:
-    """Whatever it sends, nothing is raised, and it has three tries to do better."""
-    steps, said = BROKEN[fault]
+async def test_a_broken_service_is_a_warning(fault: str, warning: Callable[[], str]) -> None:
+    """Whatever it sends, nothing is raised, and it is tried three times."""
+    steps, why = BROKEN[fault]
     async with RawServer({"*": steps}) as server:
         await asyncio.to_thread(pinger(server.host).end, 0, "")
         assert server.connections == 3
-    assert f"not told that the run has ended: {said}. " in warning()
+    assert f"at the end of the run failed: {why}. " in warning()
 
 
 async def test_an_answer_without_end_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
-    """The status is all that is waited for."""
+    """Only the status is waited for."""
     endless = (ANSWER + b"\r\n", Endless(b"OK", 0.01))
     async with RawServer({"*": endless}) as server:
         await asyncio.to_thread(pinger(server.host).start)
@@ -306,40 +308,44 @@ async def test_an_answer_without_end_is_an_answer(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("host", "scheme", "said"),
+    ("host", "scheme", "why"),
     [
         ("127.0.0.1:{closed}", "http", "no connection (Connection refused)"),
         ("127.0.0.1:{open}", "https", "no TLS connection"),
-        ("%0d%0a:80", "http", "no address that can be asked"),
-        (f"{'a' * 70}.example", "http", "no address that can be asked"),
+        ("%0d%0a:80", "http", "no such host"),
+        (
+            f"{'a' * 70}.example",
+            "http",
+            "no usable address: look at the ping URL, and at the proxy",
+        ),
     ],
 )
-def test_no_watcher_is_a_warning(
-    watcher: Watcher, host: str, scheme: str, said: str, warning: Callable[[], str]
+def test_no_service_is_a_warning(
+    service: Service, host: str, scheme: str, why: str, warning: Callable[[], str]
 ) -> None:
-    """Where nobody listens, or nobody who understands, nothing is raised."""
-    host = host.format(closed=closed_port(), open=watcher.host.rpartition(":")[2])
+    """Where no server listens, or none that speaks the protocol, nothing is raised."""
+    host = host.format(closed=closed_port(), open=service.host.rpartition(":")[2])
     pinger(host, scheme).start()
-    assert f"not told that the run begins: {said}" in warning()
+    assert f"at the start of the run failed: {why}" in warning()
 
 
 def test_a_host_without_an_address_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]
 ) -> None:
-    """A name that is not known is told as such, and not quoted."""
+    """An unknown name is reported as such, and not quoted."""
 
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, f"{SECRET}: Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    pinger("watcher.invalid").start()
-    assert "not told that the run begins: no such host" in warning()
+    pinger("service.invalid").start()
+    assert "at the start of the run failed: no such host" in warning()
 
 
-def test_a_name_that_is_looked_up_for_long_is_a_warning(
+def test_a_name_that_never_resolves_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]
 ) -> None:
-    """The system's resolver knows no timeout of ours, and is not waited for all the same."""
+    """The system's resolver has no timeout, and is not waited for."""
     over = threading.Event()
 
     def forever(*_: object, **__: object) -> None:
@@ -348,19 +354,19 @@ def test_a_name_that_is_looked_up_for_long_is_a_warning(
 
     monkeypatch.setattr(socket, "getaddrinfo", forever)
     began = time.monotonic()
-    pinger("watcher.invalid", patience=HASTY).start()
+    pinger("service.invalid", patience=HASTY).start()
     took = time.monotonic() - began
     over.set()
     assert took < SOON
-    assert "not told that the run begins: no response within " in warning()
+    assert "at the start of the run failed: no response within " in warning()
 
 
-def test_a_run_ends_though_a_name_is_still_looked_up() -> None:
-    """What is no longer waited for does not keep the process from ending either."""
+def test_a_process_ends_while_a_name_never_resolves() -> None:
+    """The resolver does not keep the process from ending either."""
     script = "import socket, time\nfrom archiver.monitoring.ping import *\n"
     script += "socket.getaddrinfo = lambda *a, **k: time.sleep(60)\n"
-    script += "url = PingUrl('http://watcher.invalid')\n"
-    script += "Pinger(url, Patience(each=0.1, pause=0.01)).start()"
+    script += "url = PingUrl('http://service.invalid')\n"
+    script += "Pinger(url, Patience(each=0.1)).start()"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, timeout=30, check=True
     )
@@ -368,33 +374,33 @@ def test_a_run_ends_though_a_name_is_still_looked_up() -> None:
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:{}", "no proxy:at:all", "http://[::1"])
-def test_a_proxy_that_cannot_be_asked_is_a_warning(
-    watcher: Watcher, monkeypatch: pytest.MonkeyPatch, proxy: str, warning: Callable[[], str]
+def test_an_unusable_proxy_is_a_warning(
+    service: Service, monkeypatch: pytest.MonkeyPatch, proxy: str, warning: Callable[[], str]
 ) -> None:
-    """The watcher is not told past the proxy, and nothing is raised."""
+    """The ping does not bypass the proxy, and nothing is raised."""
     monkeypatch.setenv("http_proxy", proxy.format(closed_port()))
-    watcher.pinger.start()
-    assert watcher.told == []
-    assert "not told that the run begins: no " in warning()
+    service.pinger.start()
+    assert service.pings == []
+    assert "at the start of the run failed: no " in warning()
 
 
 async def test_a_tunnel_that_is_refused_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]
 ) -> None:
-    """A proxy that is to lead to a watcher learns its host and nothing else."""
+    """A proxy for an https URL learns the host and nothing else."""
     async with ForwardProxy(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
         monkeypatch.setenv("https_proxy", f"http://{proxy.host}")
-        await asyncio.to_thread(pinger("watcher.invalid", "https").start)
+        await asyncio.to_thread(pinger("service.invalid", "https").start)
         assert len(proxy.heads) == 3
         assert SECRET not in "".join(proxy.heads)
-    assert "not told that the run begins: no connection" in warning()
+    assert "at the start of the run failed: the proxy refuses (HTTP 403)" in warning()
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 async def test_a_certificate_is_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]
 ) -> None:
-    """A host that cannot prove who it is learns nothing; `SSL_CERT_FILE` says who vouches."""
+    """A host without a valid certificate learns nothing; `SSL_CERT_FILE` names authorities."""
     tls = certified(tmp_path / "server.pem")
     async with RawServer({"*": (ANSWER + b"\r\n",)}, tls=tls) as server:
         await asyncio.to_thread(pinger(server.host, "https").start)
@@ -402,11 +408,11 @@ async def test_a_certificate_is_verified(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
         await asyncio.to_thread(pinger(server.host, "https").end, 0, "")
         assert [head.split(" ")[1] for head in server.heads] == [f"/{SECRET}/0?rid={RID}"]
-    assert "not told that the run begins: its TLS certificate is not accepted" in warning()
+    assert "at the start of the run failed: its TLS certificate is not accepted" in warning()
 
 
 def certified(path: Path) -> ssl.SSLContext:
-    """Return what a server for 127.0.0.1 needs, with a certificate that nobody has signed."""
+    """Return the TLS context of a server at 127.0.0.1, with a self-signed certificate."""
     subprocess.run(
         [
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
@@ -422,39 +428,39 @@ def certified(path: Path) -> ssl.SSLContext:
 
 
 def test_a_bug_is_a_warning(monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]) -> None:
-    """Not even what nobody has thought of changes a run."""
+    """Not even a bug changes a run."""
 
     def broken(*_: object) -> None:
         raise RuntimeError(f"can't start new thread for {SECRET}")
 
     monkeypatch.setattr(threading.Thread, "start", broken)
     pinger("127.0.0.1:1").start()
-    assert "not told that the run begins: a bug: RuntimeError" in warning()
+    assert "at the start of the run failed: a bug: RuntimeError" in warning()
 
 
-def test_nobody_waits_longer_than_half_a_minute() -> None:
-    """Three tries of ten seconds, their pauses within the thirty that they have in all."""
+def test_a_ping_takes_at_most_half_a_minute() -> None:
+    """Three tries of ten seconds, with pauses between, fit into thirty seconds."""
     patience = Patience()
-    assert (patience.tries, patience.each, patience.in_all) == (3, 10, 30)
-    longest_pauses = (1 + 1) * patience.pause + (2 + 1) * patience.pause
+    assert (patience.backoff.tries, patience.each, patience.in_all) == (3, 10, 30)
+    longest_pauses = 2 * patience.backoff.longest
     assert 2 * patience.each + longest_pauses < patience.in_all
 
 
 async def test_the_last_try_has_what_time_is_left(warning: Callable[[], str]) -> None:
-    """Tries that would take longer together than there is are cut short."""
+    """A try is cut short at the end of the time for all."""
     async with RawServer({"*": (Close.NEVER,)}) as server:
         began = time.monotonic()
-        patience = Patience(each=20, in_all=0.5, pause=0.01)
+        patience = Patience(SHORT, each=20, in_all=0.5)
         await asyncio.to_thread(pinger(server.host, patience=patience).start)
         assert time.monotonic() - began < SOON
     assert "no response within 0." in warning()
 
 
 def test_a_retry_counts_nothing_for_prometheus() -> None:
-    """The library that retries is told to keep no counters: who wants none loads none."""
+    """A retry does not import the metrics library, which only --metrics needs."""
     script = "import sys\nfrom archiver.monitoring.ping import *\n"
     script += f"url = PingUrl('http://127.0.0.1:{closed_port()}')\n"
-    script += "Pinger(url, Patience(pause=0.01)).start()\nprint('prometheus_client' in sys.modules)"
+    script += "Pinger(url).start()\nprint('prometheus_client' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, timeout=60, check=True
     )
@@ -466,20 +472,20 @@ def test_a_retry_counts_nothing_for_prometheus() -> None:
 
 
 def test_a_short_body_is_sent_whole() -> None:
-    """Up to 10,000 bytes, without the space around it."""
+    """Up to 10,000 bytes, without the space around them."""
     assert tail("one\ntwo\n") == b"one\ntwo"
     assert tail("x" * 10_000) == b"x" * 10_000
     assert tail("") == b""
 
 
-def test_a_long_body_is_cut_at_a_line(watcher: Watcher) -> None:
-    """Its last lines are sent, each of them whole, under a mark that some are not there."""
+def test_a_long_body_is_cut_at_a_line(service: Service) -> None:
+    """Its last lines are sent, each of them whole, below a mark that some are missing."""
     lines = [f"failed deepfake/{n}: not found" for n in range(1000)]
-    watcher.pinger.end(3, "\n".join(lines))
-    first, *rest = watcher.told[0].body.split("\n")
+    service.pinger.end(3, "\n".join(lines))
+    first, *rest = service.pings[0].body.split("\n")
     assert first == "…"
     assert rest == lines[-len(rest) :]
-    assert 9_900 < len(watcher.told[0].body.encode()) <= 10_000
+    assert 9_900 < len(service.pings[0].body.encode()) <= 10_000
 
 
 def test_a_line_that_just_fits_is_sent() -> None:
@@ -493,7 +499,7 @@ def test_a_line_that_just_fits_is_sent() -> None:
 
 
 def test_a_long_line_is_cut_at_a_character() -> None:
-    """Where there is no line to begin with, no character is cut in two."""
+    """Where there is only one line, no character is cut in two."""
     for end in ("", "a", "aa", "aaa"):
         sent = tail("\N{FILM FRAMES}" * 3000 + end)
         assert 9_990 < len(sent) <= 10_000
@@ -525,7 +531,7 @@ def test_any_body_is_text_of_at_most_10_000_bytes(text: str, times: int) -> None
     ],
 )  # fmt: skip
 def test_what_is_no_url_is_refused_unquoted(bad: str) -> None:
-    """The refusal shows what would do, and nothing of what stood there, in its trace neither."""
+    """The error shows an example, and nothing of the value, also in its traceback."""
     with pytest.raises(ValueError, match=r"is not one such as https://hc-ping\.com/") as refusal:
         ping_url(bad)
     error = refusal.value
@@ -549,14 +555,14 @@ def test_what_is_no_url_is_refused_unquoted(bad: str) -> None:
     ],
 )  # fmt: skip
 def test_a_url_does_not_show_itself(good: str, show: Callable[[PingUrl], str]) -> None:
-    """Neither it nor what holds it says where, until a request is made."""
+    """Neither it nor an object that has it shows the URL, until a request is made."""
     shown = show(ping_url(good)).lower()
     for secret in ("http", SECRET[:8], "hc", "localhost", "::1"):
         assert secret not in shown
 
 
 def test_a_url_is_a_value() -> None:
-    """It is equal to another of the same text, can be sent along, and cannot be changed."""
+    """It equals another of the same text, can be pickled, and cannot be changed."""
     url = ping_url(f"https://hc-ping.com/{SECRET}")
     assert url == PingUrl(f"https://hc-ping.com/{SECRET}")
     assert pickle.loads(pickle.dumps(url)).reveal("start") == f"https://hc-ping.com/{SECRET}/start"
