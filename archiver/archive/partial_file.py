@@ -201,9 +201,10 @@ class PartialFile:
         if not self._on_disk:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._on_disk = True
-        if self.origin and not self.path.exists():
+        resumed = self.path.exists()
+        if self.origin and not resumed:
             self.origin_path.write_text(json.dumps(asdict(self.origin)))
-        self._file = self.path.open("ab", buffering=0)
+        self._file = self.path.open("ab" if resumed else "wb", buffering=0)
         spooled, self._memory = self._memory, []
         for block in spooled:
             _write_all(self._file, memoryview(block))

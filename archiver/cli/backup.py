@@ -1,49 +1,112 @@
-"""`archiver backup`."""
+"""`archiver backup`: archive the videos of all generations that manifests list."""
 
-import asyncio
-import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from archiver.cli.options import settings_of
-from archiver.cli.output import Options
-from archiver.cli.reporting import conduct
-from archiver.outcomes import Report
-from archiver.pipeline.backup import backup as run
-from archiver.pipeline.backup import plan
-from archiver.progress import Progress
+from archiver.cli.help import EXIT_STATUS, Command
+from archiver.cli.options import (
+    INPUT,
+    LIMITS,
+    archive_option,
+    config_option,
+    endpoint_option,
+    fetch_options,
+    json_option,
+    manifests_argument,
+    monitoring_options,
+    option,
+    pick,
+    quiet_option,
+    verbose_option,
+)
+from archiver.cli.params import Parsed
+from archiver.units import parse_duration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from archiver.cli.fetching import FetchOptions
+    from archiver.cli.reporting import Job, ReportingOptions
+    from archiver.pipeline.report import Report
+    from archiver.progress import Progress
 
 
-def backup(options: Options) -> int:
-    """Back up what the manifests list."""
-    return conduct(options, "backup", Report(), lambda progress: _back_up(options, progress))
+@click.command(cls=Command, epilog=EXIT_STATUS)
+@manifests_argument
+@archive_option
+@endpoint_option
+@option("--dry-run", is_flag=True, heading=INPUT, help="List what would be fetched; do nothing.")
+@option(
+    "--strict", is_flag=True, heading=INPUT,
+    help="Fetch nothing if a line of a MANIFEST is not understood.",
+)  # fmt: skip
+@option("--retry-lost", is_flag=True, heading=INPUT, help="Try again what is known to be lost.")
+@fetch_options
+@option(
+    "--max-time", metavar="DURATION", type=Parsed("duration", parse_duration), heading=LIMITS,
+    help="End the run in order after this long; the next run goes on with the rest.",
+)  # fmt: skip
+@verbose_option
+@quiet_option
+@json_option
+@monitoring_options
+@config_option
+def backup(archive: "Path", manifests: tuple[str, ...], dry_run: bool, **options: Any) -> int:
+    """Archive the videos of all generations that the MANIFESTs list.
+
+    A MANIFEST is a file of IDs (text, CSV, TSV, JSON or JSON Lines), a directory of such files,
+    or - for standard input. What is held already is not fetched again.
+
+    \b
+    A text manifest, one generation per line:
+      263             an ID of the default endpoint
+      realtime/263    an ID of another endpoint
+      https://modelslab.com/api/v6/video/fetch/147
+
+    DURATION is in seconds, or 90s, 15m, 2h; SIZE in bytes, or 500K, 20M, 1G.
+    """
+    from archiver.cli.fetching import FetchOptions
+    from archiver.cli.reporting import ReportingOptions, perform
+
+    fetch, reporting = pick(FetchOptions, options), pick(ReportingOptions, options)
+    if dry_run:
+        return _dry_run(archive, manifests, fetch, reporting)
+    return perform(_job(archive, manifests, fetch), reporting)
 
 
-def _back_up(options: Options, progress: Progress) -> Report:
-    settings = settings_of(options)
-    manifests, endpoint = options["manifests"], options["endpoint"]
-    return asyncio.run(run(options["archive"], manifests, endpoint, settings, progress))
+def _job(archive: "Path", manifests: tuple[str, ...], fetch: "FetchOptions") -> "Job":
+    import asyncio
+
+    from archiver.cli.reporting import Job
+    from archiver.pipeline.backup import backup as run
+    from archiver.pipeline.report import Report
+
+    def work(progress: "Progress") -> "Report":
+        return asyncio.run(run(archive, manifests, fetch.settings(), progress))
+
+    return Job("backup", archive, work, Report.failed_to_begin)
 
 
-def dry_run(options: Options) -> int:
-    """Say what a backup would ask for."""
-    report, generations = plan(
-        options["archive"],
-        options["manifests"],
-        options["endpoint"],
-        retry_lost=options["retry_lost"],
-        strict=options["strict"],
-    )
-    if options["as_json"]:
-        names = [generation.name for generation in generations]
-        click.echo(
-            json.dumps(
-                report.as_json() | {"would_ask": report.would_ask, "generations": names}, indent=2
-            )
-        )
-    else:
-        for generation in generations:
-            click.echo(f"would ask for {generation}")
-    if report.exit_status or not options["quiet"]:
-        click.echo("\n".join(report.lines()), err=True)
-    return report.exit_status
+def _dry_run(
+    archive: "Path",
+    manifests: tuple[str, ...],
+    fetch: "FetchOptions",
+    reporting: "ReportingOptions",
+) -> int:
+    """List what a backup would fetch, which needs no API key."""
+    import json
+
+    from archiver.apikey import ApiKey
+    from archiver.pipeline.backup import plan
+
+    with plan(archive, manifests, fetch.settings(ApiKey("none"))) as (summary, generations):
+        if reporting.as_json:
+            names = [generation.name for generation in generations]
+            click.echo(json.dumps(summary.as_json() | {"generations": names}, indent=2))
+        else:
+            for generation in generations:
+                click.echo(f"would fetch {generation}")
+    if summary.exit_status or not reporting.quiet:
+        click.echo("\n".join(summary.lines()), err=True)
+    return summary.exit_status

@@ -1,4 +1,4 @@
-"""ProgressBars on a terminal, for generations and for bytes, and log lines above them."""
+"""Progress bars on a terminal, for generations and for bytes, and log lines above them."""
 
 import logging
 import sys
@@ -6,14 +6,13 @@ import sys
 from tqdm import tqdm
 
 from archiver.cli.progress import ProgressLog
-from archiver.outcomes import Enlisted, Outcome
+from archiver.outcomes import Outcome, Worklist
 
 
 class ProgressBars(ProgressLog):
-    """Shows a bar for generations and one for bytes, and tells outcomes above them."""
+    """Shows a bar for bytes and, if wanted, one for generations; logs as `ProgressLog` does."""
 
     def __init__(self, *, generations: bool) -> None:
-        self._expected = 0
         self._generations = tqdm(
             unit="", desc="generations", position=0, dynamic_ncols=True, disable=not generations
         )
@@ -25,37 +24,38 @@ class ProgressBars(ProgressLog):
             dynamic_ncols=True,
             total=0,
         )
+        self._expected = 0
 
-    def enlisted(self, enlisted: Enlisted) -> None:
-        """Set the first bar's length."""
-        super().enlisted(enlisted)
-        self._generations.reset(enlisted.to_ask)
+    def planned(self, worklist: Worklist) -> None:
+        """Set the length of the bar for generations."""
+        super().planned(worklist)
+        self._generations.reset(worklist.to_fetch)
 
-    def ended(self, outcome: Outcome) -> None:
-        """Move the first bar."""
-        super().ended(outcome)
+    def finished(self, outcome: Outcome) -> None:
+        """Move the bar for generations."""
+        super().finished(outcome)
         self._generations.update()
 
     def expected(self, count: int) -> None:
-        """Set the second bar's length."""
+        """Set the length of the bar for bytes."""
         self._expected += count
         self._bytes.total = self._expected
         self._bytes.refresh()
 
     def received(self, count: int) -> None:
-        """Move the second bar."""
+        """Move the bar for bytes."""
         self._bytes.update(count)
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         for bar in (self._bytes, self._generations):
             bar.leave = False
             bar.close()
 
 
 class AboveBars(logging.Handler):
-    """Writes log lines to standard error, without tearing the bars."""
+    """Writes log lines to standard error, above the bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one."""
+        """Write a line."""
         tqdm.write(self.format(record), file=sys.stderr)

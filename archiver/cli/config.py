@@ -1,4 +1,4 @@
-"""The configuration file: what options are where neither command line nor environment says so."""
+"""The configuration file: the options where neither command line nor environment sets them."""
 
 import os
 import re
@@ -14,63 +14,63 @@ from archiver.errors import ConfigurationError
 from archiver.units import printable
 
 _Options: TypeAlias = dict[str, click.Parameter]
-"""What can be said to a command, by the names that it has in the file."""
+"""The parameters of a command, by their names in the file."""
 _Place: TypeAlias = tuple[str, ...]
-"""Where something is said: `("downloads",)`, or `("backup", "downloads")` in a table."""
+"""A key of the file: `("downloads",)`, or `("backup", "downloads")` in a table."""
 
-_THE_KEY_ITSELF = re.compile(r"(.*-)?(api-?)?(key|token|secret|password)(-value)?")
-_NO_TOML = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)")
+_SECRET = re.compile(r"(.*-)?(api-?)?(key|token|secret|password)(-value)?")
+_TOML_ERROR = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)")
 
 
 def defaults(path: Path, ctx: click.Context) -> dict[str, object]:
-    """Return what a file says to the command of a context, as Click's `default_map` has it.
+    """Return a file's values for the command of a context, as Click's `default_map` has them.
 
-    All of the file is checked, also what it says to other commands.
+    All of the file is checked, also the values for other commands.
 
     Raises:
         ConfigurationError: if it cannot be read or something in it is wrong: a line for each.
     """
     text = _read(path)
-    config = _Config(_parsed(path, text), path.parent, ctx)
+    config = _Config(_parse(path, text), path.parent, ctx)
     if wrong := config.wrong():
         lines = _lines(text)
-        told = sorted((lines[place], ".".join(place), why) for place, why in wrong.items())
-        messages = (f"{path}:{line}: {printable(name)}: {why}" for line, name, why in told)
+        found = sorted((lines[place], ".".join(place), why) for place, why in wrong.items())
+        messages = (f"{path}:{line}: {printable(name)}: {why}" for line, name, why in found)
         raise ConfigurationError("\n".join(messages))
     return config.defaults(ctx.info_name or "")
 
 
 class _Config:
-    """What is said in a file, and what can be said to each command."""
+    """The values of a file, and the commands that they are for."""
 
-    def __init__(self, said: dict[str, object], directory: Path, ctx: click.Context) -> None:
+    def __init__(self, values: dict[str, object], directory: Path, ctx: click.Context) -> None:
         self._ctx = ctx
         self._directory = directory
         self._commands = _commands(ctx)
-        self._said = dict(self._flat(said))
+        self._values = dict(self._flat(values))
 
-    def _flat(self, said: dict[str, object]) -> Iterator[tuple[_Place, object]]:
-        for key, value in said.items():
+    def _flat(self, values: dict[str, object]) -> Iterator[tuple[_Place, object]]:
+        for key, value in values.items():
             if key in self._commands and isinstance(value, dict):
                 yield from (((key, inner), each) for inner, each in value.items())
             else:
                 yield (key,), value
 
     def wrong(self) -> dict[_Place, str]:
-        """Return what is wrong, with the reason, which never shows what is secret."""
-        reasons = ((place, self._why(place, value)) for place, value in self._said.items())
+        """Return the keys with something wrong, and the reasons, which never show a secret."""
+        reasons = ((place, self._why(place, value)) for place, value in self._values.items())
         return {place: why for place, why in reasons if why}
 
     def defaults(self, command: str) -> dict[str, object]:
-        """Return what is said to a command; in its own table it is said last."""
+        """Return the values for a command; its own table takes precedence."""
         options = self._commands[command]
-        in_general = {place[0]: value for place, value in self._said.items() if len(place) == 1}
-        own = {place[1]: value for place, value in self._said.items() if place[:-1] == (command,)}
-        said = in_general | own
+        general = {place[0]: value for place, value in self._values.items() if len(place) == 1}
+        own = {place[1]: value for place, value in self._values.items() if place[:-1] == (command,)}
+        values = general | own
         return {
-            option.name: _as_typed(option, said[key], self._directory)
+            option.name: _typed(option, values[key], self._directory)
             for key, option in options.items()
-            if key in said
+            if key in values
         }
 
     def _why(self, place: _Place, value: object) -> str | None:
@@ -78,7 +78,7 @@ class _Config:
         options = [of_command[place[-1]] for of_command in known if place[-1] in of_command]
         try:
             for option in options:
-                option.type_cast_value(self._ctx, _as_typed(option, value, self._directory))
+                option.type_cast_value(self._ctx, _typed(option, value, self._directory))
         except click.BadParameter as error:
             return printable(error.message.rstrip("."))
         except ValueError as error:
@@ -88,20 +88,20 @@ class _Config:
     def _why_unknown(self, place: _Place, value: object) -> str:
         key = re.sub(r"[\W_]+", "-", place[-1].lower()).strip("-")
         if len(place) == 1 and key in self._commands:
-            return f"this is a command: its options stand below a line [{key}]"
+            return f"this is a command: its options follow a line [{key}]"
         if isinstance(value, dict):
-            return "there is no such table" + _nearest(key, self._commands, "[{}]")
-        if _THE_KEY_ITSELF.fullmatch(key):
+            return "no such table" + _nearest(key, self._commands, "[{}]")
+        if _SECRET.fullmatch(key):
             return "no key belongs here: name a file that holds the API key with api-key-file"
         if len(place) == 2:
             options = self._commands[place[0]]
             return f"{place[0]} has no such option" + _nearest(key, options, "{}")
         every = {key for options in self._commands.values() for key in options}
-        return "there is no such option" + _nearest(key, every, "{}")
+        return "no such option" + _nearest(key, every, "{}")
 
 
 def _commands(ctx: click.Context) -> dict[str, _Options]:
-    """Return what can be said to each command: whatever the environment can say to it too."""
+    """Return the parameters of each command: those that the environment can set too."""
     group = cast("click.Group", ctx.find_root().command)
     commands = {
         name: {
@@ -132,44 +132,44 @@ def _read(path: Path) -> str:
         raise ConfigurationError(f"the configuration file {path} is not text in UTF-8") from None
 
 
-def _parsed(path: Path, text: str) -> dict[str, object]:
+def _parse(path: Path, text: str) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     except RecursionError:
         raise ConfigurationError(f"{path}: it is nested too deeply") from None
     except ValueError as error:
-        raise ConfigurationError(_no_toml(path, text, str(error))) from None
+        raise ConfigurationError(_toml_error(path, text, str(error))) from None
 
 
-def _no_toml(path: Path, text: str, error: str) -> str:
-    match = _NO_TOML.fullmatch(error)
+def _toml_error(path: Path, text: str, error: str) -> str:
+    match = _TOML_ERROR.fullmatch(error)
     if not match:
         return f"{path}: this is no TOML: {printable(error.partition(':')[0])}"
     line = match["line"] or text.rstrip("\n").count("\n") + 1
-    hint = "; text stands in quotes" if match["what"] == "Invalid value" else ""
+    hint = "; text needs quotes" if match["what"] == "Invalid value" else ""
     return f"{path}:{line}: this is no TOML: {printable(match['what'])}{hint}"
 
 
 def _lines(text: str) -> dict[_Place, int]:
-    """Return the line where each thing is first said.
+    """Return the line of each key.
 
     A statement begins after the last line up to which the file can be parsed without it.
     """
-    said_at: dict[_Place, int] = {}
+    found: dict[_Place, int] = {}
     lines, complete = text.split("\n"), 0
     for end in range(1, len(lines) + 1):
         try:
-            said = tomllib.loads("\n".join(lines[:end]))
+            values = tomllib.loads("\n".join(lines[:end]))
         except ValueError:
             continue
-        for place in _places(said):
-            said_at.setdefault(place, complete + 1)
+        for place in _places(values):
+            found.setdefault(place, complete + 1)
         complete = end
-    return said_at
+    return found
 
 
-def _places(said: dict[str, object]) -> Iterator[_Place]:
-    for key, value in said.items():
+def _places(values: dict[str, object]) -> Iterator[_Place]:
+    for key, value in values.items():
         yield (key,)
         if isinstance(value, dict):
             yield from ((key, inner) for inner in value)
@@ -178,18 +178,18 @@ def _places(said: dict[str, object]) -> Iterator[_Place]:
 # --- Values
 
 
-def _as_typed(option: click.Parameter, value: object, directory: Path) -> object:
-    """Return a TOML value as it would stand on the command line: a flag, text, a list of texts.
+def _typed(option: click.Parameter, value: object, directory: Path) -> object:
+    """Return a TOML value as it would be on the command line: a flag, a text, a list of texts.
 
     Raises:
-        ValueError: if nothing there looks like it; the value is not quoted.
+        ValueError: if it is of a wrong type; the value is not quoted.
     """
     if getattr(option, "count", False) and isinstance(value, bool | int):
         return int(value)
     if getattr(option, "is_flag", False):
         return _flag(value)
     if option.nargs != 1:
-        return _texts(value, directory)
+        return _paths(value, directory)
     if isinstance(option.type, click.Path):
         return _path(value, directory)
     return _text(value)
@@ -202,7 +202,7 @@ def _flag(value: object) -> bool:
     raise ValueError("expected true or false, without quotes")
 
 
-def _texts(value: object, directory: Path) -> list[str]:
+def _paths(value: object, directory: Path) -> list[str]:
     match value:
         case str():
             return [_path(value, directory)]
@@ -212,7 +212,7 @@ def _texts(value: object, directory: Path) -> list[str]:
 
 
 def _path(value: object, directory: Path) -> str:
-    """Return a path; what is relative is so to the file that says it, wherever cron begins."""
+    """Return a path; a relative one starts at the file's directory, wherever cron starts."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("expected a path in quotes")
     return value if value == "-" else str(directory / os.path.expanduser(value))  # noqa: PTH111

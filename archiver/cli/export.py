@@ -1,12 +1,32 @@
-"""`archiver export`."""
+"""`archiver export`: the whole catalogue on standard output."""
 
 import sys
+from typing import TYPE_CHECKING
 
-from archiver.cli.export_rows import export as write
-from archiver.cli.output import Options
+import click
+
+from archiver.cli.help import Command
+from archiver.cli.options import INPUT, archive_option, config_option, option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from archiver.cli.export_rows import Format
 
 
-def export(options: Options) -> int:
-    """Write the whole catalogue to standard output."""
-    write(options["archive"], options["form"], sys.stdout)
+@click.command(cls=Command)
+@archive_option
+@option(
+    "--format", "form", metavar="csv|jsonl", type=click.Choice(["csv", "jsonl"]), default="csv",
+    heading=INPUT, help="A table, or one JSON object per line.",
+)  # fmt: skip
+@config_option
+def export(archive: "Path", form: "Format") -> int:
+    """Write the whole catalogue to standard output.
+
+    There is one row per file, and one for each generation without any.
+    """
+    from archiver.cli.export_rows import write_rows
+
+    write_rows(archive, form, sys.stdout)
     return 0

@@ -1,4 +1,4 @@
-"""The whole catalogue, for spreadsheets and scripts."""
+"""The catalogue as rows, for spreadsheets and scripts."""
 
 import csv
 import json
@@ -9,32 +9,33 @@ from typing import Any, Literal, TextIO, TypeAlias
 
 from archiver.archive.bag import Bag
 from archiver.catalogue.queries import HeldFile, Known
-from archiver.catalogue.store import Catalogue
+from archiver.pipeline.indexing import open_to_read
 
 Format: TypeAlias = Literal["csv", "jsonl"]
+Row: TypeAlias = dict[str, Any]
 COLUMNS = (
-    "generation", "endpoint", "id", "state", "reason", "since", "first_asked", "asked",
-    "served_by", "path", "bytes", "sha256", "proven",
+    "generation", "endpoint", "id", "state", "reason", "since", "first_checked", "checked",
+    "served_by", "path", "bytes", "sha256", "verified",
 )  # fmt: skip
-"""One row a file; what is not held has one row without a file. Times are UTC, ISO 8601."""
+"""A generation that is not held has one row, without a file. Times are UTC, in ISO 8601."""
 
 
-def export(archive: Path, form: Format, out: TextIO) -> None:
-    """Write everything the catalogue knows, in the order of the names.
+def write_rows(archive: Path, form: Format, out: TextIO) -> None:
+    """Write a row for each file, in the order of the generations' names.
 
     Raises:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
     Bag(archive).require()
-    with closing(Catalogue.look(archive)) as catalogue:
+    with closing(open_to_read(Bag(archive))) as catalogue:
         write = _writer(form, out)
-        for known in catalogue.queries().all():
+        for known in catalogue.queries.all():
             for row in _rows(known):
                 write(row)
 
 
-def _writer(form: Format, out: TextIO) -> Callable[[dict[str, Any]], object]:
+def _writer(form: Format, out: TextIO) -> Callable[[Row], object]:
     if form == "jsonl":
         return lambda row: out.write(json.dumps(row, ensure_ascii=False) + "\n")
     table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
@@ -42,18 +43,18 @@ def _writer(form: Format, out: TextIO) -> Callable[[dict[str, Any]], object]:
     return lambda row: table.writerow(row | {"served_by": "; ".join(row["served_by"])})
 
 
-def _rows(known: Known) -> Iterator[dict[str, Any]]:
+def _rows(known: Known) -> Iterator[Row]:
     for file in known.files or (None,):
-        yield dict(zip(COLUMNS, (*_generation(known), *_file(file)), strict=True))
+        yield dict(zip(COLUMNS, (*_of_generation(known), *_of_file(file)), strict=True))
 
 
-def _generation(known: Known) -> tuple[object, ...]:
+def _of_generation(known: Known) -> tuple[object, ...]:
     one = known.generation
     return (
         one.name, one.endpoint, one.id, known.state, known.reason, known.since,
-        known.first_asked, known.asked, list(known.served_by),
+        known.first_checked, known.checked, list(known.served_by),
     )  # fmt: skip
 
 
-def _file(file: HeldFile | None) -> tuple[object, ...]:
-    return (file.path, file.bytes, file.sha256, file.proven) if file else (None,) * 4
+def _of_file(file: HeldFile | None) -> tuple[object, ...]:
+    return (file.path, file.bytes, file.sha256, file.verified) if file else (None,) * 4

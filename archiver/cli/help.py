@@ -1,4 +1,7 @@
-"""How the help is set out: options under headings, on wide terminals and on narrow ones."""
+"""The layout of help pages: options under headings, at any width, and no word torn.
+
+Cloup lays out pages much like these, but importing it takes twice as long as importing Click.
+"""
 
 import inspect
 import os
@@ -10,97 +13,110 @@ from typing import Any, NamedTuple, cast
 import click
 from click.formatting import join_options
 
-OTHERS = "General"
-"""The heading of what has none of its own, such as `--help`."""
-_WIDEST, _ROOMY = 80, 60
-"""In columns: no text is wider, and two columns side by side want as many."""
-_SPEC = 24
-"""So many columns take the names of an option, beside what is said of it."""
-_TABLE = re.compile(r"(?P<first>\s*\S+\s{2,})(?P<second>\S.*)")
+GENERAL = "General"
+"""The heading of options that have none of their own, such as `--help`."""
+EXIT_STATUS = """\b
+Exit status (the worst that happened wins):
+    0  every generation asked for is held, or is still being made
+    1  a bug: the traceback is shown
+    2  the command line or the configuration is wrong
+    3  some generations could not be archived, or a manifest line was not understood
+    4  fixity: a held file is missing or does not match its checksum
+   69  the API cannot be reached at all: the run ended early
+   74  storage: full, read-only or failing
+   75  another run holds the archive
+   77  the API key was rejected, or has no credit
+  130  interrupted, 143 terminated: the next run goes on with the rest
+"""
+_MAX_WIDTH = 80
+_MIN_TWO_COLUMNS = 60
+"""Narrower pages have one column."""
+_FIRST_COLUMN = 24
+_TABLE_LINE = re.compile(r"(?P<first>\s*\S+\s{2,})(?P<second>\S.*)")
 
 
 class Row(NamedTuple):
-    """What the help says of an option: its names, its meaning, and in brackets the rest."""
+    """An entry of a help page: the names of an option, its meaning, and details in brackets."""
 
-    spec: str
+    names: str
     meaning: str
     details: tuple[str, ...] = ()
 
 
 class Option(click.Option):
-    """An option that is told under a heading."""
+    """An option with a heading."""
 
-    def __init__(self, *args: Any, heading: str = OTHERS, **settings: Any) -> None:
+    def __init__(self, *args: Any, heading: str = GENERAL, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.heading = heading
 
 
 class Argument(click.Argument):
-    """An argument that is told among the options, under a heading."""
+    """An argument with a heading: it is listed among the options."""
 
-    def __init__(self, *args: Any, heading: str = OTHERS, **settings: Any) -> None:
+    def __init__(self, *args: Any, heading: str = GENERAL, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.heading = heading
 
 
 class Page(click.HelpFormatter):
-    """A page of help: no word is torn, and a table's second column stays one."""
+    """A help page: no word is torn, and the second column of a table stays a column."""
 
     def __init__(self, **_settings: Any) -> None:
-        super().__init__(width=max(min(_columns(), _WIDEST) - 2, 20))
+        super().__init__(width=max(min(_columns(), _MAX_WIDTH) - 2, 20))
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        """Write how the command is called."""
-        self.write(self._filled(f"{prefix or 'Usage: '}{prog} {args}", "", "    ") + "\n")
+        """Write how to call the command."""
+        self.write(self._fill(f"{prefix or 'Usage: '}{prog} {args}", "", "    ") + "\n")
 
     def write_text(self, text: str) -> None:
         """Write paragraphs; one that begins with a backspace keeps its lines."""
         self.write("\n\n".join(map(self._paragraph, text.split("\n\n"))) + "\n")
 
+    def write_rows(self, rows: Iterable[Row], column: int = _FIRST_COLUMN) -> None:
+        """Write rows: the meaning beside the names, or below them on a narrow page."""
+        two_columns = self.width >= _MIN_TWO_COLUMNS
+        indent = " " * (self.current_indent + (column if two_columns else 4))
+        for row in rows:
+            first = f"{self._margin}{row.names}"
+            if not two_columns or len(first) + 2 > len(indent) or not row.meaning:
+                self.write(f"{first}\n")
+                first = ""
+            self._write_meaning(row, first.ljust(len(indent)), indent)
+
+    def _write_meaning(self, row: Row, first: str, indent: str) -> None:
+        if row.meaning:
+            self.write(self._fill(row.meaning, first, indent) + "\n")
+        if row.details:
+            width = self.width - len(indent) - 2
+            together = "; ".join(_unbroken(detail, width) for detail in row.details)
+            details = self._fill(f"[{together}]", indent, indent + " ")
+            self.write(details.replace("\xa0", " ") + "\n")
+
     def _paragraph(self, text: str) -> str:
         if text.startswith("\b"):
             return "\n".join(map(self._line, text.splitlines()[1:]))
-        return self._filled(" ".join(text.split()), self._margin, self._margin)
+        return self._fill(" ".join(text.split()), self._margin, self._margin)
 
     def _line(self, line: str) -> str:
-        """Return a line that may be one of a table: what is too long goes on in its column."""
-        match = _TABLE.fullmatch(line)
+        """Return a line, perhaps of a table; what is too long continues in its column."""
+        match = _TABLE_LINE.fullmatch(line)
         if self.current_indent + len(line) <= self.width or not match:
-            indent = " " * (len(line) - len(line.lstrip()))
-            return self._filled(line.strip(), self._margin + indent, self._margin + indent + "  ")
+            indent = self._margin + " " * _indent(line)
+            return self._fill(line.strip(), indent, indent + "  ")
         if len(match["first"]) <= self.width // 3:
             first = self._margin + match["first"]
-            return self._filled(match["second"], first, " " * len(first))
-        below = self._margin + " " * (len(line) - len(line.lstrip()) + 4)
+            return self._fill(match["second"], first, " " * len(first))
+        below = self._margin + " " * (_indent(line) + 4)
         first = self._margin + match["first"].rstrip()
-        return f"{first}\n{self._filled(match['second'], below, below)}"
-
-    def write_rows(self, rows: Iterable[Row], column: int = _SPEC) -> None:
-        """Write what is said of options: beside their names, or below where that is narrow."""
-        beside = self.width >= _ROOMY
-        indent = " " * (self.current_indent + (column if beside else 4))
-        for row in rows:
-            spec = f"{self._margin}{row.spec}"
-            if not beside or len(spec) + 2 > len(indent) or not row.meaning:
-                self.write(f"{spec}\n")
-                spec = ""
-            self._write_row(row, spec.ljust(len(indent)), indent)
-
-    def _write_row(self, row: Row, first: str, indent: str) -> None:
-        if row.meaning:
-            self.write(self._filled(row.meaning, first, indent) + "\n")
-        if row.details:
-            room = self.width - len(indent) - 2
-            together = "; ".join(_glued(detail, room) for detail in row.details)
-            details = self._filled(f"[{together}]", indent, indent + " ")
-            self.write(details.replace("\xa0", " ") + "\n")
+        return f"{first}\n{self._fill(match['second'], below, below)}"
 
     @property
     def _margin(self) -> str:
         return " " * self.current_indent
 
-    def _filled(self, text: str, first: str, others: str) -> str:
-        from textwrap import fill  # noqa: PLC0415 (only help needs it)
+    def _fill(self, text: str, first: str, others: str) -> str:
+        from textwrap import fill
 
         return fill(
             text,
@@ -112,69 +128,59 @@ class Page(click.HelpFormatter):
         )
 
 
-def _glued(text: str, room: int) -> str:
-    return text.replace(" ", "\xa0") if len(text) <= room else text
-
-
-def _columns() -> int:
-    """Return how wide the terminal is; `shutil` says the same, and takes long to import."""
-    if (said := os.environ.get("COLUMNS", "")).isdecimal() and int(said):
-        return int(said)
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or _WIDEST
-    except (AttributeError, ValueError, OSError):
-        return _WIDEST
-
-
 class _Context(click.Context):
     formatter_class = Page
 
 
-class GroupedCommand(click.Command):
-    """A command whose options are told under headings, in the order in which they stand."""
+class Command(click.Command):
+    """A command whose parameters are listed under headings, in the order of their definition."""
 
     context_class: type[click.Context] = _Context
 
     def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write nothing: they are told among the options."""
+        """Write nothing: arguments are listed among the options."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, each under its heading."""
+        """Write the parameters under their headings."""
         page = cast("Page", formatter)
-        for heading, rows in _grouped(self.get_params(ctx), ctx).items():
+        for heading, rows in _by_heading(self.get_params(ctx), ctx).items():
             with page.section(heading):
                 page.write_rows(rows)
 
 
-class GroupedGroup(GroupedCommand, click.Group):
-    """A group whose commands come first, most used first, and its own options after them."""
-
-    command_class = GroupedCommand
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands, then the options."""
-        page = cast("Page", formatter)
-        with page.section("Commands"):
-            rows = [Row(name, each.get_short_help_str()) for name, each in self.commands.items()]
-            page.write_rows(rows, max(map(len, self.commands)) + 2)
-        GroupedCommand.format_options(self, ctx, formatter)
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
-def _grouped(params: list[click.Parameter], ctx: click.Context) -> dict[str, list[Row]]:
+def _unbroken(text: str, width: int) -> str:
+    """Return a text without a place to break it, unless it is too long for a line."""
+    return text.replace(" ", "\xa0") if len(text) <= width else text
+
+
+def _columns() -> int:
+    """Return the terminal's width, as `shutil` does, which takes long to import."""
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _MAX_WIDTH
+    except (AttributeError, ValueError, OSError):
+        return _MAX_WIDTH
+
+
+def _by_heading(params: list[click.Parameter], ctx: click.Context) -> dict[str, list[Row]]:
     groups: dict[str, list[Row]] = {}
     for param in params:
-        heading = getattr(param, "heading", OTHERS)
-        if isinstance(param, click.Option) or hasattr(param, "heading"):
-            groups.setdefault(heading, []).append(_row(param, ctx))
+        heading = getattr(param, "heading", GENERAL)
+        groups.setdefault(heading, []).append(_row(param, ctx))
     return groups
 
 
 def _row(param: click.Parameter, ctx: click.Context) -> Row:
     meaning = inspect.cleandoc(getattr(param, "help", None) or "")
-    return Row(_spec(param, ctx), meaning, tuple(_details(param)))
+    return Row(_names(param, ctx), meaning, tuple(_details(param)))
 
 
-def _spec(param: click.Parameter, ctx: click.Context) -> str:
+def _names(param: click.Parameter, ctx: click.Context) -> str:
     if not isinstance(param, click.Option):
         return param.make_metavar(ctx)
     names, _ = join_options(param.opts)

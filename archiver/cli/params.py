@@ -1,6 +1,6 @@
-"""The values of options: paths, URLs, and what functions of our own parse.
+"""Types of parameters: paths, counts, and values that functions of our own parse.
 
-The parsers are imported only when there is something to parse: the help comes sooner.
+Parsers are imported when there is something to parse: help comes sooner.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class Parsed(click.ParamType[Any]):
-    """A value that one of our own functions reads; its `ValueError` is shown to the person."""
+    """A value that a function parses; its `ValueError` is shown to the user."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse what was given; a value that is parsed already is let through."""
+        """Parse a text; return any other value, such as a default, as it is."""
         if not isinstance(value, str):
             return value
         try:
@@ -39,7 +39,7 @@ class Count(click.IntRange):
     """A whole number, in a range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Say in one way what would do, whether it is no number or out of range."""
+        """Parse the number; one message serves for no number and for one out of range."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
@@ -47,10 +47,10 @@ class Count(click.IntRange):
 
 
 class Name(click.Path):
-    """The name of a file or a directory. An empty one, of a variable not set, is none."""
+    """The name of a file or a directory, which must not be empty."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is empty: it would be the directory that the command is run in."""
+        """Reject an empty name, as of an unset variable: it would be the working directory."""
         if value == "":
             self.fail("it is empty", param, ctx)
         return super().convert(value, param, ctx)
@@ -60,14 +60,14 @@ class File(Name):
     """A file, which need not exist; `convert` returns a `pathlib.Path`."""
 
     def coerce_path_result(self, value: Any) -> "Path":
-        """Return the path that a text spells."""
-        from pathlib import Path  # noqa: PLC0415
+        """Return the text as a path."""
+        from pathlib import Path
 
         return Path(value)
 
 
 class Directory(File):
-    """A directory, which need not exist: whether it will do is found out by who uses it."""
+    """A directory, which need not exist: the command that uses it checks it."""
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -80,12 +80,12 @@ class Directory(File):
 
 
 def endpoint(text: str) -> str:
-    """Return an endpoint in its one spelling.
+    """Return an endpoint in its canonical spelling.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is no endpoint.
     """
-    from archiver.generation import canonical_endpoint  # noqa: PLC0415
+    from archiver.generation import canonical_endpoint
 
     return canonical_endpoint(text)
 
@@ -94,32 +94,32 @@ def api_url(text: str) -> str:
     """Return the URL of an API, without a slash at its end.
 
     Raises:
-        ValueError: if it is none, or nothing to be shown in messages.
+        ValueError: if it is no URL, or has a password in it.
     """
-    from urllib.parse import urlsplit  # noqa: PLC0415
+    from urllib.parse import urlsplit
 
     parts = urlsplit(text)
     usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query
     if not usable or parts.port == 0:
         raise ValueError(f"{text!r} is not an http(s) URL such as https://modelslab.com/api")
     if parts.username or parts.password:
-        raise ValueError("the URL has a user or a password in it, which would be shown in messages")
+        raise ValueError("the URL has a user or a password in it, which would show in messages")
     return text.rstrip("/")
 
 
 def ping_url(text: str) -> "PingUrl":
-    """Return a URL that is secret.
+    """Return a URL to ping, which is a secret.
 
     Raises:
-        ValueError: if it is none; the message does not quote it.
+        ValueError: if it is no URL; the message does not quote it.
     """
-    from archiver.monitoring.ping import PingUrl  # noqa: PLC0415
+    from archiver.monitoring.ping import PingUrl
 
     return PingUrl(text.strip())
 
 
 def positive_duration(text: str) -> float:
-    """Return seconds, more than none.
+    """Return seconds, more than 0.
 
     Raises:
         ValueError: if it is no duration, or 0.
@@ -130,10 +130,10 @@ def positive_duration(text: str) -> float:
 
 
 def share(text: str) -> float:
-    """Return a share: `5%` or `0.05`.
+    """Return a share, `5%` or `0.05`, as a number above 0 and at most 1.
 
     Raises:
-        ValueError: if it is none, or not above 0 and at most 1.
+        ValueError: if it is no share.
     """
     number = text.strip().removesuffix("%")
     if not number.replace(".", "", 1).isdecimal() or not number.isascii():

@@ -1,43 +1,58 @@
-"""What a person is told while the night goes on."""
+"""Progress of a run on standard error: log lines, and bars where it is a terminal."""
 
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from archiver.outcomes import Archived, Enlisted, Failed, Lost, Outcome, Pending
-from archiver.progress import Progress
+from archiver.monitoring.logs import log_to
+from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Worklist
+from archiver.progress import Progress, Silent
 from archiver.units import format_size
 
 _LOG = logging.getLogger(__name__)
 
 
-class ProgressLog(Progress):
-    """Tells each outcome as a log line, and shows no bars."""
+class ProgressLog(Silent):
+    """Logs the worklist and each outcome, and shows no bars."""
 
-    def enlisted(self, enlisted: Enlisted) -> None:
-        """Say what the night's list amounts to."""
+    def planned(self, worklist: Worklist) -> None:
+        """Log what there is to do."""
         _LOG.info(
-            "%d to ask for, %d already held, %d known to be lost",
-            enlisted.to_ask,
-            enlisted.already_held,
-            enlisted.known_lost,
+            "%d to fetch, %d already held, %d known lost",
+            worklist.to_fetch,
+            worklist.already_held,
+            worklist.known_lost,
         )
 
-    def ended(self, outcome: Outcome) -> None:
-        """Say what became of one generation."""
+    def finished(self, outcome: Outcome) -> None:
+        """Log an outcome."""
         match outcome:
             case Archived(generation, size, served_by, faults):
-                why = "".join(f"; {fault}" for fault in faults)
                 links = ", ".join(served_by)
+                why = "".join(f"; {fault}" for fault in faults)
                 _LOG.info("archived %s: %s from %s%s", generation, format_size(size), links, why)
             case Pending():
                 _LOG.info("%s", outcome)
-            case Failed() | Lost():  # the report tells them too
+            case Failed() | Lost():  # the report has them too
                 _LOG.debug("%s", outcome)
 
-    def close(self) -> None:
-        """Show nothing."""
 
-    def expected(self, count: int) -> None:
-        """Show nothing."""
+@contextmanager
+def shown_progress(verbosity: int, *, quiet: bool, generations: bool = True) -> Iterator[Progress]:
+    """Log to standard error and, unless `quiet`, show bars if it is a terminal.
 
-    def received(self, count: int) -> None:
-        """Show nothing."""
+    There is a bar for bytes and, where a run has `generations`, one for these.
+    """
+    if quiet or not sys.stderr.isatty():
+        log_to(logging.StreamHandler(), verbosity)
+        yield ProgressLog()
+        return
+    from archiver.cli.bars import AboveBars, ProgressBars
+
+    log_to(AboveBars(), verbosity)
+    bars = ProgressBars(generations=generations)
+    try:
+        yield bars
+    finally:
+        bars.close()

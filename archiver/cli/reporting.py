@@ -1,118 +1,160 @@
-"""What is done around a run that cron starts: it is logged, watched over, and told of."""
+"""A run as the outside sees it: its progress, its report, its log file, metrics and pings."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from archiver.catalogue.store import Catalogue
-from archiver.cli.output import Options, tell, watching
+from archiver.cli.progress import shown_progress
 from archiver.errors import ArchiverError, StorageError
-from archiver.fixity.report import FixityReport
-from archiver.monitoring.logs import log_summary, log_to_file
-from archiver.outcomes import Report
+from archiver.monitoring.logs import Format, log_summary, log_to_file
 from archiver.progress import Progress
-from archiver.run import Command, Holdings, Run
+from archiver.run import Command, Run
 
 if TYPE_CHECKING:
-    from archiver.monitoring.ping import Pinger
-
-R = TypeVar("R", Report, FixityReport)
+    from archiver.monitoring.ping import PingUrl
 
 
-def conduct(options: Options, command: Command, blank: R, work: Callable[[Progress], R]) -> int:
-    """Do the work of a command and tell of it; return the exit status.
+@dataclass(frozen=True, slots=True)
+class ReportingOptions:
+    """What to report of a run, and where."""
 
-    `blank` is a report of nothing: where the work cannot even begin, it says why.
+    verbose: int = 0
+    quiet: bool = False
+    as_json: bool = False
+    log_file: Path | None = None
+    log_format: Format = "text"
+    metrics: Path | None = None
+    ping: "PingUrl | None" = None
+
+
+class RunReport(Protocol):
+    """The report of a run: `Report` or `FixityReport`."""
+
+    @property
+    def run(self) -> Run:
+        """What is remembered of the run."""
+
+    @property
+    def exit_status(self) -> int:
+        """The process's exit status."""
+
+    @property
+    def noteworthy(self) -> bool:
+        """Whether it is printed even where silence means that all is well."""
+
+    def lines(self) -> Iterator[str]:
+        """Describe the run."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the report for `--json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a command does in an archive, and its report where it cannot begin."""
+
+    command: Command
+    archive: Path
+    work: Callable[[Progress], RunReport]
+    failed_to_begin: Callable[[datetime, ArchiverError], RunReport]
+
+
+def perform(job: Job, options: ReportingOptions) -> int:
+    """Do the work of a command and report it; return the exit status.
 
     Raises:
-        ArchiverError: what `work` raised, when everybody but the person has been told.
+        ArchiverError: if it could not begin, which is reported but not yet printed.
     """
-    if options["log_file"]:
-        log_to_file(options["log_file"], options["log_format"], options["verbose"])
-    with _reported(options, command) as reporter:
-        try:
-            with watching(options, generations=command != "verify") as progress:
-                report = work(progress)
-        except ArchiverError as error:
-            blank.ending = error
-            reporter.ended(blank.as_run(command, reporter.began), blank)
-            if options["as_json"]:
-                click.echo(json.dumps(blank.as_json(), indent=2))
-            raise
-        tell(report, options)
-        reporter.ended(report.as_run(command, reporter.began), report)
-        return report.exit_status
+    if options.log_file:
+        log_to_file(options.log_file, options.log_format, options.verbose)
+    monitors = _Monitors(job, options)
+    monitors.begin()
+    try:
+        report = _work(job, options)
+        _print(report, options)
+    except ArchiverError as error:
+        failed = job.failed_to_begin(monitors.began, error)
+        monitors.end(failed.run, list(failed.lines()))
+        if options.as_json:
+            click.echo(json.dumps(failed.as_json(), indent=2))
+        raise
+    except (KeyboardInterrupt, Exception) as error:
+        run = _broken_off(job.command, monitors.began, error)
+        monitors.end(run, [run.summary])
+        raise
+    monitors.end(report.run, list(report.lines()))
+    return report.exit_status
 
 
-class _Reporter:
-    """Tells the log file, Prometheus and a watcher on the network how a run begins and ends."""
+def _work(job: Job, options: ReportingOptions) -> RunReport:
+    has_generations = job.command != "verify"
+    with shown_progress(
+        options.verbose, quiet=options.quiet, generations=has_generations
+    ) as progress:
+        return job.work(progress)
 
-    def __init__(self, options: Options, command: Command) -> None:
+
+def _print(report: RunReport, options: ReportingOptions) -> None:
+    """Print a report: nothing when all is well, as cron wants it, unless a person is looking."""
+    if options.as_json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    wanted = (sys.stderr.isatty() or options.verbose) and not options.quiet
+    if report.noteworthy or wanted:
+        with suppress(OSError):  # a closed standard error changes no result
+            click.echo("\n".join(report.lines()), err=True)
+
+
+def _broken_off(command: Command, began: datetime, error: BaseException) -> Run:
+    """Return a run that has no report: it was interrupted, or there is a bug."""
+    match error:
+        case KeyboardInterrupt():
+            status, summary = 130, "interrupted"
+        case OSError():
+            status, summary = 74, f"the disk failed: {error.strerror or error}"
+        case _:
+            status, summary = 1, f"a bug: {type(error).__name__}"
+    return Run(command, began, datetime.now(UTC), status, summary=summary)
+
+
+class _Monitors:
+    """Writes a run's beginning and end to its log file, its metrics and the URL to ping."""
+
+    def __init__(self, job: Job, options: ReportingOptions) -> None:
         self.began = datetime.now(UTC)
-        self._options = options
-        self._command = command
-        self._pinger = _pinger(options)
-        self._told = False
+        self._job = job
+        self._metrics = options.metrics
+        self._pinger = None
+        if options.ping:
+            from archiver.monitoring.ping import Pinger
+
+            self._pinger = Pinger(options.ping)
 
     def begin(self) -> None:
-        log_summary(f"{self._command} begins in {self._options['archive']}", wrong=False)
+        log_summary(f"{self._job.command} begins in {self._job.archive}", wrong=False)
         if self._pinger:
             self._pinger.start()
 
-    def ended(self, run: Run, report: Report | FixityReport | None = None) -> None:
-        lines = list(report.lines()) if report else [run.summary]
-        self._told = True
+    def end(self, run: Run, lines: Sequence[str]) -> None:
         for line in lines:
             log_summary(line, wrong=bool(run.exit_status))
-        log_summary(f"{self._command} ends with exit status {run.exit_status}", wrong=False)
-        self._write_metrics(run)
+        log_summary(f"{run.command} ends with exit status {run.exit_status}", wrong=False)
+        if self._metrics:
+            _write_metrics(self._metrics, self._job.archive, run)
         if self._pinger:
             self._pinger.end(run.exit_status or 0, "\n".join(lines))
 
-    def broke_off(self, error: BaseException) -> None:
-        """Tell of what no report tells: an interruption, or a bug."""
-        status = 130 if isinstance(error, KeyboardInterrupt) else 1
-        summary = "interrupted" if status == 130 else f"a bug: {type(error).__name__}"
-        if not self._told:
-            self.ended(Run(self._command, self.began, datetime.now(UTC), status, summary=summary))
 
-    def _write_metrics(self, run: Run) -> None:
-        if not self._options["metrics"]:
-            return
-        from archiver.monitoring.metrics import write  # noqa: PLC0415 (only who wants it waits for it)
+def _write_metrics(path: Path, archive: Path, run: Run) -> None:
+    from archiver.monitoring.metrics import look, write
 
-        archive = str(self._options["archive"].absolute())
-        try:
-            write(self._options["metrics"], archive, run, self._holdings())
-        except StorageError as error:
-            click.echo(f"archiver: no metrics: {error}", err=True)
-
-    def _holdings(self) -> Holdings | None:
-        with suppress(ArchiverError), closing(Catalogue.look(self._options["archive"])) as known:
-            return known.queries().holdings()
-        return None
-
-
-@contextmanager
-def _reported(options: Options, command: Command) -> Iterator[_Reporter]:
-    reporter = _Reporter(options, command)
-    reporter.begin()
     try:
-        yield reporter
-    except ArchiverError:
-        raise
-    except (KeyboardInterrupt, Exception) as error:
-        reporter.broke_off(error)
-        raise
-
-
-def _pinger(options: Options) -> "Pinger | None":
-    if not options["ping"]:
-        return None
-    from archiver.monitoring.ping import Pinger  # noqa: PLC0415
-
-    return Pinger(options["ping"])
+        write(path, look(archive, run))
+    except StorageError as error:
+        click.echo(f"archiver: no metrics: {error}", err=True)

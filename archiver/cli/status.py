@@ -1,48 +1,76 @@
-"""`archiver status`."""
+"""`archiver status`: where an archive stands, or the state of some generations."""
 
-import json
-from collections.abc import Iterator
-from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
 
-from archiver.archive.bag import Bag
-from archiver.catalogue.queries import Known
-from archiver.catalogue.store import Catalogue
-from archiver.cli.output import Options, wrapped
-from archiver.cli.status_report import known_json, told
-from archiver.cli.status_report import status as look
-from archiver.manifest.sources import Intake
-from archiver.outcomes import Report
+from archiver.cli.help import Command
+from archiver.cli.options import (
+    INPUT,
+    archive_option,
+    argument,
+    config_option,
+    endpoint_option,
+    option,
+)
+from archiver.cli.params import Name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from archiver.manifest.sources import Manifests
 
 
-def status(options: Options) -> int:
-    """Say where an archive stands, or what became of those that are named."""
-    if options["which"]:
-        return _tell_of(options)
-    found = look(options["archive"])
-    if options["as_json"]:
+@click.command(cls=Command)
+@argument("which", metavar="[ID|MANIFEST]...", nargs=-1, type=Name(), heading=INPUT,
+          help="Generations to show, instead of the archive as a whole.")  # fmt: skip
+@archive_option
+@endpoint_option
+@option(
+    "--json", "as_json", is_flag=True, heading="Reporting",
+    help="Print JSON: one object, or with IDs one object per line.",
+)  # fmt: skip
+@config_option
+def status(which: tuple[str, ...], archive: "Path", endpoint: str, as_json: bool) -> int:
+    """Show where the archive stands: what is held, pending, failed and lost, and the last runs.
+
+    With IDs, or manifests of them: the state of each generation, and where its files are. It
+    needs no key, and may run beside a backup.
+    """
+    if which:
+        return _show_generations(which, archive, endpoint, as_json=as_json)
+    return _show_archive(archive, as_json=as_json)
+
+
+def _show_archive(archive: "Path", *, as_json: bool) -> int:
+    import json
+
+    from archiver.cli.status_report import look
+    from archiver.cli.terminal import wrapped
+
+    found = look(archive)
+    if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
         click.echo("\n".join(wrapped(found.lines())))
     return 0
 
 
-def _tell_of(options: Options) -> int:
-    report = Report()
-    for known in _known(options, report):
-        click.echo(json.dumps(known_json(known)) if options["as_json"] else told(known))
-    for line in report.not_understood:
+def _show_generations(
+    which: tuple[str, ...], archive: "Path", endpoint: str, *, as_json: bool
+) -> int:
+    import json
+
+    from archiver.cli.status_report import described, known_json, states
+    from archiver.manifest.sources import Manifests
+
+    manifests = Manifests(which, endpoint, or_ids=True)
+    for known in states(archive, manifests):
+        click.echo(json.dumps(known_json(known)) if as_json else described(known))
+    return _print_problems(manifests)
+
+
+def _print_problems(manifests: "Manifests") -> int:
+    for line in manifests.problems.lines():
         click.echo(line, err=True)
-    return report.exit_status
-
-
-def _known(options: Options, report: Report) -> Iterator[Known]:
-    """Yield what is known of each ID, and of each generation of each manifest, named."""
-    Bag(options["archive"]).require()
-    intake = Intake(options["which"], options["endpoint"], report, or_ids=True)
-    intake.check()
-    with closing(Catalogue.look(options["archive"])) as catalogue:
-        queries = catalogue.queries()
-        for listed in intake.listed():
-            yield from map(queries.of, listed.generations())
+    return 3 if manifests.problems else 0

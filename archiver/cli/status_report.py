@@ -1,4 +1,4 @@
-"""Where an archive stands: what it holds and what it waits for, how its last runs went."""
+"""Where an archive stands: what it holds and what not, how its last runs ended."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -7,22 +7,24 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from archiver.archive.bag import HOUSEKEEPING, Bag
+from archiver.archive.bag import Bag
 from archiver.archive.lock import holder
-from archiver.catalogue.queries import Known, State, Tally
-from archiver.catalogue.store import Catalogue
+from archiver.catalogue.history import History
+from archiver.catalogue.queries import Known, Queries, State, Tally
 from archiver.errors import storage_errors
+from archiver.manifest.sources import Manifests
+from archiver.pipeline.indexing import open_to_read
 from archiver.run import Holdings, Run
-from archiver.units import format_size
+from archiver.units import counted, format_size
 
 _SHOWN_RUNS = 5
-_SHOWN = 20
+_SHOWN_GENERATIONS = 20
 _UNFINISHED: tuple[State, ...] = ("pending", "failed", "lost")
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """The generations in a state that is not the one we want, and the latest of them."""
+    """How many generations are pending, failed or lost, and the latest of them."""
 
     tally: Tally
     latest: Sequence[Known]
@@ -37,63 +39,58 @@ class Status:
     held: Tally
     unfinished: dict[State, Unfinished]
     runs: Sequence[Run]
-    """The last of them first."""
+    """The last runs, the latest first."""
     fixity: Run | None
-    """The last audit."""
+    """The last verify or repair that read any file."""
     running: str | None
-    """The process that works in it now."""
-    free: int
-    size: int
-    """How much of the disk is free, and how much there is."""
+    """The process that holds the archive now."""
+    disk_free: int
+    disk_size: int
 
     def lines(self) -> Iterator[str]:
-        """Say it to a person."""
+        """Describe it for a person."""
         yield from _headed("archive", [str(self.archive.absolute())])
         yield from _headed("held", self._held())
         for state, unfinished in self.unfinished.items():
-            yield from _headed(state, _count(unfinished.tally))
-        yield from _headed("free", [f"{format_size(self.free)} of {format_size(self.size)}"])
+            yield from _headed(state, [_count(unfinished.tally)])
+        free, size = format_size(self.disk_free), format_size(self.disk_size)
+        yield from _headed("disk free", [f"{free} of {size}"])
         yield from _headed("running", [self.running] if self.running else [])
-        yield from _headed("last audit", [_told(self.fixity)] if self.fixity else ["none yet"])
+        yield from _headed("fixity", [_run(self.fixity)] if self.fixity else ["none yet"])
         yield from _headed("last runs", list(self._last_runs()) or ["none yet"])
         for state, unfinished in self.unfinished.items():
-            if unfinished.latest:
-                yield ""
-                yield f"{state}:"
-                yield from (f"  {told(known)}" for known in unfinished.latest)
-                if more := unfinished.tally.count - len(unfinished.latest):
-                    yield f"  … and {more:,} more (`archiver export` has them all)"
+            yield from _latest(state, unfinished)
 
     def as_json(self) -> dict[str, object]:
-        """Say it to a program."""
+        """Return it for `--json`."""
         return {
             "archive": str(self.archive.absolute()),
             "held": asdict(self.holdings) | {"first": self.held.first, "last": self.held.last},
             **{state: _unfinished_json(known) for state, known in self.unfinished.items()},
             "running": self.running,
-            "last_audit": self.fixity and run_json(self.fixity),
+            "fixity": self.fixity and run_json(self.fixity),
             "last_runs": [run_json(run) for run in self.runs],
-            "free_bytes": self.free,
-            "disk_bytes": self.size,
+            "disk_free_bytes": self.disk_free,
+            "disk_bytes": self.disk_size,
         }
-
-    def _last_runs(self) -> Iterator[str]:
-        for number, run in enumerate(self.runs):
-            yield _told(run, running=self.running is not None and number == 0)
 
     def _held(self) -> list[str]:
         holds = self.holdings
         if not holds.generations:
             return ["nothing yet"]
+        generations, files = counted(holds.generations, "generation"), counted(holds.files, "file")
         return [
-            f"{holds.generations:,} generations in {holds.files:,} files, "
-            f"{format_size(holds.bytes)}",
+            f"{generations} in {files}, {format_size(holds.bytes)}",
             f"the first since {local(self.held.first)}, the last since {local(self.held.last)}",
         ]
 
+    def _last_runs(self) -> Iterator[str]:
+        for number, run in enumerate(self.runs):
+            yield _run(run, running=self.running is not None and number == 0)
 
-def status(archive: Path) -> Status:
-    """Return where an archive stands, also while a run works in it.
+
+def look(archive: Path) -> Status:
+    """Return where an archive stands, also while a run holds it.
 
     Raises:
         NotAnArchive: if there is no archive.
@@ -103,28 +100,48 @@ def status(archive: Path) -> Status:
     bag.require()
     with storage_errors(f"looking at {archive}"):
         disk = shutil.disk_usage(archive)
-    with closing(Catalogue.look(archive)) as catalogue:
-        ask, history = catalogue.queries(), catalogue.history()
+    with closing(open_to_read(bag)) as catalogue:
+        queries, history = catalogue.queries, catalogue.history
         runs = history.last(_SHOWN_RUNS)
         return Status(
             archive,
-            ask.holdings(),
-            ask.tally("held"),
-            {s: Unfinished(ask.tally(s), ask.latest(s, _SHOWN)) for s in _UNFINISHED},
+            queries.holdings(),
+            queries.tally("held"),
+            {
+                s: Unfinished(queries.tally(s), queries.latest(s, _SHOWN_GENERATIONS))
+                for s in _UNFINISHED
+            },
             runs,
-            next((run for run in history.last(100, "verify", "repair") if _is_audit(run)), None),
-            holder(archive / HOUSEKEEPING / "lock") if any(not run.ended for run in runs) else None,
+            _last_fixity_run(history),
+            holder(bag.layout.lock) if any(not run.ended for run in runs) else None,
             disk.free,
             disk.total,
         )
 
 
-def told(known: Known) -> str:
-    """Say of one generation what became of it, and where its files are."""
+def states(archive: Path, manifests: Manifests) -> Iterator[Known]:
+    """Yield what is known of each generation that the manifests list.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        ManifestUnreadable: if no manifest can be read.
+        StorageError: if the archive's records cannot be read.
+    """
+    bag = Bag(archive)
+    bag.require()
+    manifests.check()
+    with closing(open_to_read(bag)) as catalogue:
+        queries = catalogue.queries
+        for ids in manifests.entries():
+            yield from map(queries.of, ids.generations())
+
+
+def described(known: Known) -> str:
+    """Describe the state of a generation, and where its files are, in one line."""
     name = known.generation.name
     match known.state:
         case None:
-            return f"{name}  unknown: nothing is known of it in this archive"
+            return f"{name}  unknown: it is not in this archive's catalogue"
         case "held":
             return f"{name}  held: {', '.join(file.path for file in known.files)}"
         case _:
@@ -133,21 +150,21 @@ def told(known: Known) -> str:
 
 
 def known_json(known: Known) -> dict[str, object]:
-    """Say it to a program."""
+    """Return the state of a generation for `--json`."""
     return {
         "generation": known.generation.name,
         "state": known.state or "unknown",
         "reason": known.reason,
         "since": known.since,
-        "first_asked": known.first_asked,
-        "asked": known.asked,
+        "first_checked": known.first_checked,
+        "checked": known.checked,
         "served_by": list(known.served_by),
         "files": [asdict(file) for file in known.files],
     }
 
 
 def run_json(run: Run) -> dict[str, object]:
-    """Say of one run to a program what came of it."""
+    """Return a run for `--json`."""
     return {
         "command": run.command,
         "began": run.began.isoformat(),
@@ -161,15 +178,20 @@ def run_json(run: Run) -> dict[str, object]:
 
 
 def local(moment: str | datetime | None) -> str:
-    """Return a moment for people, in their time zone."""
+    """Return a moment in the time zone of the user."""
     if isinstance(moment, str):
         moment = datetime.fromisoformat(moment)
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else "?"
 
 
-def _is_audit(run: Run) -> bool:
-    """Tell whether anything was read: where nothing was due, nothing is known."""
-    return bool(run.counts.get("checked"))
+def _unfinished(queries: Queries, state: State) -> Unfinished:
+    return Unfinished(queries.tally(state), queries.latest(state, _SHOWN_GENERATIONS))
+
+
+def _last_fixity_run(history: History) -> Run | None:
+    """Return the last run that read any file: where none was due, nothing was learnt."""
+    runs = history.last(100, "verify", "repair")
+    return next((run for run in runs if run.counts.get("checked")), None)
 
 
 def _headed(heading: str, lines: Sequence[str]) -> Iterator[str]:
@@ -177,19 +199,31 @@ def _headed(heading: str, lines: Sequence[str]) -> Iterator[str]:
         yield f"{'' if number else heading:12}{line}"
 
 
-def _count(tally: Tally) -> list[str]:
+def _count(tally: Tally) -> str:
     if not tally.count:
-        return ["0"]
+        return "0"
     first, last = local(tally.first), local(tally.last)
-    return [f"{tally.count:,}, since {first}" + (f" to {last}" if last != first else "")]
+    return f"{tally.count:,}, since {first}" + (f" to {last}" if last != first else "")
 
 
-def _told(run: Run, *, running: bool = False) -> str:
+def _run(run: Run, *, running: bool = False) -> str:
     if run.ended is None:
         what = "it is running" if running else "it was killed, or the machine stopped"
-        return f"{local(run.began)}  {run.command}: no end: {what}"
+        return f"{local(run.began)}  {run.command}, no end: {what}"
     return f"{local(run.began)}  {run.command}, exit status {run.exit_status}: {run.summary}"
 
 
+def _latest(state: State, unfinished: Unfinished) -> Iterator[str]:
+    if not unfinished.latest:
+        return
+    yield ""
+    yield f"{state}:"
+    for known in unfinished.latest:
+        yield f"  {described(known)}"
+    if more := unfinished.tally.count - len(unfinished.latest):
+        yield f"  … and {more:,} more (`archiver export` lists them all)"
+
+
 def _unfinished_json(unfinished: Unfinished) -> dict[str, object]:
-    return asdict(unfinished.tally) | {"latest": [known_json(k) for k in unfinished.latest]}
+    latest = [known_json(known) for known in unfinished.latest]
+    return asdict(unfinished.tally) | {"latest": latest}

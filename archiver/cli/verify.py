@@ -1,36 +1,112 @@
-"""`archiver verify`."""
+"""`archiver verify`: check every file against its checksum, and repair."""
 
-from archiver.cli.options import settings_of
-from archiver.cli.output import Options
-from archiver.cli.reporting import conduct
-from archiver.fixity.report import FixityReport
-from archiver.fixity.verify import Selection
-from archiver.fixity.verify import verify as run
-from archiver.progress import Progress
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archiver.cli.help import EXIT_STATUS, Command
+from archiver.cli.options import (
+    INPUT,
+    archive_option,
+    config_option,
+    fetch_options,
+    json_option,
+    monitoring_options,
+    option,
+    pick,
+    quiet_option,
+    verbose_option,
+)
+from archiver.cli.params import Count, Parsed, share
+from archiver.units import parse_duration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from archiver.cli.fetching import FetchOptions
+    from archiver.cli.reporting import Job
+    from archiver.fixity.report import FixityReport
+    from archiver.fixity.verify import Selection
+    from archiver.progress import Progress
 
 
-def verify(options: Options) -> int:
-    """Check an archive's fixity, and mend it if that is wanted."""
-    if options["repair"]:
-        return conduct(
-            options, "repair", FixityReport(), lambda progress: _repair(options, progress)
+@click.command(cls=Command, epilog=EXIT_STATUS)
+@archive_option
+@option(
+    "--sample", metavar="SHARE", type=Parsed("share", share), default="100%", heading=INPUT,
+    help="Read only this share of the files: those verified longest ago.",
+)  # fmt: skip
+@option(
+    "--older-than", metavar="DURATION", type=Parsed("duration", parse_duration), default="0",
+    heading=INPUT, help="Read only files last verified at least this long ago, or never.",
+)  # fmt: skip
+@option(
+    "--threads", metavar="N", type=Count(1, 256), default=os.cpu_count() or 1,
+    show_default="one per CPU", heading=INPUT, help="Read this many files at once.",
+)  # fmt: skip
+@option(
+    "--repair", is_flag=True, heading="Repair",
+    help="Repair what can be repaired, and fetch again what is missing or damaged.",
+)  # fmt: skip
+@option(
+    "--accept-changed", is_flag=True, heading="Repair",
+    help="With --repair: accept another file than the recorded one, if ModelsLab has that now.",
+)  # fmt: skip
+@verbose_option
+@quiet_option
+@json_option
+@monitoring_options
+@fetch_options
+@config_option
+def verify(archive: "Path", repair: bool, accept_changed: bool, **options: Any) -> int:
+    """Check that every file in the archive matches its checksum.
+
+    Reports what is missing, changed, unreadable, unexpected or contradictory. It needs no key and
+    may run beside a backup; --repair needs one, and locks the archive. A damaged file is moved to
+    .archiver/quarantine, never deleted.
+
+    The options from "API" on are for --repair alone. DURATION is in seconds, or 90s, 15m, 2h,
+    30d; SIZE in bytes, or 500K, 20M, 1G; SHARE is 5% or 0.05.
+    """
+    from archiver.cli.fetching import FetchOptions
+    from archiver.cli.reporting import ReportingOptions, perform
+    from archiver.fixity.verify import Selection
+
+    selection, reporting = pick(Selection, options), pick(ReportingOptions, options)
+    if repair:
+        fetch = pick(FetchOptions, options)
+        job = _repair(archive, selection, fetch, accept_changed=accept_changed)
+    else:
+        job = _verify(archive, selection)
+    return perform(job, reporting)
+
+
+def _verify(archive: "Path", selection: "Selection") -> "Job":
+    from archiver.cli.reporting import Job
+    from archiver.fixity.report import FixityReport
+    from archiver.fixity.verify import verify as run
+
+    def work(progress: "Progress") -> "FixityReport":
+        return run(archive, selection, progress)
+
+    return Job("verify", archive, work, partial(FixityReport.failed_to_begin, "verify"))
+
+
+def _repair(
+    archive: "Path", selection: "Selection", fetch: "FetchOptions", *, accept_changed: bool
+) -> "Job":
+    import asyncio
+
+    from archiver.cli.reporting import Job
+    from archiver.fixity.repair import repair as run
+    from archiver.fixity.report import FixityReport
+
+    def work(progress: "Progress") -> "FixityReport":
+        repairing = run(
+            archive, selection, fetch.settings(), progress, accept_changed=accept_changed
         )
-    return conduct(
-        options,
-        "verify",
-        FixityReport(),
-        lambda progress: run(options["archive"], _selection(options), progress),
-    )
+        return asyncio.run(repairing)
 
-
-def _repair(options: Options, progress: Progress) -> FixityReport:
-    import asyncio  # noqa: PLC0415 (an audit starts sooner without)
-
-    from archiver.fixity.repair import Fetching, repair  # noqa: PLC0415
-
-    fetching = Fetching(settings_of(options), options["accept_changed"], progress)
-    return asyncio.run(repair(options["archive"], _selection(options), fetching))
-
-
-def _selection(options: Options) -> Selection:
-    return Selection(options["sample"], options["older_than"], options["threads"])
+    return Job("repair", archive, work, partial(FixityReport.failed_to_begin, "repair"))

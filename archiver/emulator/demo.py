@@ -7,8 +7,8 @@ from archiver.apikey import ApiKey
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.generation import Generation
-from archiver.outcomes import Report
 from archiver.pipeline.backup import backup
+from archiver.pipeline.report import Report
 from archiver.progress import Progress
 from archiver.settings import ApiSettings, DownloadSettings, Settings
 
@@ -40,12 +40,11 @@ _SCRIPTS = {
 async def demonstrate(archive: Path, progress: Progress) -> Report:
     """Back up `demo.txt` from the emulator into `archive`."""
     scripts = {_generation(name): script for name, script in _SCRIPTS.items()}
-    key = ApiKey(_KEY)
     async with Emulator(scripts, key=_KEY) as emulator:
-        download = DownloadSettings(key, min_free=0, allow_private=True)
-        settings = Settings(ApiSettings(emulator.api_url, key), download, api_rate=10)
+        api = ApiSettings(ApiKey(_KEY), emulator.api_url, rate=10)
+        settings = Settings(api, DownloadSettings(min_free=0, allow_private=True))
         with as_file(files("archiver.emulator") / "demo.txt") as manifest:
-            return await backup(archive, [str(manifest)], "deepfake", settings, progress)
+            return await backup(archive, [manifest], settings, progress)
 
 
 def _generation(name: str) -> Generation:

@@ -1,4 +1,4 @@
-"""Where log lines go: to standard error for a person, to a file for the morning after."""
+"""Where log lines go: to standard error, and to the log file of runs that nobody watches."""
 
 import json
 import logging
@@ -13,21 +13,21 @@ from archiver.errors import ConfigurationError
 
 Format: TypeAlias = Literal["text", "json"]
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
-_TELLER = logging.getLogger("archiver.summary")
+_SUMMARY = logging.getLogger("archiver.summary")
 
 
 def log_to(handler: logging.Handler, verbosity: int) -> None:
-    """Send log lines to a handler: 0 warnings, 1 what happens, 2 all."""
+    """Send log lines to a handler: 0 warnings, 1 outcomes, 2 requests too."""
     handler.setLevel(_LEVELS[min(verbosity, 2)])
-    handler.addFilter(lambda record: record.name != _TELLER.name)  # told on its own there
+    handler.addFilter(lambda record: record.name != _SUMMARY.name)  # it is printed by itself
     _attach(handler)
 
 
 def log_to_file(path: Path, form: Format, verbosity: int) -> None:
-    """Append log lines to a file, which may be rotated away: what happens, and with 2 all.
+    """Append log lines to a file, which may be rotated: outcomes, and with 2 requests too.
 
     Raises:
-        ConfigurationError: if it cannot be written to.
+        ConfigurationError: if it cannot be written.
     """
     try:
         handler = _File(path, encoding="utf-8", errors="backslashreplace")
@@ -40,8 +40,8 @@ def log_to_file(path: Path, form: Format, verbosity: int) -> None:
 
 
 def log_summary(line: str, *, wrong: bool) -> None:
-    """Put a line of a run's summary into the log file; a person is told it by itself."""
-    _TELLER.log(logging.WARNING if wrong else logging.INFO, "%s", line)
+    """Log a line of a run's summary, to the log file alone."""
+    _SUMMARY.log(logging.WARNING if wrong else logging.INFO, "%s", line)
 
 
 def _attach(handler: logging.Handler) -> None:
@@ -51,7 +51,7 @@ def _attach(handler: logging.Handler) -> None:
 
 
 class _File(WatchedFileHandler):
-    """Appends to the log file. If it cannot, that is told once, and the run goes on."""
+    """Appends to the log file. If it cannot, it prints that once, and the run goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the library's name)
         error = sys.exception()
@@ -69,20 +69,20 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         message = super().format(record).replace("\n", "\n    ")
-        return f"{_moment(record)} {record.levelname} {message}"
+        return f"{_time(record)} {record.levelname} {message}"
 
 
 class _Json(logging.Formatter):
     """A JSON object a line: time (UTC), level, message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        told = {
-            "time": _moment(record),
+        line = {
+            "time": _time(record),
             "level": record.levelname.lower(),
             "message": super().format(record),
         }
-        return json.dumps(told, ensure_ascii=False)
+        return json.dumps(line, ensure_ascii=False)
 
 
-def _moment(record: logging.LogRecord) -> str:
+def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")

@@ -1,144 +1,163 @@
-"""What a run amounts to, for the textfile collector of Prometheus' node_exporter."""
+"""Metrics of an archive's runs, for the textfile collector of Prometheus' node_exporter.
 
-import math
+There is one file per archive, and each run writes it anew: what is in it comes from that run and
+from the archive's own history, so nothing has to be read back. Gauges in base units, named as
+https://prometheus.io/docs/practices/naming/ advises, with the labels `archive` and, up to the
+bytes, `command` (backup, verify, repair)::
+
+    archiver_last_run_timestamp_seconds           when the last run ended
+    archiver_last_success_timestamp_seconds       when the last run with exit status 0 ended
+    archiver_last_run_duration_seconds
+    archiver_last_run_exit_status
+    archiver_last_run_generations{outcome}        backup: archived, already_held, pending, …
+    archiver_last_run_files{outcome}              verify, repair: listed, checked, missing, …
+    archiver_last_run_bad_lines                   backup: manifest lines not understood
+    archiver_last_run_bytes                       archived or read
+    archiver_held_generations, archiver_held_files, archiver_held_bytes
+    archiver_build_info{version}                  always 1
+"""
+
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
-from prometheus_client.parser import text_string_to_metric_families
 
-from archiver.errors import storage_errors
-from archiver.run import Holdings, Run
+from archiver import __version__
+from archiver.archive.layout import Layout
+from archiver.catalogue.history import History
+from archiver.catalogue.store import Catalogue
+from archiver.errors import ArchiverError, storage_errors
+from archiver.run import Command, Holdings, Run
 
-
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """What the series of one name have in common."""
-
-    help: str
-    labels: tuple[str, ...] = ("archive", "command")
+_LOOKED_AT = 20
+"""The last run of a command that has ended is among this many, or too old to matter."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Series:
-    """One line of the file, but for its value; the labels are in their family's order."""
+class Snapshot:
+    """What is known of an archive: its last runs and successes, and what it holds."""
 
-    name: str
-    labels: tuple[str, ...]
-
-
-_Values: TypeAlias = dict[_Series, float]
-
-_SUCCESS = "archiver_last_success_timestamp_seconds"
-_INFO = "archiver_info"
-_FAMILIES: Mapping[str, _Family] = {
-    "archiver_last_run_timestamp_seconds": _Family("When the last run ended."),
-    _SUCCESS: _Family("When the last run with exit status 0 ended."),
-    "archiver_last_run_duration_seconds": _Family("How long the last run took."),
-    "archiver_last_run_exit_status": _Family("The exit status of the last run."),
-    "archiver_last_run_outcomes": _Family(
-        "How many generations or files had each outcome in the last run.",
-        ("archive", "command", "outcome"),
-    ),
-    "archiver_last_run_bytes": _Family("How many bytes the last run archived, or read."),
-    "archiver_held_generations": _Family("How many generations are held.", ("archive",)),
-    "archiver_held_files": _Family("How many files are held.", ("archive",)),
-    "archiver_held_bytes": _Family("How many bytes are held.", ("archive",)),
-    _INFO: _Family("The version that wrote last.", ("archive", "version")),
-}
-"""Gauges in base units, named as https://prometheus.io/docs/practices/naming/ has it."""
+    archive: str
+    """Its path."""
+    runs: Mapping[Command, Run] = field(default_factory=dict)
+    successes: Mapping[Command, datetime] = field(default_factory=dict)
+    holdings: Holdings | None = None
 
 
-def write(path: Path, archive: str, run: Run, holdings: Holdings | None) -> None:
-    """Write a textfile of what a run of the archive at the path `archive` amounts to.
+def look(archive: Path, run: Run) -> Snapshot:
+    """Return what the archive's records and `run`, which may not be among them, amount to.
+
+    Where the records cannot be read, only `run` is known.
+    """
+    path = str(archive.absolute())
+    succeeded = {run.command: run.ended} if run.exit_status == 0 and run.ended else {}
+    try:
+        if not (catalogue := Catalogue.open_to_read(Layout(archive).catalogue)):
+            return Snapshot(path, {run.command: run}, succeeded)
+        with closing(catalogue):
+            holdings = catalogue.queries.holdings()
+            runs, successes = _last_runs(catalogue.history), _last_successes(catalogue.history)
+    except ArchiverError:
+        return Snapshot(path, {run.command: run}, succeeded)
+    return Snapshot(path, runs | {run.command: run}, successes | succeeded, holdings)
+
+
+def _last_runs(history: History) -> dict[Command, Run]:
+    """Return the last run of each command that has ended: others still run, or were killed."""
+    runs: dict[Command, Run] = {}
+    for command in get_args(Command):
+        for run in history.last(_LOOKED_AT, command):
+            if run.ended:
+                runs.setdefault(command, run)
+    return runs
+
+
+def _last_successes(history: History) -> dict[Command, datetime]:
+    found = {command: history.last_success(command) for command in get_args(Command)}
+    return {command: moment for command, moment in found.items() if moment}
+
+
+def write(path: Path, found: Snapshot) -> None:
+    """Write a textfile of what is known of an archive.
 
     At every instant the old file or the new one is there, whole, with the mode that the umask
-    gives. What the old one says of other commands and archives is carried forward, so that they
-    may share a file, and so is what this run knows nothing of: when the last success was, if this
-    is none, and the `holdings` if they are None. What the old one has of others' metrics, or is
-    not to be understood, is left out.
+    gives.
 
     Raises:
         StorageError: if the file cannot be written.
     """
-    shown = _encodable(archive)
-    old = {s: value for s, value in _read(path).items() if not _outdated(s, shown, run)}
-    registry = _registry(old | _of_run(shown, run) | _of_holdings(shown, holdings))
+    registry = _registry(found)
     with storage_errors(f"writing the metrics to {path}"):
         write_to_textfile(str(path), registry)
 
 
-def _encodable(path: str) -> str:
-    """Return a path as UTF-8 can hold it, which the format demands; a file system does not."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+_HELP: Mapping[str, str] = {
+    "archiver_last_run_timestamp_seconds": "When the last run ended.",
+    "archiver_last_success_timestamp_seconds": "When the last run with exit status 0 ended.",
+    "archiver_last_run_duration_seconds": "How long the last run took.",
+    "archiver_last_run_exit_status": "The exit status of the last run.",
+    "archiver_last_run_generations": "How many generations had each outcome in the last backup.",
+    "archiver_last_run_files": "How many files had each outcome in the last verify or repair.",
+    "archiver_last_run_bad_lines": "How many manifest lines the last backup did not understand.",
+    "archiver_last_run_bytes": "How many bytes the last run archived, or read.",
+    "archiver_held_generations": "How many generations are held.",
+    "archiver_held_files": "How many files are held.",
+    "archiver_held_bytes": "How many bytes are held.",
+    "archiver_build_info": "The version that wrote this file.",
+}
 
 
-def _of_run(archive: str, run: Run) -> _Values:
-    ended = run.ended.timestamp() if run.ended else None
-    told = {
-        "archiver_last_run_timestamp_seconds": ended,
-        _SUCCESS: ended if run.exit_status == 0 else None,
-        "archiver_last_run_duration_seconds": run.seconds,
-        "archiver_last_run_exit_status": run.exit_status,
-        "archiver_last_run_bytes": run.bytes,
-    }
-    labels = (archive, run.command)
-    return {
-        **{_Series(name, labels): value for name, value in told.items() if value is not None},
-        **{
-            _Series("archiver_last_run_outcomes", (*labels, outcome)): count
-            for outcome, count in run.counts.items()
-        },
-        _Series(_INFO, (archive, run.version)): 1,
-    }
+class _Sample(NamedTuple):
+    name: str
+    value: float | None
+    """None is left out: it is not known."""
+    labels: Mapping[str, str] = {}
+    """All but `archive`."""
 
 
-def _of_holdings(archive: str, holdings: Holdings | None) -> _Values:
-    if holdings is None:
-        return {}
-    return {
-        _Series("archiver_held_generations", (archive,)): holdings.generations,
-        _Series("archiver_held_files", (archive,)): holdings.files,
-        _Series("archiver_held_bytes", (archive,)): holdings.bytes,
-    }
-
-
-def _outdated(series: _Series, archive: str, run: Run) -> bool:
-    """Tell whether a series is of an earlier run that this one follows: it may lack a successor."""
-    if series.name == _INFO:
-        return series.labels[0] == archive
-    return series.labels[:2] == (archive, run.command) and series.name != _SUCCESS
-
-
-def _read(path: Path) -> _Values:
-    """Return what the file says that is ours, as far as it can be read."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError:
-        return {}
-    return {series: value for line in lines for series, value in _parse(line)}
-
-
-def _parse(line: bytes) -> Iterator[tuple[_Series, float]]:
-    with suppress(ValueError, OverflowError):  # no line of a textfile, or a number beyond all
-        for family in text_string_to_metric_families(line.decode()):
-            for sample in family.samples:
-                known, value = _FAMILIES.get(sample.name), float(sample.value)
-                if known and sample.labels.keys() == set(known.labels) and math.isfinite(value):
-                    labels = tuple(sample.labels[label] for label in known.labels)
-                    yield _Series(sample.name, labels), value
-
-
-def _registry(values: _Values) -> CollectorRegistry:
-    """Return a registry of nothing but these series, each family with its help and its type."""
-    registry = CollectorRegistry()
-    for name, family in _FAMILIES.items():
-        series = {s.labels: value for s, value in values.items() if s.name == name}
-        if series:
-            gauge = Gauge(name, family.help, family.labels, registry=registry)
-            for labels, value in series.items():
-                gauge.labels(*labels).set(value)
+def _registry(found: Snapshot) -> CollectorRegistry:
+    registry, gauges = CollectorRegistry(), dict[str, Gauge]()
+    for name, value, labels in _samples(found):
+        if value is None:
+            continue
+        if name not in gauges:
+            gauges[name] = Gauge(name, _HELP[name], ("archive", *labels), registry=registry)
+        gauges[name].labels(_encodable(found.archive), *labels.values()).set(value)
     return registry
+
+
+def _samples(found: Snapshot) -> Iterator[_Sample]:
+    for run in found.runs.values():
+        yield from _of_run(run)
+    for command, moment in found.successes.items():
+        labels = {"command": command}
+        yield _Sample("archiver_last_success_timestamp_seconds", moment.timestamp(), labels)
+    if found.holdings:
+        yield _Sample("archiver_held_generations", found.holdings.generations)
+        yield _Sample("archiver_held_files", found.holdings.files)
+        yield _Sample("archiver_held_bytes", found.holdings.bytes)
+    yield _Sample("archiver_build_info", 1, {"version": __version__})
+
+
+def _of_run(run: Run) -> Iterator[_Sample]:
+    labels = {"command": run.command}
+    ended = run.ended.timestamp() if run.ended else None
+    yield _Sample("archiver_last_run_timestamp_seconds", ended, labels)
+    yield _Sample("archiver_last_run_duration_seconds", run.seconds, labels)
+    yield _Sample("archiver_last_run_exit_status", run.exit_status, labels)
+    yield _Sample("archiver_last_run_bytes", run.bytes, labels)
+    things = "generations" if run.command == "backup" else "files"
+    for name, count in run.counts.items():
+        if name == "bad_lines":
+            yield _Sample("archiver_last_run_bad_lines", count, labels)
+        else:
+            yield _Sample(f"archiver_last_run_{things}", count, labels | {"outcome": name})
+
+
+def _encodable(path: str) -> str:
+    """Return a path that can be encoded in UTF-8, as the format demands; a file system does not."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

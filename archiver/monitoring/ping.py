@@ -1,41 +1,40 @@
-"""Tells a watcher such as Healthchecks that a run begins, and how it has ended.
+"""Pings a monitoring service such as Healthchecks when a run begins, and when it has ended.
 
 The pinging API: https://healthchecks.io/docs/http_api/
 """
 
-import http.client
+import asyncio
 import logging
-import os
 import re
-import socket
-import ssl
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Thread
-from typing import TypeVar
-from urllib.error import HTTPError, URLError
+from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-import stamina
+import aiohttp
+from yarl import URL
 
-from archiver import __version__
+from archiver.http.errors import describe_error
+from archiver.http.retry import Backoff
+from archiver.http.session import open_session, trusted_authorities
 
 _LOG = logging.getLogger(__name__)
-_LONGEST_BODY = 10_000
-"""In bytes. Healthchecks stores so many unless told otherwise, healthchecks.io 100,000."""
+_MAX_BODY = 10_000
+"""In bytes: what Healthchecks stores by default; healthchecks.io stores 100,000."""
 _CUT = b"\xe2\x80\xa6\n"
 """An ellipsis, on a line of its own."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class PingUrl:
-    """Where a watcher is told. `str` and `repr` hide it: whoever has it can speak for the run.
+    """The URL to ping. `str` and `repr` hide it: whoever has it can ping in the run's name.
 
     Raises:
         ValueError: if it is no http(s) URL; the message does not quote it.
@@ -51,7 +50,7 @@ class PingUrl:
         return "[ping URL]"
 
     def reveal(self, signal: str) -> str:
-        """Return the URL for a signal, to be asked and not to be shown; its query is kept."""
+        """Return the URL for a signal, for a request and for nothing else; its query is kept."""
         parts = urlsplit(self._value)
         return parts._replace(path=f"{parts.path.rstrip('/')}/{signal}").geturl()
 
@@ -70,18 +69,25 @@ def _is_http_url(text: str) -> bool:
 class Patience:
     """How often to try, and how long: `each` try and `in_all`, in seconds."""
 
-    tries: int = 3
+    backoff: Backoff = field(default=Backoff(tries=3, first=0.5, longest=2.0))
     each: float = 10.0
     in_all: float = 30.0
-    pause: float = 0.5
-    """The first pause between tries, but for the jitter; the next is twice as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a ping was not accepted, in words that do not quote the URL."""
+
+    why: str
+    transient: bool = False
+    """Another try may succeed."""
 
 
 class Pinger:
-    """Tells one watcher of one run.
+    """Pings one URL about one run.
 
-    Nothing it meets is raised or changes the run: what could not be told is a warning in the log.
-    Proxies are those of the environment, no redirect is followed, and no cookie is kept.
+    A ping that fails is a warning in the log: nothing is raised, and the run is not affected. No
+    redirect is followed: it would take the secret URL elsewhere, and turn a POST into a GET.
     """
 
     def __init__(self, url: PingUrl, patience: Patience = Patience()) -> None:
@@ -89,143 +95,115 @@ class Pinger:
         self._patience = patience
 
     def start(self) -> None:
-        """Tell that the run begins."""
-        self._tell("start", b"", "the run begins")
+        """Ping that the run begins."""
+        self._ping("start", b"", "start")
 
     def end(self, exit_status: int, body: str) -> None:
-        """Tell how the run has ended: 0 is a success, and any other of 1 to 255 a failure.
+        """Ping that the run has ended: 0 is a success, and 1 to 255 a failure.
 
         Of a `body` of more than 10,000 bytes the last lines are sent.
         """
-        self._tell(str(exit_status), tail(body), "the run has ended")
+        self._ping(str(exit_status), tail(body), "end")
 
-    def _tell(self, signal: str, body: bytes, what: str) -> None:
+    def _ping(self, signal: str, body: bytes, moment: str) -> None:
         try:
-            self._try(signal, body)
-        except _Untold as failure:
-            why = str(failure)
+            failure = asyncio.run(self._deliver(self._url.reveal(signal), body))
         except Exception as error:  # noqa: BLE001 (whatever it is, the run goes on)
-            why = f"a bug: {type(error).__name__}"
-        else:
-            _LOG.debug("the watcher was told that %s", what)
+            failure = _Failure(f"a bug: {type(error).__name__}")
+        if not failure:
+            _LOG.debug("the ping at the %s of the run succeeded", moment)
             return
-        _LOG.warning("the watcher was not told that %s: %s. The run is not affected", what, why)
+        warning = "the ping at the %s of the run failed: %s. The run is not affected"
+        _LOG.warning(warning, moment, failure.why)
 
-    def _try(self, signal: str, body: bytes) -> None:
-        stamina.instrumentation.set_on_retry_hooks(())  # what is tried again is told in the end
-        patience, until = self._patience, time.monotonic() + self._patience.in_all
-        for attempt in stamina.retry_context(
-            on=_may_pass,
-            attempts=patience.tries,
-            timeout=patience.in_all,
-            wait_initial=patience.pause,
-            wait_max=4 * patience.pause,
-            wait_jitter=patience.pause,
+    async def _deliver(self, url: str, body: bytes) -> _Failure | None:
+        """Post to the URL, again while that may help and there is time; return the last failure."""
+        asyncio.get_running_loop().set_default_executor(_DaemonThreads())
+        deadline = time.monotonic() + self._patience.in_all
+        pauses = self._patience.backoff.pauses()
+        while True:
+            left = deadline - time.monotonic()
+            failure = await _post(url, body, min(self._patience.each, left))
+            pause = next(pauses, None)
+            if not (failure and failure.transient) or pause is None:
+                return failure
+            if time.monotonic() + pause >= deadline:
+                return failure
+            await asyncio.sleep(pause)
+
+
+async def _post(url: str, body: bytes, seconds: float) -> _Failure | None:
+    headers = {"Content-Type": "text/plain; charset=utf-8"}
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            open_session(seconds, trusted_authorities(), allow_private=True) as session,
+            session.post(
+                URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
+            ) as response,
         ):
-            with attempt:
-                left = max(0.1, min(patience.each, until - time.monotonic()))
-                _in_time(partial(_post, self._url.reveal(signal), body, left), left)
+            return _refusal(response.status)
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return _Failure(_describe(error, seconds), transient=True)
+
+
+def _refusal(status: int) -> _Failure | None:
+    """Return what a response means; its reason phrase is left out, as it may quote the URL."""
+    match status:
+        case _ if 200 <= status < 300:
+            return None
+        case 300 | 301 | 302 | 303 | 307 | 308:
+            why = f"it redirects (HTTP {status}), which is not followed: use the URL it leads to"
+        case 404 | 409:
+            why = f"no such check (HTTP {status}): look at the ping URL again"
+        case _:
+            why = f"it answers HTTP {status}"
+    return _Failure(why, transient=status >= 500 or status in (408, 429))
+
+
+def _describe(error: Exception, seconds: float) -> str:
+    """Describe an error without the host, which is part of the secret URL."""
+    match error:
+        case TimeoutError():
+            return f"no response within {seconds:.2g} s"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its TLS certificate is not accepted"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy refuses (HTTP {error.status})"
+        case ValueError():
+            return "no usable address: look at the ping URL, and at the proxy"
+        case _:
+            return describe_error(error, seconds)
 
 
 def tail(text: str) -> bytes:
-    """Return the last lines of a text that go into a body, or the last of its one long line."""
+    """Return the last lines of a text that fit into a body, or the end of its one long line."""
     data = text.strip().encode(errors="replace")
-    if len(data) <= _LONGEST_BODY:
+    if len(data) <= _MAX_BODY:
         return data
-    room = _LONGEST_BODY - len(_CUT)
-    line = data.find(b"\n", len(data) - room - 1) + 1
-    kept = data[line:] if line else data[-room:].decode(errors="ignore").encode()
+    size = _MAX_BODY - len(_CUT)
+    line = data.find(b"\n", len(data) - size - 1) + 1
+    kept = data[line:] if line else data[-size:].decode(errors="ignore").encode()
     return _CUT + kept
 
 
-class _Untold(Exception):
-    """The watcher was not told, and why; what may pass is tried again."""
+class _DaemonThreads(ThreadPoolExecutor):
+    """Runs each call in a daemon thread of its own, which the process need not wait for.
 
-    def __init__(self, why: str, *, may_pass: bool) -> None:
-        super().__init__(why)
-        self.may_pass = may_pass
-
-
-def _may_pass(error: Exception) -> bool:
-    return isinstance(error, _Untold) and error.may_pass
-
-
-def _in_time(work: Callable[[], T], seconds: float) -> T:
-    """Do something in a thread, and leave it alone if it takes longer.
-
-    A socket's timeout is one of silence: a name that is not resolved, or a response that comes a
-    byte at a time, would hold the run up all the same.
+    The system's resolver has no timeout: a host name can take minutes to resolve.
     """
-    future: Future[T] = Future()
 
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as error:  # noqa: BLE001 (it is raised where it is waited for)
-            future.set_exception(error)
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a function in a new thread."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+        call = partial(fn, *args, **kwargs)
+        Thread(target=_resolve, args=(future, call), daemon=True).start()
+        return future
 
-    Thread(target=run, daemon=True).start()
+
+def _resolve(future: Future[T], call: Callable[[], T]) -> None:
     try:
-        return future.result(seconds)
-    except TimeoutError:
-        raise _Untold(_late(seconds), may_pass=True) from None
-
-
-def _post(url: str, body: bytes, timeout: float) -> None:
-    headers = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": f"archiver/{__version__}"}
-    request = Request(url, body, headers)  # noqa: S310 (it is http or https)
-    try:
-        build_opener(_NoRedirects).open(request, timeout=timeout).close()
-    except HTTPError as response:
-        with response:
-            raise _refused(response.code) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _Untold(_describe(error, timeout), may_pass=True) from None
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """Leads nowhere: the URL is a secret, and what a redirect makes of a POST has no body."""
-
-    def redirect_request(self, *_: object) -> None:
-        """Make no request of a redirect; it is then a response like any other failure."""
-
-
-def _refused(status: int) -> _Untold:
-    """Say what a response other than success means; the words it comes with may quote the URL."""
-    match status:
-        case 300 | 301 | 302 | 303 | 307 | 308:
-            why = f"it redirects (HTTP {status}), which is not followed: give the URL it leads to"
-        case 404 | 409:
-            why = f"it knows no such check (HTTP {status}): look at the ping URL again"
-        case _:
-            why = f"it answers HTTP {status}"
-    return _Untold(why, may_pass=status >= 500 or status in (408, 429))
-
-
-def _late(seconds: float) -> str:
-    return f"no response within {seconds:.2g} s"
-
-
-def _describe(error: Exception, timeout: float) -> str:  # noqa: PLR0911 (a line a kind)
-    """Say for people what went wrong on the wire, without the host, which is of the URL."""
-    match error:
-        case URLError(reason=Exception() as reason):
-            return _describe(reason, timeout)
-        case TimeoutError():
-            return _late(timeout)
-        case ssl.SSLCertVerificationError():
-            return "its TLS certificate is not accepted"
-        case ssl.SSLError():
-            return "no TLS connection"
-        case socket.gaierror():
-            return "no such host"
-        case http.client.RemoteDisconnected():
-            return "the connection was closed early"
-        case OSError(errno=int() as number):
-            return f"no connection ({os.strerror(number)})"
-        case http.client.InvalidURL() | ValueError():
-            return "no address that can be asked: look at the ping URL, and at the proxy"
-        case http.client.HTTPException():
-            return "the response is not HTTP"
-        case _:
-            return "no connection"
+        future.set_result(call())
+    except BaseException as error:  # noqa: BLE001 (it is raised where the future is awaited)
+        future.set_exception(error)

@@ -157,7 +157,7 @@ class Report:
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "exit_status": self.exit_status,
-            "ended_early": self._reason() or None,
+            "ended_early": self.reason or None,
             "failures": [_as_json(failure) for failure in kept],
             "failures_omitted": self.failed + self.lost - len(kept),
             **self.problems.as_json(),
@@ -168,13 +168,15 @@ class Report:
         yield self._headline()
         yield from self._ended_early()
         if self.skipped:
-            why = "" if isinstance(self.ended, Stopped) else self._reason()
+            why = "" if isinstance(self.ended, Stopped) else self.reason
             yield f"skipped {self.skipped:,}, retried on the next run{': ' if why else ''}{why}"
         yield from self.problems.lines()
         yield from _capped(self.tally.failures, self.failed)
         yield from _capped(self.tally.losses, self.lost)
 
-    def _reason(self) -> str:
+    @property
+    def reason(self) -> str:
+        """Why the run ended before its worklist was done; "" if it was done."""
         match self.ended:
             case Completed():
                 return ""

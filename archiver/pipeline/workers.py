@@ -154,7 +154,9 @@ class _Workers:
 async def _open(stack: AsyncExitStack, settings: Settings) -> tuple[Client, aiohttp.ClientSession]:
     """Open the sessions for the API and for the links: the key never goes to the latter."""
     api, download, authorities = settings.api, settings.download, trusted_authorities()
-    questions = await stack.enter_async_context(open_session(api.timeout, authorities, allow_private=True))
+    questions = await stack.enter_async_context(
+        open_session(api.timeout, authorities, allow_private=True)
+    )
     links = await stack.enter_async_context(
         open_session(
             download.timeout,

@@ -23,16 +23,16 @@ from archiver.archive.staging import StagedFile
 SIZE = 64 * 1024
 root, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 generations = (Generation.of("deepfake", str(id_)) for id_ in range(first, first + count))
-with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
+with Bag.open(root) as bag, closing(Catalogue.open(root)) as catalogue:
     while batch := list(islice(generations, 10_000)):
         paths = [path for g in batch for path in (g.payload_path(1, 1, "mp4"), g.sidecar_path)]
         sums = [hashlib.sha256(path.encode()).hexdigest() for path in paths]
-        with bag.checksums.path.open("a") as lines:
+        with bag.manifest.path.open("a") as lines:
             lines.writelines(map(str, map(Checksum, sums, paths)))
         files = [StagedFile(path, path, sha256, SIZE) for path, sha256 in zip(paths, sums)]
         links = [(f"primary https://videos.example/{g.id}.mp4",) for g in batch]
         outcomes = [Archived(g, SIZE, served_by) for g, served_by in zip(batch, links)]
-        catalogue.record(outcomes, files, bag.checksums.mark())
+        catalogue.record(outcomes, files, bag.manifest.mark())
     bag.describe(*catalogue.totals())
 """
 

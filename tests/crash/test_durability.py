@@ -13,7 +13,7 @@ import pytest
 from archiver.archive.staging import Staging, slots
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
-from archiver.modelslab.responses import Link, Output
+from archiver.outputs import Link, Output
 from tests.support.backups import assert_true_bag, generation
 from tests.support.running import Workspace, ended
 

@@ -23,7 +23,7 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import StorageError
 from archiver.generation import generation_at
-from archiver.pipeline.backup import mend
+from archiver.pipeline.recovery import recover
 from tests.support.backups import KEY, Backups, assert_lines_true, assert_true_bag, generation
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -211,7 +211,7 @@ async def test_mending_reads_only_what_was_open(
     monkeypatch.setattr(
         io, "open", lambda file, *a, **k: opened.append(str(file)) or plain(file, *a, **k)
     )
-    with Bag.hold(backups.archive) as bag, closing(Catalogue.open(backups.archive)) as catalogue:
+    with Bag.open(backups.archive) as bag, closing(Catalogue.open(backups.archive)) as catalogue:
         mend(bag, catalogue)
     assert {path.rpartition("/")[2] for path in opened if "/data/" in path} == {
         "open.mp4",

@@ -13,11 +13,11 @@ import pytest
 
 from archiver.apikey import ApiKey
 from archiver.archive.bag import Bag
+from archiver.archive.disk_space import DiskSpace
+from archiver.archive.layout import Layout
 from archiver.archive.lock import locked
-from archiver.archive.staging import Staging
-from archiver.catalogue.database import CATALOGUE, Damaged
+from archiver.catalogue.database import CatalogueDamaged
 from archiver.catalogue.store import Catalogue
-from archiver.cli.progress import ProgressLog
 from archiver.emulator.scripts import (
     ApiScript,
     Fault,
@@ -30,7 +30,8 @@ from archiver.emulator.scripts import (
 from archiver.errors import ArchiveLocked, ConfigurationError, ManifestUnreadable, StorageError
 from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending
 from archiver.pipeline.backup import backup
-from archiver.settings import ApiSettings
+from archiver.settings import ApiSettings, Timings
+from tests.support.archives import open_catalogue
 from tests.support.backups import KEY, Backups, assert_true_bag, generation, quick_downloads
 
 VIDEOS = Path(__file__).parents[1] / "videos"
@@ -321,13 +322,13 @@ async def test_a_lost_catalogue_is_rebuilt_without_a_download(backups: Backups) 
 
 
 async def test_a_processing_generation_is_polled_while_others_are_archived(
-    backups: Backups, monkeypatch: pytest.MonkeyPatch
+    backups: Backups,
 ) -> None:
     """What is ready at the third question is archived in the same night, at its full length."""
-    monkeypatch.setattr("archiver.pipeline.scheduler._SOONEST", 0.05)
-    monkeypatch.setattr("archiver.pipeline.scheduler._FIRST_GUESS", 0.05)
     backups.emulator.scripts |= {G263: Script(ready_after=2), generation("264"): Script()}
-    report = await backups.run("263", "264", wait=20)
+    report = await backups.run(
+        "263", "264", wait=20, timings=Timings(poll_min=0.05, poll_first=0.05)
+    )
     assert (report.archived, backups.emulator.asked(G263)) == (2, 3)
     assert backups.held()["data/v6/deepfake/263.mp4"] == backups.emulator.payload(G263).whole()
 
@@ -342,7 +343,7 @@ async def test_one_generations_trouble_does_not_stop_another(backups: Backups) -
     backups.emulator.scripts |= {generation(id_): script for id_, script in scripts.items()}
     report = await backups.run(*scripts)
     assert (report.archived, report.lost, report.failed, report.pending) == (2, 1, 3, 1)
-    assert (report.left, report.exit_status) == (0, 3)
+    assert (report.skipped, report.exit_status) == (0, 3)
 
 
 async def test_an_endpoint_that_is_refused_is_left_and_others_go_on(backups: Backups) -> None:
@@ -353,7 +354,7 @@ async def test_an_endpoint_that_is_refused_is_left_and_others_go_on(backups: Bac
     backups.emulator.scripts |= {generation(str(n)): Script() for n in range(20)}
     report = await backups.run(*denied, *map(str, range(20)))
     assert (report.archived, report.exit_status) == (20, 3)
-    assert "v7/video-fusion is refused: Your plan does not" in str(report.left_because)
+    assert "access to v7/video-fusion is denied: Your plan does not" in report.reason
     assert backups.emulator.asked() < 60
     report = await backups.run(*denied)
     assert report.exit_status == 77
@@ -363,7 +364,7 @@ async def test_a_refused_key_ends_the_night_and_asks_no_more(backups: Backups) -
     """The first refusal ends the asking; what was not tried is counted as left."""
     backups.emulator.api = ApiScript(always="refused")
     report = await backups.run(*map(str, range(200)))
-    assert (report.exit_status, report.left) == (77, 200)
+    assert (report.exit_status, report.skipped) == (77, 200)
     assert backups.emulator.asked() < 40
 
 
@@ -373,87 +374,82 @@ async def test_a_gone_api_ends_the_night_early(backups: Backups) -> None:
     report = await backups.run(*map(str, range(200)))
     assert report.exit_status == 69
     assert backups.emulator.asked() < 60
-    assert report.left + report.failed == 200
+    assert report.skipped + report.failed == 200
 
 
 async def test_a_closed_port_is_an_unreachable_api(backups: Backups) -> None:
     """No connection at all is 69 too, also for a single generation."""
-    api = ApiSettings("http://127.0.0.1:9/api", ApiKey(KEY), timeout=1, retries=0)
+    api = ApiSettings(ApiKey(KEY), "http://127.0.0.1:9/api", timeout=1, retries=0)
     report = await backups.run("263", api=api)
     assert report.exit_status == 69
 
 
-async def test_a_short_throttling_is_sat_out(
-    backups: Backups, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_short_throttling_is_sat_out(backups: Backups) -> None:
     """A pause that the run may wait delays the questions and loses nothing."""
-    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.1)
     backups.emulator.scripts[G263] = Script()
     backups.emulator.api = ApiScript(throttle_first=1, retry_after=1)
-    report = await backups.run("263")
+    report = await backups.run("263", timings=Timings(after_pause=0.1))
     first, second = [r.at for r in backups.emulator.requests if r.host == "api"]
     assert (report.archived, report.exit_status) == (1, 0)
     assert second - first >= 1
 
 
-async def test_a_long_throttling_leaves_the_rest_for_the_next_night(
-    backups: Backups, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_long_throttling_leaves_the_rest_for_the_next_night(backups: Backups) -> None:
     """A pause longer than the run may wait leaves what was not tried, and says why."""
-    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.5)
     backups.emulator.api = ApiScript(always="throttled-words", retry_after=1800)
-    report = await backups.run(*map(str, range(50)))
-    assert (report.left, report.exit_status) == (50, 3)
-    assert any("left for the next night: 50" in line for line in report.lines())
+    report = await backups.run(*map(str, range(50)), timings=Timings(default_pause=0.5))
+    assert (report.skipped, report.exit_status) == (50, 3)
+    assert any(
+        line.startswith("skipped 50, retried on the next run: rate-limited")
+        for line in report.lines()
+    )
     assert backups.emulator.asked() < 20
 
 
 @pytest.mark.parametrize("downloads", [1, 8])
 async def test_a_pause_for_one_generation_is_not_one_for_all(
-    backups: Backups, monkeypatch: pytest.MonkeyPatch, downloads: int
+    backups: Backups, downloads: int
 ) -> None:
     """Asked to come back in an hour, a run asks about another before it believes that."""
-    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.2)
-    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.2)
     names = list(map(str, range(30)))
     backups.emulator.scripts |= {generation(name): Script() for name in names}
     body = {"status": "error", "message": "Rate limit exceeded.", "retry_after": 3600}
     backups.emulator.scripts[generation("0")] = Script(response=RawResponse(body, 429))
-    report = await backups.run(*names, download=quick_downloads(at_once=downloads))
-    assert (report.archived, report.left, report.exit_status) == (29, 1, 3)
+    report = await backups.run(
+        *names,
+        download=quick_downloads(concurrency=downloads),
+        timings=Timings(default_pause=0.2, after_pause=0.2),
+    )
+    assert (report.archived, report.skipped, report.exit_status) == (29, 1, 3)
 
 
-async def test_several_messages_like_throttling_hold_up_no_others(
-    backups: Backups, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_several_messages_like_throttling_hold_up_no_others(backups: Backups) -> None:
     """Next to each other or not, they end no night while there are others to be asked about."""
-    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.1)
-    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.1)
     names = list(map(str, range(60)))
     backups.emulator.scripts |= {generation(name): Script() for name in names}
     words = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
     for name in ("0", "1", "9"):
         backups.emulator.scripts[generation(name)] = Script(response=words)
-    report = await backups.run(*names, api_rate=40)
+    report = await backups.run(
+        *names, api_rate=40, timings=Timings(default_pause=0.1, after_pause=0.1)
+    )
     assert report.archived == 57
 
 
-async def test_a_message_like_throttling_holds_up_no_others(
-    backups: Backups, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_message_like_throttling_holds_up_no_others(backups: Backups) -> None:
     """What says so each time while others are answered is itself in trouble, and is told."""
-    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.2)
-    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.2)
     words = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
     backups.emulator.scripts |= {generation(str(n)): Script() for n in range(150)}
     backups.emulator.scripts[generation("3")] = Script(response=words)
-    report = await backups.run(*map(str, range(150)), api_rate=40)
+    report = await backups.run(
+        *map(str, range(150)), api_rate=40, timings=Timings(default_pause=0.2, after_pause=0.2)
+    )
     (failed,) = (outcome for outcome in backups.outcomes if isinstance(outcome, Failed))
     assert (failed.generation, failed.why) == (
         generation("3"),
-        "ModelsLab says: Too many faces, wait for 2 hours",
+        "ModelsLab responded: Too many faces, wait for 2 hours",
     )
-    assert (report.archived, report.left, report.exit_status) == (149, 0, 3)
+    assert (report.archived, report.skipped, report.exit_status) == (149, 0, 3)
 
 
 async def test_a_generation_that_had_no_credit_holds_up_no_others(backups: Backups) -> None:
@@ -465,28 +461,27 @@ async def test_a_generation_that_had_no_credit_holds_up_no_others(backups: Backu
     assert (report.archived, report.failed, report.exit_status) == (7, 2, 3)
 
 
-async def test_a_message_like_throttling_is_left_when_there_are_no_others(
-    backups: Backups, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_message_like_throttling_is_left_when_there_are_no_others(backups: Backups) -> None:
     """At the end of a list nobody can tell: it is asked about once more and then left."""
-    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.5)
-    monkeypatch.setattr("archiver.modelslab.client._BEHIND", 0.1)
     words = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
     backups.emulator.scripts |= {generation(str(n)): Script() for n in range(5)}
     backups.emulator.scripts[generation("0")] = Script(response=words)
-    report = await backups.run(*map(str, range(5)))
-    assert (report.archived, report.left, report.exit_status) == (4, 1, 3)
+    report = await backups.run(
+        *map(str, range(5)), timings=Timings(default_pause=0.5, after_pause=0.1)
+    )
+    assert (report.archived, report.skipped, report.exit_status) == (4, 1, 3)
     assert any("Too many faces" in line for line in report.lines())
 
 
 async def test_a_long_pause_in_words_alone_is_believed_when_it_is_said_again(
-    backups: Backups, monkeypatch: pytest.MonkeyPatch
+    backups: Backups,
 ) -> None:
     """With HTTP 200 it may be one generation's message: another one is asked about once more."""
-    monkeypatch.setattr("archiver.modelslab.client._UNSAID_PAUSE", 0.5)
     backups.emulator.api = ApiScript(always="throttled-old", retry_after=1800)
-    report = await backups.run(*map(str, range(50)), api_rate=10)
-    assert (report.left, report.exit_status) == (50, 3)
+    report = await backups.run(
+        *map(str, range(50)), api_rate=10, timings=Timings(default_pause=0.5)
+    )
+    assert (report.skipped, report.exit_status) == (50, 3)
     assert backups.emulator.asked() < 10
 
 
@@ -552,7 +547,7 @@ async def test_bad_lines_are_reported_and_the_good_ones_archived(backups: Backup
     """A line that is not understood costs exit status 3, and nothing else."""
     backups.emulator.scripts[G263] = Script()
     report = await backups.run("263", "what is this?")
-    assert (report.archived, report.bad_lines, report.exit_status) == (1, 1, 3)
+    assert (report.archived, report.problems.bad_lines, report.exit_status) == (1, 1, 3)
     assert any("ids.txt:2: 'what is this?'" in line for line in report.lines())
 
 
@@ -605,21 +600,21 @@ async def test_awkward_answers_archive_what_they_mean(backups: Backups) -> None:
 async def test_a_success_after_raw_trouble_is_archived(backups: Backups) -> None:
     """ServerError that passes within the retries costs nothing but time."""
     backups.emulator.scripts[G263] = Script(trouble=(RawResponse(b"<html>", 502),))
-    api = ApiSettings(backups.emulator.api_url, ApiKey(KEY), timeout=2, retries=1)
+    api = ApiSettings(ApiKey(KEY), backups.emulator.api_url, timeout=2, retries=1)
     report = await backups.run("263", api=api)
     assert (report.archived, backups.emulator.asked()) == (1, 2)
 
 
 def _age_troubles(archive: Path, by: str) -> None:
-    catalogue = Catalogue.open(archive)
-    with catalogue._db as db:
+    catalogue = open_catalogue(archive)
+    with catalogue.connection as db:
         db.execute("UPDATE generation SET gone_since = datetime(gone_since, ?) || '+00:00'", (by,))
     catalogue.close()
 
 
 async def _run_unwritten(backups: Backups) -> None:
     manifests = [str(backups.archive.with_name("ids.txt"))]
-    await backup(backups.archive, manifests, "deepfake", backups.settings(), ProgressLog())
+    await backup(backups.archive, manifests, backups.settings())
 
 
 # --- A catalogue that is damaged
@@ -627,7 +622,7 @@ async def _run_unwritten(backups: Backups) -> None:
 
 def damage(archive: Path, start: int) -> bytes:
     """Overwrite the catalogue from a byte on; return what it is now."""
-    path = archive / CATALOGUE
+    path = Layout(archive).catalogue
     path.write_bytes(path.read_bytes()[:start].ljust(path.stat().st_size, b"\xff"))
     return path.read_bytes()
 
@@ -647,7 +642,7 @@ async def test_a_damaged_catalogue_does_not_cost_a_night(
     assert damaged[4096:] in [path.read_bytes()[4096:] for path in kept]
     if start > 100:
         assert "is damaged (" in caplog.text
-        assert "it is put aside and made anew" in caplog.text
+        assert "it is set aside and rebuilt" in caplog.text
     assert (await backups.run(*map(str, range(5)))).already_held == 5
 
 
@@ -660,7 +655,9 @@ async def test_damage_that_the_night_comes_upon_is_mended_as_well(
 
     def recording(self: Catalogue, *args: object) -> None:
         if next(calls) == 0:
-            raise Damaged(CATALOGUE, sqlite3.DatabaseError("database disk image is malformed"))
+            raise CatalogueDamaged(
+                "the catalogue", sqlite3.DatabaseError("database disk image is malformed")
+            )
         record(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Catalogue, "record", recording)
@@ -683,7 +680,7 @@ async def test_time_that_is_up_excuses_nothing_else(backups: Backups) -> None:
     }  # fmt: skip
     report = await backups.run(*map(str, range(1, 12)), max_time=1.0, api_rate=5)
     assert report.exit_status == 3
-    assert "throttled" in report.left_because
+    assert "rate-limited" in report.reason
 
 
 async def test_a_night_without_any_answer_is_not_well(backups: Backups) -> None:
@@ -691,7 +688,7 @@ async def test_a_night_without_any_answer_is_not_well(backups: Backups) -> None:
     backups.emulator.scripts |= {generation(str(n)): Script(response="silent") for n in range(3)}
     api = replace(backups.settings().api, timeout=30.0, retries=6)
     report = await backups.run("0", "1", "2", max_time=0.5, api=api)
-    assert (report.exit_status, report.left) == (3, 3)
+    assert (report.exit_status, report.skipped) == (3, 3)
 
 
 async def test_what_has_come_is_settled_when_the_disk_is_full(
@@ -701,19 +698,19 @@ async def test_what_has_come_is_settled_when_the_disk_is_full(
     small = [str(n) for n in range(100)]
     backups.emulator.scripts |= {generation(name): Script() for name in small}
     backups.emulator.scripts[generation("large")] = Script(outputs=(OutputScript(size=10**7),))
-    settle, looks = Bag.settle, Staging.make_sure_of_room
+    commit, look = Bag.commit, DiskSpace.require
 
     def slowly(self: Bag, *args: Any, **kwargs: Any) -> None:
         time.sleep(0.3)
-        settle(self, *args, **kwargs)
+        commit(self, *args, **kwargs)
 
-    def room(self: Staging, count: int, reserve: int) -> None:
+    async def require(self: DiskSpace, count: int = 0) -> None:
         if count > 10**6:
             raise StorageError("the disk is full")
-        looks(self, count, reserve)
+        await look(self, count)
 
-    monkeypatch.setattr(Bag, "settle", slowly)
-    monkeypatch.setattr(Staging, "make_sure_of_room", room)
+    monkeypatch.setattr(Bag, "commit", slowly)
+    monkeypatch.setattr(DiskSpace, "require", require)
     report = await backups.run(*small, "large")
     assert report.exit_status == 74
     served = {seen.generation for seen in backups.emulator.requests if seen.number}

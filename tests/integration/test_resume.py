@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from archiver.archive.layout import Layout
 from archiver.archive.staging import Staging
 from archiver.emulator.clip import grown_clip
 from archiver.emulator.scripts import LinkScript, OutputScript, RawResponse, Script
@@ -100,7 +101,7 @@ async def test_a_cut_download_goes_on_the_next_night(backups: Backups, openings:
     assert backups.held() == {}
     (part,) = (backups.archive / ".archiver/incoming").rglob("*.part")
     assert backups.emulator.payload(G263).whole().startswith(part.read_bytes())
-    assert incoming(backups).keys() == {"part", "part.json", "json"}
+    assert incoming(backups).keys() == {"part", "part.json"}
     assert 0 < incoming(backups)["part"] < SIZE
     openings.clear()
     assert (await backups.run("263")).archived == 1
@@ -149,7 +150,7 @@ async def test_a_part_that_no_link_finishes_is_left_or_deleted_at_the_end(
     backups.emulator.scripts[G263] = script(CUT, LinkScript(fault="dead"), size=LARGE)
     assert (await backups.run("263")).failed == 1
     left = incoming(backups)
-    assert left.keys() == {"part", "part.json", "json"}
+    assert left.keys() == {"part", "part.json"}
     assert 0 < left["part"] < LARGE
 
 
@@ -370,8 +371,7 @@ async def test_a_stale_part_is_cleaned_up(
     """What nobody has gone on with for long is thrown away."""
     backups.emulator.scripts[G263] = script(CUT)
     await backups.run("263")
-    monkeypatch.setattr("archiver.archive.staging._STALE", -1.0)
-    Staging(backups.archive, G263).tidy()
+    Staging(Layout(backups.archive), G263).tidy(stale_after=-1)
     assert not any((backups.archive / ".archiver/incoming").iterdir())
 
 
@@ -396,7 +396,7 @@ async def test_a_full_disk_is_noticed_before_a_download(backups: Backups) -> Non
     """Where the reserve would be touched, the night ends with 74 before any bytes are taken."""
     backups.emulator.scripts[G263] = script(LinkScript())
     report = await backups.run("263", download=replace(ONE_RETRY, min_free=10**18))
-    assert (report.exit_status, report.left) == (74, 1)
+    assert (report.exit_status, report.skipped) == (74, 1)
     assert "--min-free" in "".join(report.lines())
     assert (await backups.run("263")).archived == 1
 

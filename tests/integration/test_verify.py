@@ -26,7 +26,7 @@ from tests.support.running import mounted
 ALL = Selection()
 ONE = "data/v6/deepfake/1.mp4"
 ANSWER = "data/v6/deepfake/1.json"
-CHECKSUMS = "manifest-sha256.txt"
+MANIFEST = "manifest-sha256.txt"
 
 
 @pytest.fixture
@@ -72,13 +72,13 @@ def fragmented(count: int) -> tuple[bytes, list[bytes]]:
 
 
 def cut_line(archive: Path, path: str = ONE) -> None:
-    manifest = archive / CHECKSUMS
+    manifest = archive / MANIFEST
     lines = manifest.read_text().splitlines(keepends=True)
     manifest.write_text("".join(line for line in lines if not line.endswith(f"  {path}\n")))
 
 
 def edit_line(archive: Path, change: Callable[[str], str], path: str = ONE) -> None:
-    manifest = archive / CHECKSUMS
+    manifest = archive / MANIFEST
     lines = manifest.read_text().splitlines(keepends=True)
     manifest.write_text("".join(change(line) if path in line else line for line in lines))
 
@@ -105,7 +105,7 @@ async def test_an_archive_that_is_right_is_found_so(held: Backups) -> None:
         (lambda archive: edit_line(archive, lambda line: "0" * 64 + line[64:]),
          [("contradictory", ONE), ("changed", ONE)]),
         (lambda archive: edit_line(archive, lambda line: line[:30] + "\n"),
-         [("contradictory", CHECKSUMS), ("contradictory", ONE)]),
+         [("contradictory", MANIFEST), ("contradictory", ONE)]),
         (lambda archive: edit_line(archive, lambda line: line + line), []),
         (lambda archive: edit_line(archive, lambda line: line + "0" * 64 + line[64:]),
          [("contradictory", ONE)]),
@@ -209,7 +209,7 @@ async def test_a_line_that_was_spoilt_is_mended(
     report = await mend(held)
     assert report.exit_status == 0, list(report.lines())
     assert held.held() == before
-    assert any((held.archive / ".archiver/quarantine").rglob(CHECKSUMS))
+    assert any((held.archive / ".archiver/quarantine").rglob(MANIFEST))
     assert audit(held).findings == []
     assert_true_bag(held.archive)
 
@@ -248,7 +248,7 @@ async def test_a_video_that_is_lost_for_good_is_not_called_held(pair: Backups) -
     for _ in range(2):
         assert (await pair.run("1", "2", "3", "4")).exit_status == 3
     assert audit(pair).findings == []
-    assert "data/v6/deepfake/4-1.mp4" in (pair.archive / CHECKSUMS).read_text()
+    assert "data/v6/deepfake/4-1.mp4" in (pair.archive / MANIFEST).read_text()
 
 
 async def test_what_a_repair_has_fetched_in_vain_is_there_for_the_next(pair: Backups) -> None:
@@ -326,7 +326,7 @@ async def test_what_was_proven_in_the_future_is_read(held: Backups) -> None:
 @pytest.mark.parametrize("path", ["data/v6/deep\0\0\0", "data/" + "a" * 300, "bagit.txt/x"])
 async def test_a_line_for_what_can_be_no_file_stops_nothing(held: Backups, path: str) -> None:
     """It is named, and taken out by a repair where it is no line at all."""
-    with (held.archive / CHECKSUMS).open("a") as manifest:
+    with (held.archive / MANIFEST).open("a") as manifest:
         manifest.write(f"{'0' * 64}  {path}\n")
     assert (await held.run("1")).already_held == 1
     assert audit(held).exit_status == 4

@@ -27,7 +27,7 @@ from archiver.archive.staging import (
 from archiver.errors import StorageError
 from archiver.generation import Generation
 from archiver.media.validator import NotWhole, Proof
-from archiver.modelslab.responses import Link, Output
+from archiver.outputs import Link, Output
 
 VIDEOS = Path(__file__).parents[2] / "videos"
 MP4 = (VIDEOS / "faststart.mp4").read_bytes()

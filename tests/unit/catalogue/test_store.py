@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.archive.bag import Bag
-from archiver.archive.checksum_manifest import CHECKSUMS, Mark
+from archiver.archive.layout import MANIFEST, Mark
 from archiver.archive.staging import StagedFile
 from archiver.catalogue import schema
 from archiver.catalogue import store as catalogue_module
@@ -71,7 +71,7 @@ def evening(monkeypatch: pytest.MonkeyPatch) -> Evening:
 
 @pytest.fixture
 def bag(tmp_path: Path) -> Iterator[Bag]:
-    with Bag.hold(tmp_path / "archive") as bag:
+    with Bag.open(tmp_path / "archive") as bag:
         yield bag
 
 
@@ -87,7 +87,7 @@ def place(bag: Bag, *paths: str) -> None:
         (bag.root / path).parent.mkdir(parents=True, exist_ok=True)
         (bag.root / path).write_bytes(path.encode())
         checksum = hashlib.sha256(path.encode()).hexdigest()
-        with bag.checksums.path.open("a") as manifest:
+        with bag.manifest.path.open("a") as manifest:
             manifest.write(f"{checksum}  {path}\n")
 
 
@@ -147,7 +147,7 @@ def test_only_the_tail_is_learnt_later(bag: Bag, catalogue: Catalogue) -> None:
 def test_what_was_recorded_is_not_learnt_again(bag: Bag, catalogue: Catalogue) -> None:
     """A commit tells the catalogue how far it has come."""
     place_generations(bag, 1)
-    catalogue.record([Archived(generation(1), 5, ("a",))], [], bag.checksums.mark())
+    catalogue.record([Archived(generation(1), 5, ("a",))], [], bag.manifest.mark())
     assert catalogue.absorb(bag) == 0
 
 
@@ -173,8 +173,8 @@ def test_lines_that_were_cut_are_known(
     catalogue.absorb(bag)
     tell(catalogue, Lost(generation(9), "not found"))
     catalogue.absorb(bag)
-    lines = edit(bag.checksums.path.read_text().splitlines(keepends=True))
-    bag.checksums.path.write_text("".join(lines))
+    lines = edit(bag.manifest.path.read_text().splitlines(keepends=True))
+    bag.manifest.path.write_text("".join(lines))
     catalogue.absorb(bag)
     assert held(catalogue, 1, 2, 3) == [1, 2, 3]
     cut = catalogue.unlisted()
@@ -361,7 +361,7 @@ def test_files_and_outcomes_are_committed_together(bag: Bag, catalogue: Catalogu
     file = StagedFile("s", "data/v6/deepfake/1.mp4", "00", 5)
     bad = Archived(generation(2), 5, ("a", None))  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        catalogue.record([Archived(generation(1), 5, ("a",)), bad], [file], bag.checksums.mark())
+        catalogue.record([Archived(generation(1), 5, ("a",)), bad], [file], bag.manifest.mark())
     assert held(catalogue, 1, 2) == []
     assert catalogue.totals() == (0, 0)
     assert catalogue.absorb(bag) == 2
@@ -583,7 +583,7 @@ def killed_in_between(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     """An archive whose catalogue a killed run has left half written, on a disk of this kind."""
     with mounted(tmp_path / "disk", "size=10m") as disk:
         root = disk / "archive"
-        with Bag.hold(root) as bag, closing(Catalogue.open(root)) as catalogue:
+        with Bag.open(root) as bag, closing(Catalogue.open(root)) as catalogue:
             place_generations(bag, 1)
             catalogue.absorb(bag)
             tell(catalogue, *(Failed(one, "x" * 500) for one in generations(*range(2, 200))))
@@ -666,7 +666,7 @@ def test_looking_writes_nothing(bag: Bag) -> None:
     with closing(Catalogue.look(bag.root)) as catalogue, suppress(StorageError):
         tell(catalogue, Lost(generation(1), "x"))
     assert (bag.root / CATALOGUE).read_bytes() == before
-    assert (bag.root / CHECKSUMS).read_bytes() == b""
+    assert (bag.root / MANIFEST).read_bytes() == b""
 
 
 @pytest.mark.parametrize(("days", "kind"), [(2, Pending), (3, Failed), (13, Failed), (14, Lost)])

@@ -20,7 +20,7 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.errors import ConfigurationError, NotAnArchive, StorageError
 from archiver.fixity.repair import Fetching, repair
 from archiver.fixity.verify import Selection, verify
-from archiver.outcomes import Report
+from archiver.pipeline.report import Report
 from archiver.pipeline.backup import backup
 from archiver.run import Run
 from tests.support.backups import Backups, generation, quick_downloads
