@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from archiver import __version__
+from archiver.archive.layout import Layout
 from archiver.catalogue.store import Catalogue
 from archiver.errors import StorageError
 from archiver.monitoring.metrics import Snapshot, look, write
@@ -170,9 +171,9 @@ def archive(tmp_path: Path) -> Path:
 
 def remember(archive: Path, *runs: Run) -> None:
     """Add runs to the archive's history."""
-    with closing(Catalogue.open(archive)) as catalogue:
+    with closing(Catalogue.open(Layout(archive).catalogue)) as catalogue:
         for run in runs:
-            catalogue.history().add(run)
+            catalogue.history.add(run)
 
 
 def test_a_failure_keeps_the_time_of_the_last_success(archive: Path) -> None:
@@ -218,7 +219,7 @@ def test_what_is_held_is_counted(archive: Path) -> None:
 
 def test_a_catalogue_that_cannot_be_read_leaves_the_run_alone(archive: Path) -> None:
     """Nothing else is known then; the run is shown all the same."""
-    (archive / ".archiver/catalogue.sqlite").write_bytes(b"no database" * 1000)
+    Layout(archive).catalogue.write_bytes(b"no database" * 1000)
     assert look(archive, FAILED) == Snapshot(str(archive), {"backup": FAILED})
 
 
