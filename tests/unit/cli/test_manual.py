@@ -97,10 +97,8 @@ def test_a_terminal_has_wrapped_paragraphs() -> None:
         "1. another",
     ]
     code, tables = lines[14], lines[16:]
-    assert (
-        code
-        == "    archiver backup -a videos ids.txt   # is too long for forty columns, and not wrapped"
-    )
+    assert code.startswith("    archiver backup -a videos ids.txt   # ")
+    assert code.endswith(", and not wrapped")
     assert tables == CRON.splitlines()[-2:]
 
 

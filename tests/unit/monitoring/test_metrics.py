@@ -180,7 +180,7 @@ def test_a_failure_keeps_the_time_of_the_last_success(archive: Path) -> None:
     """It is in the history; all else is of the run that failed."""
     remember(archive, BACKUP)
     found = look(archive, replace(FAILED, counts={"failed": 5}))
-    assert found.successes == {"backup": ENDED.replace(microsecond=0)}
+    assert found.successes == {"backup": ENDED}
     assert found.runs == {"backup": replace(FAILED, counts={"failed": 5})}
     assert found.archive == str(archive)
 
@@ -197,12 +197,9 @@ def test_each_run_shows_the_other_commands_too(archive: Path) -> None:
     """A verify shows the last backup as the backup did, and the other way round."""
     remember(archive, BACKUP, VERIFY)
     after_verify, after_backup = look(archive, VERIFY), look(archive, BACKUP)
-    assert (after_verify.runs["verify"], after_backup.runs["backup"]) == (VERIFY, BACKUP)
-    assert after_verify.runs["backup"].exit_status == after_backup.runs["backup"].exit_status == 0
-    assert after_backup.runs["verify"].exit_status == 4
-    assert after_backup.runs["verify"].counts == VERIFY.counts
-    assert set(after_verify.runs) == set(after_backup.runs) == {"backup", "verify"}
-    assert after_verify.successes.keys() == after_backup.successes.keys() == {"backup"}
+    assert after_verify == after_backup
+    assert after_verify.runs == {"backup": BACKUP, "verify": VERIFY}
+    assert after_verify.successes == {"backup": ENDED}
 
 
 def test_a_run_that_has_not_ended_is_not_shown(archive: Path) -> None:
