@@ -145,9 +145,9 @@ async def _post(url: str, body: bytes, seconds: float) -> _Failure | None:
             return _refusal(response.status)
     except TimeoutError:
         return _Failure(f"no response within {seconds:.2g} s", transient=True)
-    except ValueError:
-        return _Failure("no usable address: look at the ping URL, and at the proxy")
-    except (aiohttp.ClientError, OSError) as error:
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        if isinstance(error, ValueError) and not isinstance(error, OSError):
+            return _Failure("no usable address: look at the ping URL, and at the proxy")
         return _Failure(describe_error(error, seconds), transient=True)
 
 
