@@ -26,7 +26,7 @@ from archiver.archive.staging import (
 )
 from archiver.errors import StorageError
 from archiver.generation import Generation
-from archiver.media.validator import NotWhole, Proof
+from archiver.media import MediaInfo, NotWhole
 from archiver.outputs import Link, Output
 
 VIDEOS = Path(__file__).parents[2] / "videos"
@@ -873,6 +873,6 @@ def test_keeping_needs_the_part(staging: Staging, directory: Path) -> None:
         part.write(MP4)
         part.path.unlink()
         with pytest.raises(StorageError, match="keeping"):
-            staging.keep(part, Proof("mp4", open_ended=False))
+            staging.keep(part, MediaInfo("mp4", open_ended=False))
         assert not part.kept
     assert names(directory) == ["answer.json"]
