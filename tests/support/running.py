@@ -97,18 +97,22 @@ class Workspace:
         where = ("-a", str(self.archive), "--api-url", self.emulator.api_url)
         return (COMMAND, "backup", *where, *QUICK, *args)
 
-    async def run(self, *args: str, stdin: bytes = b"", **env: str) -> Ended:
+    async def run(self, *args: str, stdin: bytes | str = b"", **env: str) -> Ended:
         """Run `archiver` with just these arguments."""
-        return await ended(COMMAND, *args, env=self.env(**env), stdin=stdin)
+        return await ended(COMMAND, *args, env=self.env(**env), stdin=_encoded(stdin))
 
-    async def backup(self, *args: str, stdin: bytes = b"", **env: str) -> Ended:
+    async def backup(self, *args: str, stdin: bytes | str = b"", **env: str) -> Ended:
         """Run `archiver backup` into the archive."""
-        return await ended(*self.command(*args), env=self.env(**env), stdin=stdin)
+        return await ended(*self.command(*args), env=self.env(**env), stdin=_encoded(stdin))
 
     def held(self) -> list[str]:
         """Return the names of the videos in the archive."""
         found = (self.archive / "data").rglob("*.mp4")
         return sorted(path.relative_to(self.archive / "data").as_posix() for path in found)
+
+
+def _encoded(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 async def assert_valid_bag(archive: Path) -> None:
