@@ -28,7 +28,8 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.errors import ConfigurationError
 from archiver.http import address_guard, session
 from archiver.http.address_guard import is_public
-from archiver.outcomes import Archived, Failed, Outcome, Report
+from archiver.outcomes import Archived, Failed, Outcome
+from archiver.pipeline.report import Report
 from archiver.settings import ApiSettings
 from tests.support.backups import KEY, Backups, assert_true_bag, generation, quick_downloads
 from tests.support.raw_server import (
@@ -654,11 +655,11 @@ API_FAULTS = {
     ),
     "a message of 900 kB": ApiFault(3, "x{50}", (sized(
         json.dumps({"status": "error", "message": "x" * 900_000}).encode()),)),
-    "a message with control characters": ApiFault(3, "ModelsLab says", (sized(
+    "a message with control characters": ApiFault(3, "ModelsLab responded", (sized(
         json.dumps({"status": "error", "message": "Bad \x1b[2J\r\n\0\u202e \ud800"}).encode()),)),
     "a status that is a list": ApiFault(3, "unknown status", (sized(
         json.dumps({"status": ["success"] * 1000, "message": {"a": [None]}}).encode()),)),
-    "a message of many parts": ApiFault(3, "ModelsLab says", (sized(
+    "a message of many parts": ApiFault(3, "ModelsLab responded", (sized(
         json.dumps({"status": "error", "message": {"a": [["x" * 500] * 20] * 20}}).encode()),)),
     "an ID of 100 kB": ApiFault(3, "is about generation", (response(id="\ud800" * 16_000),)),
     "a redirect": ApiFault(69, "", (redirect("/elsewhere", "307 Temporary Redirect"),)),
@@ -668,7 +669,7 @@ API_FAULTS = {
 
 def from_raw_api(server: RawServer) -> dict[str, object]:
     """Return the settings of a night that asks a raw server in place of ModelsLab."""
-    api = ApiSettings(f"http://{server.host}", ApiKey(KEY), timeout=1, retries=0)
+    api = ApiSettings(ApiKey(KEY), f"http://{server.host}", timeout=1, retries=0)
     return {"api": api, "download": quick_downloads(max_size=LARGEST)}
 
 
@@ -747,8 +748,8 @@ async def test_a_link_that_is_none_is_a_fault_like_any_other(backups: Backups, l
     assert isinstance(outcome, Failed)
     for told in outcome.faults:
         assert_for_people(told.reason)
-        assert told.where.isprintable()
-        assert len(told.where) <= 300
+        assert told.link.isprintable()
+        assert len(told.link) <= 300
     assert_no_trace(backups)
     json.dumps(report.as_json(), ensure_ascii=False).encode()
 

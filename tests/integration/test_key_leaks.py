@@ -303,10 +303,10 @@ async def test_an_api_that_redirects_is_not_followed(workspace: Workspace) -> No
 async def test_a_bug_does_not_show_the_key(workspace: Workspace) -> None:
     """Even a traceback has only what stands in the source and in the messages of errors."""
     names = script(workspace, {"1": Script()})
-    broken = "from archiver.cli.main import main\nfrom archiver.modelslab.client import Api\n\n"
-    broken += "def ask(*a):\n    key = a[0]._settings.key\n"
+    broken = "from archiver.cli.main import main\nfrom archiver.modelslab.client import Client\n\n"
+    broken += "def fetch(*a):\n    key = a[0]._settings.key\n"
     broken += "    raise RuntimeError(f'{key} {key!r} {a[0]._settings!r}')\n\n"
-    broken += "Api.ask = ask\nmain()\n"
+    broken += "Client.fetch = fetch\nmain()\n"
     (workspace.home / "broken.py").write_text(broken)
     command = (
         sys.executable,

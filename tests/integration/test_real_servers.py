@@ -233,7 +233,7 @@ async def test_a_private_authority_must_be_named(workspace: Workspace, site: Sit
     assert told.status == 3
     (line,) = (line for line in told.err.splitlines() if line.startswith("failed v6/deepfake/1"))
     link = f"primary https://127.0.0.1:{site.port}/1.mp4"
-    assert f"{link}: its TLS certificate is not accepted (unable to get local issuer" in line
+    assert f"{link} its TLS certificate is not accepted (unable to get local issuer" in line
     trusting = await workspace.backup(workspace.manifest("1"), SSL_CERT_FILE=site.authority)
     assert trusting == Ended(0, "", "")
 
