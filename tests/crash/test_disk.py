@@ -16,7 +16,7 @@ from archiver.generation import generation_at
 from tests.support.backups import KEY, assert_lines_true, assert_true_bag, generation
 from tests.support.running import Ended, Workspace, ended, mounted, started, until
 
-SUPPORT = Path(__file__).parents[1] / "support"
+ROOT = Path(__file__).parents[2]
 LANES = 8
 """The steps are dealt out to so many tests, which may run side by side."""
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS")
@@ -244,8 +244,8 @@ FEW_OF = {generation(name): each for name, each in FEW.items()}
 async def failing(disk: Disk, step: int, error: str, how: str) -> tuple[Ended, int]:
     """Back up with a disk that fails at a step; return how it ended, and how many there were."""
     command = disk.workspace.command(disk.manifest(FEW))[1:]
-    script = (sys.executable, str(SUPPORT / "failing.py"), str(step), error, how)
-    told = await ended(*script, *command, env=disk.workspace.env())
+    script = (sys.executable, "-m", "tests.support.failing", str(step), error, how)
+    told = await ended(*script, *command, env=disk.workspace.env(PYTHONPATH=str(ROOT)))
     return told, int(told.out.split()[-1])
 
 

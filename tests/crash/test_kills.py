@@ -26,7 +26,7 @@ from archiver.generation import generation_at
 from tests.support.archives import open_catalogue, recover_in
 from tests.support.backups import KEY, Backups, assert_lines_true, assert_true_bag, generation
 
-SUPPORT = Path(__file__).parents[1] / "support"
+ROOT = Path(__file__).parents[2]
 LANES = 8
 """The steps are dealt out to so many tests, which may run side by side."""
 RANDOM_KILLS = int(os.environ.get("ARCHIVER_TEST_KILLS", "24"))
@@ -137,7 +137,10 @@ async def forking() -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that has imported the program, and forks off its runs."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SUPPORT / "killed.py")), stdin=pipe, stdout=pipe, env=ENVIRONMENT
+        *(sys.executable, "-m", "tests.support.killed"),
+        stdin=pipe,
+        stdout=pipe,
+        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
     )
     yield process
     process.kill()
