@@ -313,9 +313,9 @@ FAULTS = {
     ),
     "HTML that never ends": Fault(NO_VIDEO, (head(), Endless(HTML * 1000)), heavy=True),
     "one byte a second": Fault(
-        f"crawling|{SILENT}", (sized(LARGE)[:1000], Endless(b"\0", every=1.0))
+        f"too slow|{SILENT}", (sized(LARGE)[:1000], Endless(b"\0", every=1.0))
     ),
-    "ten bytes a second": Fault("crawling", (head(), VIDEO[:1000], Endless(b"\0", every=0.1))),
+    "ten bytes a second": Fault("too slow", (head(), VIDEO[:1000], Endless(b"\0", every=0.1))),
     "a chunk extension that never ends": Fault(
         f"{NOT_HTTP}|{CLOSED}|{SILENT}", (CHUNKED, b"5;x=", Endless(b"x" * 65536)), heavy=True
     ),
@@ -325,7 +325,7 @@ FAULTS = {
         heavy=True,
     ),
     "trailers that drip": Fault(
-        f"{NOT_HTTP}|{CLOSED}|{SILENT}|crawling",
+        f"{NOT_HTTP}|{CLOSED}|{SILENT}|too slow",
         (CHUNKED, chunk(VIDEO), b"0\r\n", Endless(b"X-Trailer: x\r\n", every=0.2)),
     ),
     "chunk headers that drip": Fault(
@@ -335,8 +335,8 @@ FAULTS = {
 
 QUICK = [
     "refused", "silent until the timeout", "200 with HTML labelled a video",
-    "cut with Content-Length", "bare HTML", "404 with a whole video", "a redirect loop", "a redirect to file:",
-    "two Content-Lengths", "a chunk size in words",
+    "cut with Content-Length", "bare HTML", "404 with a whole video", "a redirect loop",
+    "a redirect to file:", "two Content-Lengths", "a chunk size in words",
 ]  # fmt: skip
 """One fault of each kind that shows quickly."""
 

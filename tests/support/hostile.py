@@ -115,7 +115,7 @@ def assert_no_trace(backups: Backups, *, kept: bool = False) -> None:
     assert backups.held() == {}
     left = [p for p in (backups.archive / ".archiver/incoming").rglob("*") if p.is_file()]
     endings = {"".join(path.suffixes[-2:]) for path in left}
-    assert endings == ({".json", ".part", ".part.json"} if kept else set())
+    assert endings == ({".part", ".part.json"} if kept else set())
     assert_true_bag(backups.archive)
 
 
