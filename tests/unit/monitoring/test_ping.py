@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver import __version__
 from archiver.cli.params import ping_url
 from archiver.http.retry import Backoff
 from archiver.monitoring.ping import Patience, Pinger, PingUrl, tail
+from archiver.version import __version__
 from tests.support.raw_server import (
     Close,
     Endless,
