@@ -36,8 +36,8 @@ class DiskLog:
         self._rename(path, target)
 
     def _making_a_directory(self, path: Path | str, *args: Any, **kwargs: Any) -> None:
-        self.steps.append(f"mkdir {path}")
         self._mkdir(path, *args, **kwargs)
+        self.steps.append(f"mkdir {path}")
 
     def _opening_a_descriptor(self, path: Path | str, flags: int, *args: Any) -> int:
         if flags & os.O_WRONLY:
@@ -50,7 +50,7 @@ class DiskLog:
 
 
 def failing(number: int) -> Callable[..., None]:
-    """Return a function that fails as the system does, with this error: `errno.EIO`, …"""
+    """Return a function that fails as the system does, with this error number."""
 
     def fail(*_args: object, **_kwargs: object) -> None:
         raise OSError(number, os.strerror(number))

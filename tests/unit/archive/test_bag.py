@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations, count, takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def recover(root: Path) -> None:
 class Unsynced(sqlite3.Connection):
     """SQLite that leaves the syncing to the system: the tests' power cuts spare the disk."""
 
-    def execute(self, sql: str, *args: object) -> sqlite3.Cursor:  # type: ignore[override]
+    def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
         """Execute it, but for the one pragma."""
         return super().execute(sql.replace("synchronous = FULL", "synchronous = OFF"), *args)
 
@@ -497,7 +498,7 @@ def settle_fused(
             fuse.burn("commit")
         record(*args)  # type: ignore[arg-type]
 
-    catalogue.record = burning  # type: ignore[method-assign]
+    catalogue.record = burning  # type: ignore[method-assign, assignment]
     commit_staged(bag, catalogue, group, outcomes)
 
 
