@@ -164,7 +164,8 @@ async def test_who_waits_for_a_host_takes_no_slot_from_another() -> None:
     hosts = Hosts(2, 1)
     async with hosts.slot(ONE):
         waiting = [asyncio.create_task(most_at_once(hosts, OTHER)) for _ in range(5)]
-        await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
         async with asyncio.timeout(5), hosts.slot(ELSEWHERE):
             assert not any(task.done() for task in waiting)
     await asyncio.gather(*waiting)

@@ -105,56 +105,54 @@ RANGES = [
     "bytes 1000-/2082",
     "",
 ]
-CASES: list[tuple[Origin | None, str, tuple[str, ...], bool]] = [
-    (TAG, "206 Partial Content", (SPAN, 'ETag: "x"'), True),
-    (replace(TAG, length=None), "206 x", (SPAN, 'ETag: "x"'), True),
-    (replace(TAG, length=TOTAL + 1), "206 x", (SPAN, 'ETag: "x"'), False),
-    (TAG, "206 x", (SPAN, 'ETag: "x"', f"Last-Modified: {NEW}"), True),
-    (TAG, "200 OK", (SPAN, 'ETag: "x"'), False),
-    (TAG, "416 x", (SPAN, 'ETag: "x"'), False),
-    (None, "206 x", (SPAN, 'ETag: "x"'), False),
+CASES: list[tuple[Origin | None, tuple[str, ...], bool]] = [
+    (TAG, ("206 Partial Content", SPAN, 'ETag: "x"'), True),
+    (replace(TAG, length=None), ("206 x", SPAN, 'ETag: "x"'), True),
+    (replace(TAG, length=TOTAL + 1), ("206 x", SPAN, 'ETag: "x"'), False),
+    (TAG, ("206 x", SPAN, 'ETag: "x"', f"Last-Modified: {NEW}"), True),
+    (TAG, ("200 OK", SPAN, 'ETag: "x"'), False),
+    (TAG, ("416 x", SPAN, 'ETag: "x"'), False),
+    (None, ("206 x", SPAN, 'ETag: "x"'), False),
     # The validator
-    (TAG, "206 x", (SPAN,), False),
-    (TAG, "206 x", (SPAN, 'ETag: "y"'), False),
-    (TAG, "206 x", (SPAN, 'ETag: W/"x"'), False),
-    (TAG, "206 x", (SPAN, "ETag: x"), False),
-    (TAG, "206 x", (SPAN, 'ETag: "x"', 'ETag: "y"'), False),
-    (TAG, "206 x", (SPAN, f"Last-Modified: {OLD}"), False),
-    (DATED, "206 x", (SPAN, f"Last-Modified: {OLD}"), True),
-    (DATED, "206 x", (SPAN,), True),
-    (DATED, "206 x", (SPAN, f"Last-Modified: {NEW}"), False),
-    (DATED, "206 x", (SPAN, f"Last-Modified: {OLD}", f"Last-Modified: {NEW}"), False),
-    (DATED, "206 x", (SPAN, f"Last-Modified: {OLD}", 'ETag: "x"'), False),
-    (DATED, "206 x", (SPAN, "Last-Modified: Mon, 01 Jan 99999999999 00:00:00 GMT"), False),
+    (TAG, ("206 x", SPAN,), False),
+    (TAG, ("206 x", SPAN, 'ETag: "y"'), False),
+    (TAG, ("206 x", SPAN, 'ETag: W/"x"'), False),
+    (TAG, ("206 x", SPAN, "ETag: x"), False),
+    (TAG, ("206 x", SPAN, 'ETag: "x"', 'ETag: "y"'), False),
+    (TAG, ("206 x", SPAN, f"Last-Modified: {OLD}"), False),
+    (DATED, ("206 x", SPAN, f"Last-Modified: {OLD}"), True),
+    (DATED, ("206 x", SPAN,), True),
+    (DATED, ("206 x", SPAN, f"Last-Modified: {NEW}"), False),
+    (DATED, ("206 x", SPAN, f"Last-Modified: {OLD}", f"Last-Modified: {NEW}"), False),
+    (DATED, ("206 x", SPAN, f"Last-Modified: {OLD}", 'ETag: "x"'), False),
+    (DATED, ("206 x", SPAN, "Last-Modified: Mon, 01 Jan 99999999999 00:00:00 GMT"), False),
     # The range
-    *((TAG, "206 x", (f"Content-Range: {span}", 'ETag: "x"'), False) for span in RANGES),
-    (TAG, "206 x", ('ETag: "x"',), False),
-    (TAG, "206 x", (SPAN, SPAN, 'ETag: "x"'), False),
-    (TAG, "206 x", (SPAN, "Content-Range: bytes 0-2081/2082", 'ETag: "x"'), False),
-    (TAG, "206 x", ('ETag: "x"', "Content-Type: multipart/byteranges; boundary=x"), False),
+    *((TAG, ("206 x", f"Content-Range: {span}", 'ETag: "x"'), False) for span in RANGES),
+    (TAG, ("206 x", 'ETag: "x"',), False),
+    (TAG, ("206 x", SPAN, SPAN, 'ETag: "x"'), False),
+    (TAG, ("206 x", SPAN, "Content-Range: bytes 0-2081/2082", 'ETag: "x"'), False),
+    (TAG, ("206 x", 'ETag: "x"', "Content-Type: multipart/byteranges; boundary=x"), False),
     # Another length is all right if none was announced before
     (
-        replace(TAG, length=None), "206 x",
-        ("Content-Range: bytes 1000-2999/3000", 'ETag: "x"'), True,
+        replace(TAG, length=None), ("206 x", "Content-Range: bytes 1000-2999/3000", 'ETag: "x"'), True,
     ),
     # The encoding
-    (TAG, "206 x", (SPAN, 'ETag: "x"', "Content-Encoding: gzip"), False),
-    (DATED, "206 x", (SPAN, "Content-Encoding: br"), False),
-    (DATED, "206 x", (SPAN, "Content-Encoding: identity"), False),
+    (TAG, ("206 x", SPAN, 'ETag: "x"', "Content-Encoding: gzip"), False),
+    (DATED, ("206 x", SPAN, "Content-Encoding: br"), False),
+    (DATED, ("206 x", SPAN, "Content-Encoding: identity"), False),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("origin", "status", "lines", "expected"), CASES)
+@pytest.mark.parametrize(("origin", "lines", "expected"), CASES)
 async def test_only_the_rest_of_the_same_file_continues_it(
     session: aiohttp.ClientSession,
     tmp_path: Path,
     origin: Origin | None,
-    status: str,
     lines: tuple[str, ...],
     expected: bool,
 ) -> None:
     """Status, range, length, validator and encoding all fit; otherwise nothing is spliced."""
-    async with responding(session, status, *lines) as response:
+    async with responding(session, *lines) as response:
         assert continues(response, partial_file(tmp_path, origin)) is expected
 
 
