@@ -32,7 +32,7 @@ class ApiKey:
         return self._value
 
     def redact(self, text: str) -> str:
-        """Return `text` with the key replaced, however it is encoded: in a URL, in JSON, or plain."""
+        """Return `text` with the key replaced, in whatever encoding: URL, JSON or plain."""
         return _pattern(self._value).sub(REDACTED, text)
 
     def redact_json(self, value: object, depth: int = MAX_DEPTH) -> object:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from archiver.archive.durable import fsync
 from archiver.errors import storage_errors
-from archiver.media.validator import NotWhole, Proof, Prover
+from archiver.media import MediaInfo, NotWhole, Validator
 
 if TYPE_CHECKING:
     import io
@@ -39,7 +39,7 @@ class Payload:
     sha256: str
     size: int
     """In bytes."""
-    media: Proof
+    media: MediaInfo
     content: bytes | None = None
     """The bytes, unless they are on the disk."""
 
@@ -189,7 +189,7 @@ class PartialFile:
         self.bytes = 0
         self._memory: list[bytes] = []
         self._digest = hashlib.sha256()
-        self._validator = Prover()
+        self._validator = Validator()
 
     def _take(self, view: memoryview) -> None:
         self._validator.feed(view)

@@ -33,8 +33,7 @@ from archiver.archive.quarantine import Quarantine
 from archiver.checksums import BagFile
 from archiver.errors import storage_errors
 from archiver.generation import Generation, generation_at
-from archiver.media.files import inspect
-from archiver.media.validator import NotWhole
+from archiver.media import NotWhole, inspect
 from archiver.outputs import Output
 
 _RESPONSE = "answer.json"

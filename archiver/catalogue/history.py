@@ -104,8 +104,8 @@ def _failed(command: Command, began: datetime, exit_status: int, summary: str) -
 
 def _columns(run: Run) -> tuple[object, ...]:
     return (
-        run.began.isoformat(timespec="seconds"),
-        run.ended and run.ended.isoformat(timespec="seconds"),
+        run.began.isoformat(),
+        run.ended and run.ended.isoformat(),
         run.exit_status,
         json.dumps(dict(run.counts)),
         run.bytes,

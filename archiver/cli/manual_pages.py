@@ -10,7 +10,7 @@ import click
 from archiver.cli.terminal import fill
 
 _MAX_WIDTH = 80
-_SENTENCE = re.compile(r".+?[.!?](?=\s|$)|.+")
+_SENTENCE = re.compile(r".+?[.!?](?=\s+[^a-z]|$)|.+")
 _HEADING = re.compile(r"#{1,6}\s+(?P<text>.+)")
 _ITEM = re.compile(r"\s*(?:[-*+]|\d+\.)\s+(?=\S)")
 _LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<target>[^)\s]+)\)")

@@ -124,7 +124,7 @@ def _remember(archive: Path, run: Run) -> None:
         return
     with suppress(ArchiverError), closing(Catalogue.open(path)) as catalogue:
         latest = catalogue.history.last(1, run.command)
-        if all(earlier.began < run.began.replace(microsecond=0) for earlier in latest):
+        if all(earlier.began < run.began for earlier in latest):
             catalogue.history.add(run)
 
 

@@ -5,7 +5,7 @@ from typing import Self
 
 from archiver.archive.partial_file import PartialFile
 from archiver.errors import StorageError
-from archiver.media.validator import NotWhole
+from archiver.media import NotWhole
 from archiver.threads import finished, in_thread
 
 _BLOCK = 1 << 20

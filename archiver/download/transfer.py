@@ -18,7 +18,7 @@ from archiver.download.resume import continues, origin_of, range_headers, total_
 from archiver.download.sink import Sink
 from archiver.http.errors import KeyInRedirect, describe_error
 from archiver.http.retry_after import parse_retry_after
-from archiver.media.validator import NotWhole
+from archiver.media import NotWhole
 from archiver.outcomes import LinkFault
 from archiver.outputs import Link
 from archiver.progress import ByteProgress

@@ -1,1 +1,1 @@
-"""A local ModelsLab and its link hosts, told what to do: for the demo and the tests."""
+"""A local ModelsLab and its link hosts that follow scripts: for the demo and the tests."""

@@ -14,7 +14,7 @@ _PIECE = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Bytes that need not be held in memory: a beginning, then one block over and over."""
+    """Bytes that are not all in memory at once: a beginning, then one block repeated."""
 
     size: int
     beginning: bytes
@@ -22,7 +22,7 @@ class Payload:
 
     @classmethod
     def of(cls, body: bytes) -> "Payload":
-        """Return just these bytes."""
+        """Return a payload of exactly these bytes."""
         return cls(len(body), body)
 
     def piece(self, start: int, stop: int) -> bytes:
@@ -56,10 +56,10 @@ class Payload:
 
 @lru_cache(maxsize=256)
 def grown_clip(size: int, seed: str) -> Payload:
-    """Return an MP4 of `size` bytes that plays, always the same for a `seed` and no other's.
+    """Return an MP4 of `size` bytes that plays: the same for the same `seed`, and for no other.
 
-    It is the clip and one `free` box (ISO/IEC 14496-12, 8.1.2) of seeded filler; a `size` too
-    small for both gives the smallest there can be.
+    It is the clip and one `free` box (ISO/IEC 14496-12, 8.1.2) of seeded filler; where `size` is
+    too small for both, it is as small as possible.
     """
     clip = _clip()
     box = max(size - len(clip), 8 + _LEAST_FILLER)

@@ -1,4 +1,4 @@
-"""The emulator and one backup, end to end: what the archiver does, without a key or a network."""
+"""The demo: one backup from the emulator, end to end, without a key or a network."""
 
 from importlib.resources import as_file, files
 from pathlib import Path

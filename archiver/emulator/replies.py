@@ -1,4 +1,4 @@
-"""Replies written by hand, byte by byte: also those that no well-behaved server would send."""
+"""Replies, written byte by byte: also those that no well-behaved server would send."""
 
 import asyncio
 import re
@@ -18,16 +18,16 @@ from archiver.emulator.scripts import JSON, PAGE, Fault, LinkScript
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes over the wire, byte by byte: also what no well-behaved server would send."""
+    """A reply as it goes over the wire, faults and all."""
 
     status: int | None
-    """None: not even a status line."""
+    """None: no status line is sent, nor anything else."""
     headers: dict[str, str]
     payload: Payload
     span: range
-    """The positions in the payload that are really sent."""
+    """The positions in the payload that are actually sent."""
     length: int | None
-    """What Content-Length says, true or not."""
+    """The value of Content-Length, true or not."""
     chunked: bool = False
     ending: Literal["keep-alive", "close", "reset", "stall"] = "keep-alive"
     step: int = 256 * 1024
@@ -50,7 +50,7 @@ class Reply:
 
 
 class _Written(web.StreamResponse):
-    """Tells aiohttp that the response was already written by hand."""
+    """A response that aiohttp need not write: it was written already."""
 
     def __init__(self, *, stays_open: bool) -> None:
         super().__init__()
@@ -61,14 +61,14 @@ class _Written(web.StreamResponse):
         return self._stays_open
 
     async def prepare(self, _request: web.BaseRequest) -> None:
-        """Do nothing: it is done."""
+        """Do nothing."""
 
     async def write_eof(self, _data: object = b"") -> None:
-        """Do nothing: it is done."""
+        """Do nothing."""
 
 
 async def write(request: web.BaseRequest, reply: Reply) -> _Written:
-    """Send a reply, and end the connection as it says."""
+    """Send a reply, and end the connection with its `ending`."""
     if reply.status is not None:
         await _write_message(request, reply)
     match reply.ending:
@@ -93,7 +93,7 @@ async def _write_message(request: web.BaseRequest, reply: Reply) -> None:
 
 
 def _reset(transport: asyncio.Transport | None) -> None:
-    """Close with RST: lingering for zero seconds makes the kernel send that and not FIN."""
+    """Close with RST: the kernel sends that and not FIN after lingering for zero seconds."""
     if transport is not None:
         linger = struct.pack("ii", 1, 0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -101,27 +101,27 @@ def _reset(transport: asyncio.Transport | None) -> None:
 
 
 def canned(body: bytes, status: int, headers: Mapping[str, str]) -> Reply:
-    """Return a small and honest reply."""
+    """Return a small reply without faults."""
     return Reply(status, dict(headers), Payload.of(body), range(len(body)), len(body))
 
 
 def page(status: int, **headers: str) -> Reply:
-    """Return what gateways send: a web page."""
+    """Return a web page, as gateways send it."""
     return canned(PAGE, status, {"Content-Type": "text/html; charset=UTF-8", **headers})
 
 
-def file_reply(payload: Payload, tag: str, link: LinkScript, asked: Mapping[str, str]) -> Reply:
-    """Return an honest reply with the payload, or with the part that was asked for."""
+def file_reply(payload: Payload, tag: str, link: LinkScript, request: Mapping[str, str]) -> Reply:
+    """Return a reply without faults: the payload, or the range in the `request` headers."""
     validators = _validators(link, tag)
     ranges = {"Accept-Ranges": "bytes" if link.ranges else "none"}
     headers = {"Content-Type": link.content_type, **ranges, **validators}
-    wanted = _wanted(asked, payload.size, validators) if link.ranges else None
-    if wanted is not None and not wanted:
+    part = _range(request, payload.size, validators) if link.ranges else None
+    if part is not None and not part:
         return canned(b"", 416, {**headers, "Content-Range": f"bytes */{payload.size}"})
-    span = range(payload.size) if wanted is None else wanted
-    if wanted is not None:
+    span = range(payload.size) if part is None else part
+    if part is not None:
         headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{payload.size}"
-    reply = Reply(200 if wanted is None else 206, headers, payload, span, len(span))
+    reply = Reply(200 if part is None else 206, headers, payload, span, len(span))
     return _paced(_framed(reply, link.length), link.seconds)
 
 
@@ -134,13 +134,14 @@ def _validators(link: LinkScript, tag: str) -> dict[str, str]:
     return validators
 
 
-def _wanted(asked: Mapping[str, str], size: int, validators: Mapping[str, str]) -> range | None:
-    """Return the positions asked for, none if there are no such; None: all (RFC 9110, 14.2).
+def _range(request: Mapping[str, str], size: int, validators: Mapping[str, str]) -> range | None:
+    """Return the positions requested, an empty range if there are none, None for all of them.
 
-    Several ranges at once are ignored, as a server may; If-Range compares strongly (13.1.5).
+    See RFC 9110, 14.2. Several ranges at once are ignored, as a server may do; If-Range compares
+    strongly (13.1.5).
     """
-    match = re.fullmatch(r"bytes=([0-9]*)-([0-9]*)", asked.get("Range", ""))
-    condition = asked.get("If-Range")
+    match = re.fullmatch(r"bytes=([0-9]*)-([0-9]*)", request.get("Range", ""))
+    condition = request.get("If-Range")
     current = [value for value in validators.values() if not value.startswith("W/")]
     if not match or match.group() == "bytes=-" or (condition and condition not in current):
         return None
@@ -173,10 +174,10 @@ def _step(reply: Reply, parts: int) -> int:
     return max(1, min(len(reply.span) // parts, reply.step))
 
 
-def struck_by(reply: Reply, fault: Fault) -> Reply:
-    """Return the reply as the fault leaves it."""
-    if fault in _LINK_ANSWERS:
-        return _LINK_ANSWERS[fault]
+def with_fault(reply: Reply, fault: Fault) -> Reply:
+    """Return the reply with a fault."""
+    if fault in _FAULTY_REPLIES:
+        return _FAULTY_REPLIES[fault]
     whole = len(reply.span)
     half = range(reply.span.start, reply.span.start + whole // 2)
     closed: dict[str, Any] = {"chunked": False, "ending": "close"}
@@ -187,7 +188,7 @@ def struck_by(reply: Reply, fault: Fault) -> Reply:
         "reset": {"span": half, "ending": "reset"},
         "stall": {"span": half, "ending": "stall"},
         "crawl": {"step": 8, "pause": 1.0},
-        # The surplus follows a moment later, so that the client takes the body for complete.
+        # The rest follows a moment later: until then, the body looks complete to the client.
         "too-short": closed | {"length": len(half), "pause": 0.02, "step": _step(reply, 2)},
         "too-long": closed | {"length": whole + 1000},
         "wrong-range": _shifted(reply) if reply.status == 206 else {},
@@ -198,15 +199,15 @@ def struck_by(reply: Reply, fault: Fault) -> Reply:
 
 
 def _shifted(reply: Reply) -> dict[str, Any]:
-    """Return what sends the first bytes of the payload where a later part was asked for."""
+    """Return the changes that send the first bytes of the payload in place of a later range."""
     span = range(len(reply.span))
-    told = {"Content-Range": f"bytes 0-{span.stop - 1}/{reply.payload.size}"}
-    return {"span": span, "headers": reply.headers | told}
+    header = {"Content-Range": f"bytes 0-{span.stop - 1}/{reply.payload.size}"}
+    return {"span": span, "headers": reply.headers | header}
 
 
 _XML = {"Content-Type": "application/xml"}
 _VIDEO = {"Content-Type": "video/mp4"}
-_LINK_ANSWERS: dict[Fault, Reply] = {
+_FAULTY_REPLIES: dict[Fault, Reply] = {
     "dead": canned(b"<Error><Code>NoSuchKey</Code></Error>", 404, _XML),
     "forbidden": canned(b"<Error><Message>Request has expired</Message></Error>", 403, _XML),
     "gone": canned(b"<Error><Code>Gone</Code></Error>", 410, _XML),

@@ -1,7 +1,7 @@
-"""What the emulator can be told, and the words of the answers it then gives.
+"""Scripts: how the emulator behaves, and the bodies of its responses.
 
-A `Script` says how one generation behaves and an `ApiScript` how the API does as a whole; each
-`Response` is a documented or recorded one, and each `Fault` a way in which a link can fail.
+A `Script` is for one generation, an `ApiScript` for the API as a whole. Each `Response` is a
+documented or recorded one, and each `Fault` a way in which a link can fail.
 """
 
 import json
@@ -16,8 +16,8 @@ Host = Literal["api", "primary", "proxy"]
 LinkHost = Literal["primary", "proxy"]
 
 Response = Literal[
-    "ready", "wrong-id", "no-output", "huge",  # success, and successes of little use
-    "processing", "created", "proxied", "queued", "nan", "odd",  # later, in all its shapes
+    "ready", "wrong-id", "no-output", "huge",  # successes, useful and not
+    "processing", "created", "proxied", "queued", "nan", "odd",  # not ready yet, in every form
     "failed", "unknown", "unknown-404", "malformed", "malformed-lists",
     "refused", "refused-old", "plan", "no-credit", "no-credit-old",
     "throttled", "throttled-header", "throttled-date", "throttled-old", "throttled-words",
@@ -27,23 +27,23 @@ Response = Literal[
 
 Fault = Literal[
     "none",
-    "dead", "forbidden", "gone", "error", "busy", "throttled",  # an honest status
-    "html", "disguised", "json-error", "empty",  # 200, and not a video
-    "cut", "cut-silently", "cut-chunked", "reset", "stall", "crawl",  # fails half-way
-    "too-short", "too-long", "wrong-range",  # headers that do not match the body
-    "refuse", "hang-up", "silent",  # no response at all
+    "dead", "forbidden", "gone", "error", "busy", "throttled",  # an error status
+    "html", "disguised", "json-error", "empty",  # 200, but no video
+    "cut", "cut-silently", "cut-chunked", "reset", "stall", "crawl",  # fail half-way
+    "too-short", "too-long", "wrong-range",  # do not match their headers
+    "refuse", "hang-up", "silent",  # never respond
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class LinkScript:
-    """How one link behaves: well, unless a `fault` is given."""
+    """How one link behaves: without a `fault`, it serves the payload."""
 
     fault: Fault = "none"
     times: int | None = None
-    """The fault strikes so many requests and then the link works; None: it always strikes.
+    """How many requests meet the fault before the link works; None: all of them.
 
-    A refused connection is always refused: such a link names a port where nobody listens.
+    A refused connection is always refused: such a link names a port on which nothing listens.
     """
     length: Literal["given", "none", "chunked"] = "given"
     ranges: bool = True
@@ -51,17 +51,17 @@ class LinkScript:
     last_modified: bool = True
     redirects: int = 0
     redirect_to: str | None = None
-    """Where the last redirect leads, in place of the file; hosts are written as in `url`."""
+    """Where the last redirect leads instead of to the file; hosts are written as in `url`."""
     seconds: float = 0.0
-    """The body is spread over this time."""
+    """How long the body takes."""
     content_type: str = "video/mp4"
     url: str | None = None
-    """The link as the API gives it; `{api}`, `{primary}`, `{proxy}` stand for host and port."""
+    """The link in the response; `{api}`, `{primary}`, `{proxy}` stand for host and port."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputScript:
-    """One output: a video of `size` bytes, or just the `body` that is given."""
+    """One output: a video of `size` bytes, or the given `body`."""
 
     size: int = 64_000
     body: bytes | None = None
@@ -69,12 +69,12 @@ class OutputScript:
     primary: LinkScript = LinkScript()
     proxy: LinkScript | None = None
     versions: int = 1
-    """So many requests, on either host, each see another file; the last version then stays."""
+    """How many versions the file has: each request, on either host, gets the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """A response given as it stands: `body` is bytes, or a value to be written as JSON."""
+    """A verbatim response: `body` is bytes, or a value to be encoded as JSON."""
 
     body: object
     status: int = 200
@@ -83,10 +83,11 @@ class RawResponse:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How one generation behaves: `trouble`, then `ready_after` asks of `waiting`, then `response`.
+    """How one generation behaves.
 
-    Until the response is `ready` its files are unfinished: the links serve a first half as if
-    it were the whole.
+    Requests get the responses in `trouble`, then `waiting` for `ready_after` requests, then
+    `response`. Until that is `ready` the files are unfinished: the links serve the first half as
+    if it were the whole.
     """
 
     outputs: tuple[OutputScript, ...] = (OutputScript(),)
@@ -97,19 +98,19 @@ class Script:
     output_shape: Literal["list", "string", "object", "objects"] = "list"
     proxies: Literal["list", "string", "identical", "null", "empty", "absent"] = "list"
     fresh_links: bool = False
-    """Every ask gives other links, signed for that ask."""
+    """Every request gets other links, signed for that request."""
     expired: int = 0
-    """The signed links of so many first asks are refused with 403."""
+    """The signed links of this many first requests are refused with 403."""
 
-    def response_to(self, ask: int) -> Response | RawResponse:
-        """Return what ask number `ask`, from 1, is answered."""
-        if ask <= len(self.trouble):
-            return self.trouble[ask - 1]
-        return self.response if self.has_waited(ask) else self.waiting
+    def response_to(self, request: int) -> Response | RawResponse:
+        """Return the response to request number `request`, counted from 1."""
+        if request <= len(self.trouble):
+            return self.trouble[request - 1]
+        return self.response if self.has_waited(request) else self.waiting
 
-    def has_waited(self, ask: int) -> bool:
-        """Return whether ask number `ask` comes after all that stands before `response`."""
-        return ask > len(self.trouble) + self.ready_after
+    def has_waited(self, request: int) -> bool:
+        """Return whether request number `request` gets `response`."""
+        return request > len(self.trouble) + self.ready_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +118,14 @@ class ApiScript:
     """How the API as a whole behaves."""
 
     always: Response | RawResponse | None = None
-    """What every request is answered, whatever it asks."""
+    """The response to every request, whatever it is."""
     refusal: Response = "refused"
     unknown: Response = "unknown"
     throttle_first: int = 0
     per_second: int | None = None
     throttled: Response = "throttled"
     retry_after: int = 30
-    """Seconds, as told to whoever is throttled."""
+    """In seconds, where a request is throttled."""
     ids: Literal["int", "string", "null", "empty"] = "int"
     echo_key: bool = False
     content_type: str = "application/json"
@@ -136,7 +137,7 @@ TIP = "Your request is processing in background, use the fetch API to get your o
 _NOTHING = {"id": "", "output": "", "tip": TIP}
 LATER = {"status": "processing", "message": "try again later.", "output": "", "tip": TIP}
 
-SAID: dict[str, RawResponse] = {
+RESPONSES: dict[str, RawResponse] = {
     "processing": RawResponse(LATER),
     "queued": RawResponse(LATER | {"status": "queued", "eta": 12.5}),
     "nan": RawResponse(LATER | {"eta": math.nan}),
@@ -170,29 +171,29 @@ SAID: dict[str, RawResponse] = {
 
 
 def throttled(response: str, seconds: int) -> RawResponse:
-    """Return the ways of saying that there were too many requests, and when to come back."""
-    told = {"status": "error", "message": "Rate limit exceeded. Please slow down."}
+    """Return a rate limit's response, in one of its forms, with when to come back."""
+    body = {"status": "error", "message": "Rate limit exceeded. Please slow down."}
     match response:
         case "throttled":
-            return RawResponse(told | {"retry_after": seconds}, 429)
+            return RawResponse(body | {"retry_after": seconds}, 429)
         case "throttled-header":
-            return RawResponse(told, 429, {"Retry-After": str(seconds)})
+            return RawResponse(body, 429, {"Retry-After": str(seconds)})
         case "throttled-date":
             return RawResponse(
-                told, 429, {"Retry-After": formatdate(time() + seconds, usegmt=True)}
+                body, 429, {"Retry-After": formatdate(time() + seconds, usegmt=True)}
             )
         case "throttled-old":
             old = {"message": "Rate limit exceeded", "tips": f"Please wait for {seconds} seconds."}
-            return RawResponse(told | old)
+            return RawResponse(body | old)
         case "throttled-words":
             when = f"{seconds // 60} minutes" if seconds >= 60 else f"{seconds} seconds"
-            return RawResponse(told | {"message": f"Too many requests, try again in {when}"}, 429)
+            return RawResponse(body | {"message": f"Too many requests, try again in {when}"}, 429)
         case _:
-            return RawResponse(told, 429)
+            return RawResponse(body, 429)
 
 
 def shaped(links: list[str], shape: str) -> object:
-    """Return what `output` holds."""
+    """Return the links in the form that `output` has."""
     match shape:
         case "string":
             return links[0] if links else ""
@@ -204,7 +205,7 @@ def shaped(links: list[str], shape: str) -> object:
             return links
 
 
-def proxies_told(style: str, proxies: list[str], links: list[str]) -> dict[str, object]:
+def proxy_field(style: str, proxies: list[str], links: list[str]) -> dict[str, object]:
     """Return the field `proxy_links`, or no field."""
     match style:
         case "absent":
@@ -222,7 +223,7 @@ def proxies_told(style: str, proxies: list[str], links: list[str]) -> dict[str, 
 
 
 def id_spelled(id_: str, style: str) -> int | str | None:
-    """Return an ID as it may come back."""
+    """Return an ID in the form that a response has it."""
     match style:
         case "int":
             return int(id_) if id_.isdecimal() else id_
@@ -235,5 +236,5 @@ def id_spelled(id_: str, style: str) -> int | str | None:
 
 
 def encoded(body: object) -> bytes:
-    """Return a body as bytes: JSON, where it is not bytes already."""
+    """Return a body as bytes: encoded as JSON unless it is bytes already."""
     return body if isinstance(body, bytes) else json.dumps(body).encode()

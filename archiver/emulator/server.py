@@ -1,4 +1,4 @@
-"""A local ModelsLab and its link hosts, told how to behave: for the demo and the tests."""
+"""The emulator's server: ModelsLab's API and its link hosts, on this machine."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ from zlib import crc32
 from aiohttp import web
 
 from archiver.emulator.clip import Payload, grown_clip
-from archiver.emulator.replies import Reply, canned, file_reply, page, struck_by, write
+from archiver.emulator.replies import Reply, canned, file_reply, page, with_fault, write
 from archiver.emulator.scripts import (
     LATER,
     PAGE,
-    SAID,
+    RESPONSES,
     TIP,
     ApiScript,
     Host,
@@ -31,7 +31,7 @@ from archiver.emulator.scripts import (
     Script,
     encoded,
     id_spelled,
-    proxies_told,
+    proxy_field,
     shaped,
     throttled,
 )
@@ -70,12 +70,12 @@ class Emulator:
         self.api = api or ApiScript()
         self.requests: list[Seen] = []
         self.busiest: Counter[Host] = Counter()
-        """The most requests that each host had in hand at once."""
-        self._in_hand: Counter[Host] = Counter()
-        self._asks: Counter[Generation] = Counter()
+        """How many requests each host served at once, at most."""
+        self._under_way: Counter[Host] = Counter()
+        self._requested: Counter[Generation] = Counter()
         self._served: Counter[tuple[Generation, int, Host]] = Counter()
-        self._api_asks = 0
-        self._passed: deque[float] = deque()
+        self._api_requests = 0
+        self._accepted: deque[float] = deque()
         self._hosts: dict[str, str] = {}
         self._open = AsyncExitStack()
 
@@ -83,7 +83,7 @@ class Emulator:
         async with AsyncExitStack() as stack:
             for host in ("api", "primary", "proxy"):
                 self._hosts[host] = await self._serve(host, stack)
-            self._hosts["nobody"] = _port_without_listener(stack)
+            self._hosts["refuse"] = _port_without_listener(stack)
             self._open = stack.pop_all()
         return self
 
@@ -102,42 +102,43 @@ class Emulator:
 
     @property
     def api_url(self) -> str:
-        """What `--api-url` is to be."""
+        """The value for `--api-url`."""
         return f"http://{self._hosts['api']}/api"
 
     def link(
-        self, generation: Generation, number: int = 1, host: LinkHost = "primary", ask: int = 0
+        self, generation: Generation, number: int = 1, host: LinkHost = "primary", request: int = 0
     ) -> str:
-        """Return the link to an output, signed for an `ask` unless that is 0."""
+        """Return the link to an output, signed for a request unless that is 0."""
         output = self.scripts[generation].outputs[number - 1]
         script = _link_script(output, host)
         if script.url is not None:
-            return self._placed(script.url)
+            return self._with_hosts(script.url)
         name = f"{generation.name.replace('/', '.')}.{number}.{output.suffix}"
-        signed = f"?X-Ask={ask}&X-Signature={crc32(f'{name}{ask}'.encode()):08x}" if ask else ""
-        place = self._hosts["nobody" if script.fault == "refuse" else host]
-        return f"http://{place}/generations/{name}{signed}"
+        signature = f"{crc32(f'{name}{request}'.encode()):08x}"
+        signed = f"?X-Request={request}&X-Signature={signature}" if request else ""
+        address = self._hosts["refuse" if script.fault == "refuse" else host]
+        return f"http://{address}/generations/{name}{signed}"
 
-    def _placed(self, url: str) -> str:
-        for host, place in self._hosts.items():
-            url = url.replace(f"{{{host}}}", place)
+    def _with_hosts(self, url: str) -> str:
+        for host, address in self._hosts.items():
+            url = url.replace(f"{{{host}}}", address)
         return url
 
     def payload(self, generation: Generation, number: int = 1) -> Payload:
-        """Return what a client should end up with."""
+        """Return the payload that a client should have in the end."""
         output = self.scripts[generation].outputs[number - 1]
         return _version(generation, number, output, output.versions)
 
     def sha256(self, generation: Generation, number: int = 1) -> str:
-        """Return the checksum of what a client should end up with."""
+        """Return the checksum of the payload that a client should have in the end."""
         return self.payload(generation, number).sha256()
 
     def asked(self, generation: Generation | None = None) -> int:
-        """Count the logged requests to the API, about one generation or in all."""
+        """Count the requests to the API, for one generation or in all."""
         return len(self._logged(generation, ("api",)))
 
     def downloads(self, generation: Generation | None = None, host: LinkHost | None = None) -> int:
-        """Count the logged requests for files, redirects apart."""
+        """Count the requests for files; a redirect and its target count once."""
         seen = self._logged(generation, (host,) if host else ("primary", "proxy"))
         return sum("hop=" not in one.path for one in seen)
 
@@ -149,22 +150,22 @@ class Emulator:
         ]
 
     def forget(self) -> None:
-        """Empty the log and begin every script anew."""
-        for record in (self.requests, self._asks, self._served, self._passed, self.busiest):
+        """Empty the log, and start every script from its beginning."""
+        for record in (self.requests, self._requested, self._served, self._accepted, self.busiest):
             record.clear()
-        self._api_asks = 0
+        self._api_requests = 0
 
     async def _handle(self, host: Host, request: web.BaseRequest) -> web.StreamResponse:
-        self._in_hand[host] += 1
-        self.busiest[host] = max(self.busiest[host], self._in_hand[host])
+        self._under_way[host] += 1
+        self.busiest[host] = max(self.busiest[host], self._under_way[host])
         try:
             seen = await self._see(host, request)
             return await write(request, self._reply(seen))
         finally:
-            self._in_hand[host] -= 1
+            self._under_way[host] -= 1
 
     async def _see(self, host: Host, request: web.BaseRequest) -> Seen:
-        generation, number = _meant(host, request.path)
+        generation, number = _subject(host, request.path)
         seen = Seen(
             host=host,
             method=request.method,
@@ -180,11 +181,11 @@ class Emulator:
 
     def _reply(self, seen: Seen) -> Reply:
         if seen.host != "api":
-            return self._linked(seen, seen.host)
-        self._api_asks += 1
-        return self._told(seen.generation, self.api.always or self._response(seen))
+            return self._link_reply(seen, seen.host)
+        self._api_requests += 1
+        return self._api_reply(seen.generation, self.api.always or self._response(seen))
 
-    # What the API answers.
+    # The API.
 
     def _response(self, seen: Seen) -> Response | RawResponse:
         if seen.method != "POST" or seen.generation is None:
@@ -197,32 +198,32 @@ class Emulator:
             return "malformed" if key is None else self.api.refusal
         if seen.generation not in self.scripts:
             return self.api.unknown
-        self._asks[seen.generation] += 1
-        return self.scripts[seen.generation].response_to(self._asks[seen.generation])
+        self._requested[seen.generation] += 1
+        return self.scripts[seen.generation].response_to(self._requested[seen.generation])
 
     def _throttles(self, now: float) -> bool:
-        if self._api_asks <= self.api.throttle_first:
+        if self._api_requests <= self.api.throttle_first:
             return True
-        while self._passed and self._passed[0] <= now - 1:
-            self._passed.popleft()
-        if self.api.per_second is not None and len(self._passed) >= self.api.per_second:
+        while self._accepted and self._accepted[0] <= now - 1:
+            self._accepted.popleft()
+        if self.api.per_second is not None and len(self._accepted) >= self.api.per_second:
             return True
-        self._passed.append(now)
+        self._accepted.append(now)
         return False
 
-    def _told(self, generation: Generation | None, response: Response | RawResponse) -> Reply:
+    def _api_reply(self, generation: Generation | None, response: Response | RawResponse) -> Reply:
         match response:
             case RawResponse():
                 raw = response
             case "cut" | "reset" | "stall" | "hang-up" | "silent":
-                return struck_by(page(200), response)
+                return with_fault(page(200), response)
             case "redirect":
                 onward = f"http://{self._hosts['primary']}/elsewhere"
                 raw = RawResponse(PAGE, 307, {"Location": onward, "Content-Type": "text/html"})
             case _ if response.startswith("throttled"):
                 raw = self._echoed(throttled(response, self.api.retry_after))
-            case _ if response in SAID:
-                raw = self._echoed(SAID[response])
+            case _ if response in RESPONSES:
+                raw = self._echoed(RESPONSES[response])
             case _ if generation in self.scripts:
                 raw = self._echoed(RawResponse(self._success(generation, response)))
             case _:
@@ -233,7 +234,7 @@ class Emulator:
     def _echoed(self, raw: RawResponse) -> RawResponse:
         match raw.body:
             case dict() as body if self.api.echo_key:
-                message = f"{body.get('message', '')} (asked with {self.key})"
+                message = f"{body.get('message', '')} (requested with {self.key})"
                 return replace(raw, body=body | {"message": message, "request": {"key": self.key}})
             case bytes() as page if self.api.echo_key:
                 return replace(raw, body=page.replace(b"</body>", self.key.encode() + b"</body>"))
@@ -241,17 +242,19 @@ class Emulator:
                 return raw
 
     def _success(self, generation: Generation, response: str) -> dict[str, object]:
-        """Return the answers that tell links: success, and those that look like it."""
+        """Return a response with links: success, or one that looks like it."""
         script = self.scripts[generation]
-        ask = self._asks[generation] if script.fresh_links else 0
+        request = self._requested[generation] if script.fresh_links else 0
         numbers = range(1, len(script.outputs) + 1)
-        links = [self.link(generation, n, "primary", ask) for n in numbers]
+        links = [self.link(generation, n, "primary", request) for n in numbers]
         proxies = [
-            self.link(generation, n, "proxy", ask) for n in numbers if script.outputs[n - 1].proxy
+            self.link(generation, n, "proxy", request)
+            for n in numbers
+            if script.outputs[n - 1].proxy
         ]
         id_ = id_spelled(generation.id, self.api.ids)
         success = {"status": "success", "id": id_, "output": shaped(links, script.output_shape)}
-        success |= {"tip": TIP} | proxies_told(script.proxies, proxies, links)
+        success |= {"tip": TIP} | proxy_field(script.proxies, proxies, links)
         match response:
             case "wrong-id":
                 return success | {"id": 999_999_999}
@@ -267,9 +270,9 @@ class Emulator:
             case _:
                 return success
 
-    # What the link hosts serve.
+    # The link hosts.
 
-    def _linked(self, seen: Seen, host: LinkHost) -> Reply:
+    def _link_reply(self, seen: Seen, host: LinkHost) -> Reply:
         script = self.scripts.get(seen.generation) if seen.generation else None
         number = seen.number or 0
         if not seen.generation or not script or not 1 <= number <= len(script.outputs):
@@ -277,17 +280,19 @@ class Emulator:
         if seen.method != "GET":
             return page(405, Allow="GET")
         link = _link_script(script.outputs[number - 1], host)
-        if _query(seen.path, "X-Ask", script.expired + 1) <= script.expired:
+        if _query(seen.path, "X-Request", script.expired + 1) <= script.expired:
             link = replace(link, fault="forbidden", times=None)
         hop, hops = _query(seen.path, "hop", 0), link.redirects or int(link.redirect_to is not None)
         if hop < hops:
-            last = self._placed(link.redirect_to) if link.redirect_to and hop == hops - 1 else None
+            last = (
+                self._with_hosts(link.redirect_to) if link.redirect_to and hop == hops - 1 else None
+            )
             return page(302, Location=last or _next_hop(seen.path, hop))
         return self._file(seen.generation, number, link, seen)
 
     def _file(self, generation: Generation, number: int, link: LinkScript, seen: Seen) -> Reply:
         self._served[generation, number, seen.host] += 1
-        struck = link.times is None or self._served[generation, number, seen.host] <= link.times
+        faulty = link.times is None or self._served[generation, number, seen.host] <= link.times
         output = self.scripts[generation].outputs[number - 1]
         served = sum(self._served[generation, number, host] for host in ("primary", "proxy"))
         version = min(served, output.versions)
@@ -296,11 +301,11 @@ class Emulator:
             payload = replace(payload, size=payload.size // 2)
         tag = f"{crc32(f'{generation} {number} {version} {payload.size}'.encode()):08x}"
         reply = file_reply(payload, tag, link, seen.headers)
-        return struck_by(reply, link.fault) if struck else reply
+        return with_fault(reply, link.fault) if faulty else reply
 
     def _finished(self, generation: Generation) -> bool:
         script = self.scripts[generation]
-        waits = script.ready_after and not script.has_waited(self._asks[generation])
+        waits = script.ready_after and not script.has_waited(self._requested[generation])
         return not waits and script.response not in _NOT_YET
 
 
@@ -312,7 +317,7 @@ _NOT_YET = ("processing", "created", "proxied", "queued", "nan", "odd")
 
 
 def _key_in(seen: "Seen") -> str | None:
-    """Return the key in a request's body, or None if the body is not what is documented."""
+    """Return the key in a request's body, or None if the body has another form."""
     if not seen.headers.get("Content-Type", "").startswith("application/json"):
         return None
     try:
@@ -322,8 +327,8 @@ def _key_in(seen: "Seen") -> str | None:
     return str(body.get("key", "")) if isinstance(body, dict) else None
 
 
-def _meant(host: Host, path: str) -> tuple[Generation | None, int | None]:
-    """Return what a request is about: a generation, and which of its outputs."""
+def _subject(host: Host, path: str) -> tuple[Generation | None, int | None]:
+    """Return the generation of a request, and the number of the output, for a link host."""
     pattern = _FETCH_PATH if host == "api" else _FILE_PATH
     match = pattern.fullmatch(path)
     if not match:
@@ -356,14 +361,14 @@ def _version(generation: Generation, number: int, output: OutputScript, version:
 
 
 def _port_without_listener(stack: AsyncExitStack) -> str:
-    """Reserve a port at which every connection is refused."""
+    """Reserve a port on which every connection is refused."""
     reserved = stack.enter_context(socket.socket())
     reserved.bind(("127.0.0.1", 0))
     return f"127.0.0.1:{reserved.getsockname()[1]}"
 
 
 def _hang_up_all(server: web.Server) -> None:
-    """Close every connection at once, which cancels what is stalled on it."""
+    """Close every connection at once, which cancels the handlers that stall on it."""
     for connection in server.connections:
         if connection.transport is not None:
             connection.transport.abort()

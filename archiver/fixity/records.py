@@ -9,8 +9,7 @@ from archiver.catalogue.store import Catalogue
 from archiver.errors import storage_errors
 from archiver.fixity.report import Audit, Repairs
 from archiver.generation import generation_at
-from archiver.media.files import inspect
-from archiver.media.validator import NotWhole
+from archiver.media import NotWhole, inspect
 
 
 def repair_records(bag: Bag, catalogue: Catalogue, audit: Audit, repairs: Repairs) -> None:

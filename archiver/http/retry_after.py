@@ -10,7 +10,7 @@ _LONGEST = 366 * 86400.0
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds of a `Retry-After` header (RFC 9110, 10.2.3), or None if it has none.
 
-    It holds seconds, or a date, which is counted from `now`; one in the past means 0.
+    Its value is seconds, or a date, which is counted from `now`; one in the past means 0.
     """
     if value is None:
         return None

@@ -3,32 +3,43 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from archiver.media.validator import Proof, Prover
+from archiver.media.info import MediaInfo
+from archiver.media.validator import Validator
 
 _READ_SIZE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a whole media file is."""
+    """What a file of one whole video is."""
 
     sha256: str
+    """In lower-case hexadecimal."""
     bytes: int
-    media: Proof
+    media: MediaInfo
 
 
-def inspect(path: Path) -> Inspection:
-    """Hash and validate a file.
+def inspect(file: Path | BinaryIO) -> Inspection:
+    """Hash and validate a file: all of the one at a path, or the rest of an open one.
+
+    It reads no further than to the first block that cannot belong to a video.
 
     Raises:
         NotWhole: if it is not one whole video.
         OSError: if it cannot be read.
     """
-    digest, validator, size = hashlib.sha256(), Prover(), 0
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_READ_SIZE):
-            digest.update(block)
-            validator.feed(block)
-            size += len(block)
+    if isinstance(file, Path):
+        with file.open("rb", buffering=0) as opened:
+            return _inspect(opened)
+    return _inspect(file)
+
+
+def _inspect(file: BinaryIO) -> Inspection:
+    digest, validator, size = hashlib.sha256(), Validator(), 0
+    while block := file.read(_READ_SIZE):
+        digest.update(block)
+        validator.feed(block)
+        size += len(block)
     return Inspection(digest.hexdigest(), size, validator.finish())

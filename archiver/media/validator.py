@@ -1,109 +1,70 @@
-"""Whether bytes, fed chunk by chunk, are one whole video: told from their structure alone."""
+"""The validator: whether bytes, fed chunk by chunk, are one whole video."""
 
-import codecs
-import re
-from contextlib import suppress
+from archiver.media import gif, matroska, mp4
+from archiver.media.info import MediaInfo
+from archiver.media.reader import NotWhole, Reader, Steps
+from archiver.media.sniff import sniff
 
-from archiver.media.containers import NotWhole, Proof, Source, Steps, gif, matroska, mp4
-
-__all__ = ["NotWhole", "Proof", "Prover"]
-
-_FIRST_BOXES = frozenset(
-    (b"ftyp", b"free", b"skip", b"wide", b"uuid", b"moov", b"moof", b"mdat", b"styp")
+_FORMATS = (
+    (mp4.matches, mp4.parse),
+    (matroska.matches, matroska.parse),
+    (gif.matches, gif.parse),
 )
 
 
-class Prover:
-    """Takes a video's bytes in order, in chunks of any size, and holds no more than a few KiB."""
+class Validator:
+    """Validates a video whose bytes are fed in order, in chunks of any size.
+
+    Only the structure of the container is read. At most a few KiB are kept in memory.
+    """
 
     def __init__(self) -> None:
-        self._source = Source()
-        self._parser = _video(self._source)
-        self._proof: Proof | None = None
+        self._reader = Reader()
+        self._parser = _parse(self._reader)
+        self._media: MediaInfo | None = None
         self._reason: str | None = None
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes; `chunk` may be reused afterwards.
+        """Validate the next bytes; `chunk` may be reused afterwards.
 
         Raises:
-            NotWhole: as soon as the bytes can no longer be a video, and ever after.
+            NotWhole: as soon as the bytes can no longer be a video, and on every later call.
             RuntimeError: after a `finish` that found them whole.
         """
-        if self._proof:
-            raise RuntimeError("fed after the end was declared")
-        self._source.add(chunk)
+        if self._media:
+            raise RuntimeError("fed after the end")
+        self._reader.feed(chunk)
         self._step()
 
-    def finish(self) -> Proof:
-        """Declare the end of the bytes.
+    def finish(self) -> MediaInfo:
+        """Return what the video is, now that no bytes follow; it may be called again.
 
         Raises:
-            NotWhole: if they are not one whole video.
+            NotWhole: if the bytes are not one whole video.
         """
-        self._source.over = True
-        while not self._proof:
+        self._reader.at_end = True
+        while not self._media:
             self._step()
-        return self._proof
+        return self._media
 
     def _step(self) -> None:
+        """Let the parser read on until it needs more bytes, or is done."""
         if self._reason:
             raise NotWhole(self._reason)
         try:
             next(self._parser)
         except StopIteration as stop:
-            self._proof = stop.value
-        except NotWhole as refusal:
-            self._reason = str(refusal)
+            self._media = stop.value
+        except NotWhole as error:
+            self._reason = str(error)
             raise
         finally:
-            self._source.keep()
+            self._reader.release()
 
 
-def _video(source: Source) -> Steps[Proof]:
-    head = yield from source.peek(12)
-    if head[4:8] in _FIRST_BOXES:
-        return (yield from mp4(source))
-    if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return (yield from matroska(source))
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return (yield from gif(source))
-    while len(head.lstrip(_BLANK)) < 8 and len(head) < 1024:
-        longer = yield from source.peek(len(head) + 8)
-        if len(longer) == len(head):
-            break
-        head = longer
-    raise NotWhole(_likeness(head))
-
-
-# --- Everything else, named so that a person sees what the server sent
-
-_BLANK = b" \t\r\n\f\v\xef\xbb\xbf"
-_LIKENESSES = (
-    (rb"\s*<\?xml", "an XML document"),
-    (rb"\s*<[!?/A-Za-z]", "an HTML page"),
-    (rb"\s*[\[{]\s*[\"\[\]{}0-9tfn-]", "a JSON document"),
-    (rb"\x89PNG", "a PNG image"),
-    (rb"\xff\xd8\xff", "a JPEG image"),
-    (rb"RIFF....WEBP", "a WebP image"),
-    (rb"RIFF....WAVE", "WAV audio"),
-    (rb"RIFF....AVI ", "AVI video, which is not supported"),
-    (rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", "MP3 audio"),
-    (rb"OggS", "Ogg audio or video, which is not supported"),
-    (rb"fLaC", "FLAC audio"),
-    (rb"\x1f\x8b", "gzip data"),
-    (rb"PK[\x03\x05]", "a ZIP archive"),
-)
-
-
-def _likeness(head: bytes) -> str:
-    if not head:
-        return "empty: no bytes at all"
-    start = head.removeprefix(codecs.BOM_UTF8)
-    for pattern, name in _LIKENESSES:
-        if re.match(pattern, start, re.DOTALL):
-            return f"not a video but {name}"
-    # Incremental decoding forgives a character that the head cuts in two.
-    with suppress(UnicodeDecodeError):
-        if "".join(codecs.utf_8_decode(start)[0].split()).isprintable():
-            return "not a video but text"
-    return f"not a video: starts with 0x{head[:8].hex()}"
+def _parse(reader: Reader) -> Steps[MediaInfo]:
+    head = yield from reader.peek(12)
+    for matches, parse in _FORMATS:
+        if matches(head):
+            return (yield from parse(reader))
+    raise NotWhole((yield from sniff(reader)))

@@ -1,1 +1,1 @@
-"""The ModelsLab API: ask what became of a generation."""
+"""The ModelsLab API: its client, responses, rate limit and circuit breaker."""

@@ -112,7 +112,7 @@ class Client:
 
     @property
     def pause_reason(self) -> str:
-        """Why nobody may send a request now, for people; "" if one may."""
+        """Why no request may be sent now, for people; "" if one may."""
         return self._rate_limit.pause_reason
 
     @property

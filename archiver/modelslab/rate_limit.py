@@ -16,7 +16,7 @@ _WINDOW = 0.1
 
 
 class RateLimit:
-    """A rate of requests a second, and one pause for everybody while ModelsLab asks for one.
+    """A rate of requests a second, and one pause for all of them while ModelsLab asks for it.
 
     A run waits at most `max_wait` seconds in all for the next response, and a short pause in any
     case.
@@ -50,7 +50,7 @@ class RateLimit:
         return None
 
     def pause(self, limited: RateLimited) -> None:
-        """Let nobody send requests for as long as ModelsLab asks.
+        """Send no requests for as long as ModelsLab asks.
 
         A pause that the run cannot wait for must be asked for twice without a response in
         between, or it may be about one generation. One that is not `certain` must be asked for
@@ -75,7 +75,7 @@ class RateLimit:
 
     @property
     def pause_reason(self) -> str:
-        """Why nobody may send a request now, for people; "" if one may."""
+        """Why no request may be sent now, for people; "" if one may."""
         wait = self._resume_at - time.monotonic()
         return self._reason(wait) if wait > 0 else ""
 

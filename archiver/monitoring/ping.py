@@ -146,6 +146,8 @@ async def _post(url: str, body: bytes, seconds: float) -> _Failure | None:
     except TimeoutError:
         return _Failure(f"no response within {seconds:.2g} s", transient=True)
     except (aiohttp.ClientError, OSError, ValueError) as error:
+        if isinstance(error, ValueError) and not isinstance(error, OSError):
+            return _Failure("no usable address: look at the ping URL, and at the proxy")
         return _Failure(describe_error(error, seconds), transient=True)
 
 

@@ -9,7 +9,6 @@ from archiver.archive.bag import Bag
 from archiver.archive.staging import StagedGeneration, Staging, staged_generations
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
-from archiver.modelslab.responses import HttpReply, Ready, parse_json, read_response
 from archiver.pipeline.commit import commit_staged
 from archiver.pipeline.indexing import absorb
 from archiver.pipeline.results import Fetched
@@ -48,6 +47,14 @@ def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool 
 
 def _complete(staging: Staging) -> StagedGeneration | None:
     """Return a generation if all that its response lists is staged whole."""
+    # Hardly any run has something to recover, and all the others start sooner without this.
+    from archiver.modelslab.responses import (  # noqa: PLC0415
+        HttpReply,
+        Ready,
+        parse_json,
+        read_response,
+    )
+
     if (data := staging.read_response()) is None:
         return None
     document, now = parse_json(data), datetime.now(UTC)

@@ -12,7 +12,7 @@ import click
 
 from .measure import Unsuccessful
 from .suite import SUITE
-from .table import LEGEND, say
+from .table import LEGEND, show
 from .tools import missing
 from .workbench import Workbench, file_system, scratch
 
@@ -21,7 +21,7 @@ from .workbench import Workbench, file_system, scratch
 @click.argument("names", metavar="[NAME]...", nargs=-1, type=click.Choice(list(SUITE)))
 @click.option(
     "--pairs", metavar="N", type=click.IntRange(1), default=5, show_default=True,
-    help="How many rounds are measured, in which ours and each peer run in turn.",
+    help="How many rounds are measured, in each of which the archiver and its peers run in turn.",
 )  # fmt: skip
 @click.option(
     "--scale", metavar="S", type=click.FloatRange(0, 1, min_open=True), default=1.0,
@@ -35,9 +35,9 @@ from .workbench import Workbench, file_system, scratch
 def main(
     names: tuple[str, ...], pairs: int, scale: float, *, listing: bool, json_path: Path | None
 ) -> None:
-    """Compare the archiver with its peers: all benchmarks, or those NAMEd."""
+    """Compare the archiver with its peers: in all benchmarks, or in those NAMEd."""
     if listing:
-        click.echo("\n".join(f"{name:9} {SUITE[name].what}" for name in SUITE))
+        click.echo("\n".join(f"{name:11} {SUITE[name].description}" for name in SUITE))
         return
     chosen = tuple(dict.fromkeys(names)) or tuple(SUITE)
     _require(chosen)
@@ -53,18 +53,18 @@ def main(
 
 
 def _require(chosen: tuple[str, ...]) -> None:
-    """End with 2 where a tool is missing, before anything is measured."""
+    """Exit with status 2 where a tool is missing, before anything is measured."""
     tools = (tool for name in chosen for tool in SUITE[name].tools)
-    if told := missing(("archiver", *tools)):
-        click.echo(told, err=True)
+    if message := missing(("archiver", *tools)):
+        click.echo(message, err=True)
         sys.exit(2)
 
 
 def _run(bench: Workbench, chosen: tuple[str, ...]) -> None:
     kind = file_system(bench.directory) or "an unknown file system"
-    say(f"{_machine()}; payloads on {kind}, in {bench.directory}")
-    trial = "" if bench.scale == 1 else f" at scale {bench.scale:g}, and the targets are for 1"
-    say(f"{bench.pairs} rounds after one to warm up{trial}. {LEGEND}")
+    show(f"{_machine()}; payloads on {kind}, in {bench.directory}")
+    trial = "" if bench.scale == 1 else f" at scale {bench.scale:g}; the targets are for scale 1"
+    show(f"{bench.pairs} rounds after a warm-up{trial}. {LEGEND}")
     click.echo()
     for name in chosen:
         SUITE[name].run(bench)
@@ -74,7 +74,7 @@ def _machine() -> str:
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     return (
         f"{os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"no peak reads below the {own:.0f} MB that this process takes"
+        f"no peak is below the {own:.0f} MB that this process takes"
     )
 
 
@@ -94,5 +94,5 @@ def _terminate(number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminate)  # what runs is ended in order, and cleaned up
+    signal.signal(signal.SIGTERM, _terminate)  # so that what runs is stopped and cleaned up
     main(prog_name="python -m tests.benchmarks")

@@ -1,4 +1,4 @@
-"""Comparisons: the ratios of runs taken in turn, and whether a target is reached."""
+"""Comparisons: ratios of runs taken in turn, and whether a target is reached."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A limit that a median is to keep: an upper one, or a lower one where `at_least` is set."""
+    """A limit for a median: an upper limit, or a lower one if `at_least` is set."""
 
     limit: float
     at_least: bool = False
@@ -32,23 +32,23 @@ class Target:
         return f"{'≥' if self.at_least else '≤'} {self.limit:.3g}{unit}"
 
     def verdict(self, value: float) -> str:
-        """Say whether `value`, as it was measured and not as it is shown, keeps the limit."""
+        """Return whether `value`, as measured and not as shown, is within the limit."""
         kept = value >= self.limit if self.at_least else value <= self.limit
         return "reached" if kept else "missed"
 
 
 def at_most(limit: float, unit: str = "") -> Target:
-    """Return the target of a ratio of ours to theirs, or of a difference in some unit."""
+    """Return the target for a ratio of ours to theirs, or for a difference in a unit."""
     return Target(limit, unit=unit)
 
 
 def at_least(limit: float) -> Target:
-    """Return the target of a ratio of theirs to ours: so many times faster."""
+    """Return the target of a ratio of theirs to ours: how many times faster."""
     return Target(limit, at_least=True)
 
 
 def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
-    """Return the ratio of each round: what was measured in the same minute is compared."""
+    """Return the ratio of each round: runs of the same minute are compared."""
     return [one / other for one, other in zip(over, under, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Downloads: large videos and small ones, beside programs that do less or are slower."""
+"""Downloads: large videos and small ones, compared with other downloaders."""
 
 from statistics import median
 
@@ -13,11 +13,11 @@ _SMALL = 64 * 1024
 
 
 def big(bench: Workbench) -> None:
-    """60 videos of 20 MB, asked for, hashed and settled."""
-    with bench.room("big") as room, site(room, bench.scaled(60, 2), _LARGE) as videos:
-        out = room / "out"
+    """60 videos of 20 MB: API requests, downloads, hashes and commits."""
+    with bench.subdirectory("big") as home, site(home, bench.scaled(60, 2), _LARGE) as videos:
+        out = home / "out"
         contenders = (
-            ours.fresh("archiver", videos, room / "archive"),
+            ours.fresh("archiver", videos, home / "archive"),
             peers.aria2c(videos, out),
             peers.aria2c_then_sha256sum(videos, out),
             peers.parfive(videos, out),
@@ -33,11 +33,12 @@ def big(bench: Workbench) -> None:
 
 
 def small(bench: Workbench) -> None:
-    """3,000 videos of 64 KB, each asked for on its own."""
-    with bench.room("small") as room, site(room, bench.scaled(3000, 20), _SMALL) as videos:
-        out = room / "out"
+    """3,000 videos of 64 KB, with an API request for each."""
+    count = bench.scaled(3000, 20)
+    with bench.subdirectory("small") as home, site(home, count, _SMALL) as videos:
+        out = home / "out"
         contenders = (
-            ours.fresh("archiver", videos, room / "archive"),
+            ours.fresh("archiver", videos, home / "archive"),
             peers.parfive(videos, out),
             peers.parfive_unsplit(videos, out),
             peers.aria2c(videos, out),
@@ -49,7 +50,7 @@ def small(bench: Workbench) -> None:
 
 
 def _speeds(rounds: Rounds, videos: Site) -> str:
-    """Say how many a second; parfive asks no API and hashes nothing."""
+    """Describe how many videos a second each got; parfive asks no API and hashes nothing."""
     speeds = {name: len(videos.ids) / median(rounds.of(name)) for name in rounds.runs}
-    told = ", ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items())
-    return f"small: videos a second: {told}"
+    listed = ", ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items())
+    return f"small: videos a second: {listed}"

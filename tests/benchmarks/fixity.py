@@ -1,4 +1,4 @@
-"""Fixity: how much of what the processor can hash `archiver verify` does hash."""
+"""Fixity: how much of the processor's hashing speed `archiver verify` reaches."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _ALL = "openssl speed, all cores'"
 _SHARE = at_least(0.85)
 _FASTER = at_least(4)
 _USES_INSTRUCTIONS = 0.5
-"""A `sha256sum` that has so large a share of openssl's speed uses the same instructions."""
+"""A `sha256sum` with at least this share of openssl's speed uses the same instructions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +33,28 @@ class _Speeds:
 
     verify: Sequence[float]
     reading: Sequence[float]
-    """By its own clock: without the start of the interpreter."""
+    """By its own clock, which begins after the interpreter has started."""
     sums: Sequence[float]
     one: Sequence[float]
     all: Sequence[float]
 
     @property
     def sums_lack_instructions(self) -> bool:
-        """Whether the system's `sha256sum` hashes in plain code."""
+        """Whether the system's `sha256sum` uses no SHA instructions."""
         return median(ratios(self.sums, self.one)) < _USES_INSTRUCTIONS
 
 
 def fixity(bench: Workbench) -> None:
-    """1.2 GB in memory, read and hashed: beside openssl's speed and sha256sum."""
+    """1.2 GB in memory, read and hashed: compared with openssl speed and sha256sum."""
     count = bench.scaled(60, 4)
-    with bench.room("fixity") as room, site(room, count, _SIZE) as videos:
-        archive = room / "archive"
+    with bench.subdirectory("fixity") as home, site(home, count, _SIZE) as videos:
+        archive = home / "archive"
         measured(ours.fresh("backup", videos, archive))
         rounds = in_turn(_contenders(archive, 2 * count), bench.pairs)
     bench.keep("fixity", rounds)
     speeds = _speeds(rounds)
     _show(bench, rounds, speeds)
-    bench.table.note(_told(speeds))
+    bench.table.note(_note(speeds))
 
 
 def _contenders(archive: Path, files: int) -> Sequence[Contender]:
@@ -84,11 +84,11 @@ def _speeds(rounds: Rounds) -> _Speeds:
     )
 
 
-def _openssl_speed(said: str) -> float:
-    """Read what `openssl speed` says at its end, in thousands of bytes a second."""
-    found = re.findall(r"^sha256\s+([0-9.]+)k", said, re.MULTILINE)
+def _openssl_speed(output: str) -> float:
+    """Return the speed in bytes a second; `openssl speed` prints thousands at its end."""
+    found = re.findall(r"^sha256\s+([0-9.]+)k", output, re.MULTILINE)
     if not found:
-        raise Unsuccessful(f"openssl speed says no speed: {said[-300:]}")
+        raise Unsuccessful(f"openssl speed printed no speed: {output[-300:]}")
     return float(found[-1]) * 1000
 
 
@@ -109,7 +109,7 @@ def _row(
     return Row("fixity", who, (), Spread.of(ratios(ours, theirs)), target)
 
 
-def _told(speeds: _Speeds) -> str:
+def _note(speeds: _Speeds) -> str:
     does = "does not use them" if speeds.sums_lack_instructions else "uses them or is as quick"
     return (
         f"fixity: GB a second: verify {_giga(speeds.verify)}, {_giga(speeds.reading)} once "

@@ -1,4 +1,4 @@
-"""Archives that hold very many generations, as far as their records tell."""
+"""Archives that hold very many generations, as far as their records go."""
 
 import sys
 from pathlib import Path
@@ -14,33 +14,31 @@ from itertools import islice
 from pathlib import Path
 
 from archiver.archive.bag import Bag
-from archiver.archive.checksum_manifest import Checksum
-from archiver.catalogue.store import Catalogue
+from archiver.catalogue.store import Catalogue, Record
+from archiver.checksums import BagFile, Checksum
 from archiver.generation import Generation
-from archiver.outcomes import Archived
-from archiver.archive.staging import StagedFile
 
 SIZE = 64 * 1024
 root, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 generations = (Generation.of("deepfake", str(id_)) for id_ in range(first, first + count))
-with Bag.open(root) as bag, closing(Catalogue.open(root)) as catalogue:
+with Bag.open(root) as bag, closing(Catalogue.open(bag.layout.catalogue)) as catalogue:
     while batch := list(islice(generations, 10_000)):
         paths = [path for g in batch for path in (g.payload_path(1, 1, "mp4"), g.sidecar_path)]
         sums = [hashlib.sha256(path.encode()).hexdigest() for path in paths]
         with bag.manifest.path.open("a") as lines:
             lines.writelines(map(str, map(Checksum, sums, paths)))
-        files = [StagedFile(path, path, sha256, SIZE) for path, sha256 in zip(paths, sums)]
+        files = [BagFile(path, sha256, SIZE) for path, sha256 in zip(paths, sums)]
         links = [(f"primary https://videos.example/{g.id}.mp4",) for g in batch]
-        outcomes = [Archived(g, SIZE, served_by) for g, served_by in zip(batch, links)]
-        catalogue.record(outcomes, files, bag.manifest.mark())
+        records = [Record(g, "held", served_by=link) for g, link in zip(batch, links)]
+        catalogue.record(records, files, bag.manifest.mark())
     bag.describe(*catalogue.totals())
 """
 
 
 def held_archive(directory: Path, count: int) -> Path:
-    """Return an archive that holds the first so many IDs; it is built once and serves again.
+    """Return an archive that holds the first `count` IDs; it is built once and used again.
 
-    The payloads themselves are not there: a night on which all is held does not look at them.
+    The payloads themselves are not there: a run in which everything is held does not look at them.
     """
     archive = directory / f"held-{count}"
     if not archive.exists():
@@ -49,5 +47,5 @@ def held_archive(directory: Path, count: int) -> Path:
 
 
 def id_list(directory: Path, count: int) -> Path:
-    """Return a manifest of the first so many IDs."""
+    """Return a manifest of the first `count` IDs."""
     return write_lines(directory / f"ids-{count}.txt", map(str, range(FIRST_ID, FIRST_ID + count)))

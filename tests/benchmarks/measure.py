@@ -1,8 +1,8 @@
 """One process, measured: its wall time, its CPU seconds and its peak resident memory.
 
-What a process had resident counts towards the peak of each child it starts, up to the moment that
-the child becomes another program. So this process keeps small: it holds no long lists, and what
-needs memory to set up is set up by children. No peak can read below what this process takes.
+What a process has resident counts towards the peak of each child, until the child becomes another
+program. So this process stays small: it holds no long lists, and children set up what needs memory.
+No peak can be below what this process takes.
 """
 
 import os
@@ -20,17 +20,17 @@ from .tools import search_path
 if TYPE_CHECKING:
     from resource import struct_rusage
 
-_TOLD = 4000
+_SHOWN = 4000
 _OUTPUT = 1 << 20
 
 
 class Unsuccessful(Exception):
-    """A command failed, or has not done its work: there is nothing to compare."""
+    """A command failed or did not do its work: there is nothing to compare."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one run took; `cpu` is user and system time, of its children too."""
+    """What one run took; `cpu` is user and system time, with that of its children."""
 
     wall: float
     cpu: float
@@ -49,7 +49,7 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A command under a name; what it needs before each run is not measured, nor is the check."""
+    """A command and its name; neither `prepare`, before each run, nor `check` is measured."""
 
     name: str
     command: Sequence[str]
@@ -69,12 +69,12 @@ class Rounds:
         return [getattr(run, quantity) for run in self.runs[name]]
 
     def as_json(self) -> dict[str, list[dict[str, float]]]:
-        """Return all that was measured."""
+        """Return everything that was measured."""
         return {name: [_numbers(run) for run in runs] for name, runs in self.runs.items()}
 
 
 def in_turn(contenders: Sequence[Contender], rounds: int) -> Rounds:
-    """Run all of them one after the other, round after round; a first round is not counted.
+    """Run all of them in turn, round after round; the first round is a warm-up, not counted.
 
     Raises:
         Unsuccessful: if one fails.
@@ -104,8 +104,8 @@ def measured(contender: Contender) -> Measurement:
         if process.returncode:
             raise Unsuccessful(_failure(contender, process.returncode, _tail(err) or _tail(out)))
         out.seek(0)
-        said = out.read(_OUTPUT).decode(errors="replace")
-    return Measurement(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, said)
+        output = out.read(_OUTPUT).decode(errors="replace")
+    return Measurement(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, output)
 
 
 def succeed(*command: str) -> str:
@@ -125,17 +125,17 @@ def _started(contender: Contender, out: BinaryIO, err: BinaryIO) -> "subprocess.
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=err,
-        process_group=0,  # what it starts itself is ended with it
+        process_group=0,  # its children can be killed with it
     )
 
 
 def _clean_environment() -> dict[str, str]:
-    """No proxy, no settings of one's own; the key is anybody's."""
+    """Return an environment without proxies or settings, and with a made-up key."""
     return {"PATH": search_path(), "HOME": os.devnull, "MODELSLAB_API_KEY": "a-key-for-benchmarks"}
 
 
 def _usage(process: "subprocess.Popen[bytes]") -> "struct_rusage":
-    """Wait for a process; it has ended even if the waiting is interrupted."""
+    """Wait for a process; if the wait is interrupted, kill it."""
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:
@@ -146,13 +146,13 @@ def _usage(process: "subprocess.Popen[bytes]") -> "struct_rusage":
     return usage
 
 
-def _failure(contender: Contender, status: int, said: str) -> str:
+def _failure(contender: Contender, status: int, output: str) -> str:
     shown = " ".join(contender.command)[:300]
-    return f"{contender.name} ended with {status}: {shown}\n{said}"
+    return f"{contender.name} ended with {status}: {shown}\n{output}"
 
 
 def _tail(file: BinaryIO) -> str:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - _TOLD))
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _SHOWN))
     return file.read().decode(errors="replace")
 
 

@@ -16,7 +16,7 @@ _SAME = at_most(20, "MB")
 
 
 def memory(bench: Workbench) -> None:
-    """The peak for a video of 1 GB beside 10 MB, and for 1,000,000 IDs held beside 1,000."""
+    """Peak memory: a video of 1 GB against 10 MB, and 1,000,000 IDs held against 1,000."""
     _sizes(bench)
     _lengths(bench)
 
@@ -24,13 +24,13 @@ def memory(bench: Workbench) -> None:
 def _sizes(bench: Workbench) -> None:
     sizes = (_SMALL, bench.scaled(_LARGE, 2 * _SMALL))
     with (
-        bench.room("small") as one_room,
-        bench.room("large") as other_room,
-        site(one_room, 1, sizes[0]) as small,
-        site(other_room, 1, sizes[1], FIRST_ID + 1) as large,
+        bench.subdirectory("small") as small_home,
+        bench.subdirectory("large") as large_home,
+        site(small_home, 1, sizes[0]) as small,
+        site(large_home, 1, sizes[1], FIRST_ID + 1) as large,
     ):
         contenders = [
-            ours.fresh(f"a video of {size // 1_000_000:,} MB", videos, videos.room / "archive")
+            ours.fresh(f"a video of {size // 1_000_000:,} MB", videos, videos.directory / "archive")
             for size, videos in zip(sizes, (small, large), strict=True)
         ]
         _show(bench, contenders, "sizes")

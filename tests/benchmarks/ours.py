@@ -1,4 +1,4 @@
-"""The archiver as a contender: its commands, and whether it has done its work."""
+"""The archiver as a contender: its commands, and checks that it did its work."""
 
 import json
 import shutil
@@ -10,13 +10,13 @@ from .site import Site
 from .tools import archiver
 
 NOWHERE = "http://127.0.0.1:9/api"
-"""The API's URL where there is nothing to ask."""
+"""The API's URL where nothing is requested."""
 _FILES_EACH = 2
 """A video, and the response it came with."""
 
 
 def backup(archive: Path, manifest: Path, api: str = NOWHERE) -> tuple[str, ...]:
-    """Return the command that backs up all that a manifest lists, as fast as it goes."""
+    """Return the command that backs up what a manifest lists, as fast as possible."""
     return (
         archiver(), "backup", "-a", str(archive), "--api-url", api, "--api-rate", "1000000/s",
         "--downloads", "16", "--allow-private-links", "--min-free", "0", "--wait", "0", "-q",
@@ -25,7 +25,7 @@ def backup(archive: Path, manifest: Path, api: str = NOWHERE) -> tuple[str, ...]
 
 
 def fresh(name: str, site: Site, archive: Path, command: Sequence[str] = ()) -> Contender:
-    """Back up a whole site into an archive that is not there yet."""
+    """Back up a whole site into a new archive."""
     return Contender(
         name,
         command or backup(archive, site.manifest, site.api),
@@ -35,7 +35,7 @@ def fresh(name: str, site: Site, archive: Path, command: Sequence[str] = ()) -> 
 
 
 def quiet(name: str, archive: Path, manifest: Path, count: int) -> Contender:
-    """Back up what is held already, all of it."""
+    """Back up a list of which everything is held already."""
 
     def check(run: Measurement) -> None:
         held = json.loads(run.out)["outcomes"]["already_held"]
@@ -46,7 +46,7 @@ def quiet(name: str, archive: Path, manifest: Path, count: int) -> Contender:
 
 
 def check_listed(archive: Path, generations: int) -> None:
-    """Make sure that the checksum manifest lists the files of so many generations."""
+    """Check that the checksum manifest lists the files of this many generations."""
     with (archive / "manifest-sha256.txt").open("rb") as lines:
         listed = sum(1 for _ in lines)
     if listed != generations * _FILES_EACH:

@@ -1,4 +1,4 @@
-"""Payload files: whole MP4s of a given size, no two the same, written by a process of its own."""
+"""Payload files: whole MP4s of a given size, no two the same, written by a child process."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ for id_ in range(int(sys.argv[3]), int(sys.argv[4])):
 
 
 def write_payloads(directory: Path, ids: range, size: int) -> None:
-    """Write one video of `size` bytes for each ID, under the name that its link has."""
+    """Write one video of `size` bytes for each ID, under the name in its link."""
     directory.mkdir(exist_ok=True)
     span = (str(ids.start), str(ids.stop))
     succeed(sys.executable, "-c", _WRITE, str(directory), str(size), *span)

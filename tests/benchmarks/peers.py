@@ -17,7 +17,7 @@ _PARFIVE = str(Path(__file__).with_name("parfive_peer.py"))
 
 
 def aria2c(site: Site, out: Path) -> Contender:
-    """Download, and no more."""
+    """Only download."""
     return _into(out, "aria2c", site, _aria2c(site, out))
 
 
@@ -29,12 +29,12 @@ def aria2c_then_sha256sum(site: Site, out: Path) -> Contender:
 
 
 def parfive(site: Site, out: Path) -> Contender:
-    """Download in Python, each file in the five ranges at once that are parfive's default."""
+    """Download in Python, each file in five concurrent ranges: parfive's default."""
     return _into(out, "parfive", site, _parfive(site, out, 5))
 
 
 def parfive_unsplit(site: Site, out: Path) -> Contender:
-    """Download in Python, each file in one piece: that is quicker for small ones."""
+    """Download in Python, each file in one piece: faster for small files."""
     return _into(out, "parfive, max_splits=1", site, _parfive(site, out, 1))
 
 

@@ -1,4 +1,4 @@
-"""nginx, which plays both the API and the host that the links lead to."""
+"""nginx, in the role of both the API and the link host."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from pathlib import Path
 from .measure import Unsuccessful
 from .tools import search_path
 
-_PATIENCE = 10
+_TIMEOUT = 10
 _CONFIGURATION = """
 daemon off;
 pid nginx.pid;
@@ -38,7 +38,7 @@ http {{
     }}
 }}
 """
-_ANSWER = (
+_RESPONSE = (
     '{{"status":"success","id":$1,"output":["http://127.0.0.1:{port}/videos/$1.mp4"],'
     '"proxy_links":["http://127.0.0.1:{port}/proxies/$1.mp4"]}}'
 )
@@ -46,7 +46,7 @@ _ANSWER = (
 
 @contextmanager
 def nginx(prefix: Path) -> Iterator[int]:
-    """Serve the directory `videos` in `prefix` on a free port; it has ended afterwards.
+    """Serve the directory `videos` in `prefix` on a free port, until the context ends.
 
     Raises:
         Unsuccessful: if it does not start.
@@ -59,13 +59,13 @@ def nginx(prefix: Path) -> Iterator[int]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        process_group=0,  # an interruption at the terminal is for us: we end it, in order
+        process_group=0,  # Ctrl-C at the terminal reaches us alone: we stop it in order
     )
     try:
         _wait_for(process, port, prefix / "error.log")
         yield port
     finally:
-        _end(process)
+        _stop(process)
 
 
 def _free_port() -> int:
@@ -77,27 +77,27 @@ def _free_port() -> int:
 def _configure(prefix: Path, port: int) -> None:
     (prefix / "temp").mkdir()
     user = "user root root;" if os.geteuid() == 0 else ""
-    response = _ANSWER.format(port=port)
+    response = _RESPONSE.format(port=port)
     (prefix / "nginx.conf").write_text(
         _CONFIGURATION.format(port=port, user=user, response=response)
     )
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         with closing(socket.socket()) as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    said = log.read_text(errors="replace") if log.exists() else "and says nothing"
-    raise Unsuccessful(f"nginx does not start: {said}")
+    output = log.read_text(errors="replace") if log.exists() else "there is no log"
+    raise Unsuccessful(f"nginx does not start: {output}")
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     try:
-        process.wait(_PATIENCE)
+        process.wait(_TIMEOUT)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

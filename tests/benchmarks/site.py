@@ -1,4 +1,4 @@
-"""A site to download from, and the lists that each program wants of it."""
+"""A site to download from, and the list of it that each program reads."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ FIRST_ID = 100_000_001
 class Site:
     """Videos of one size that nginx serves, one for each of these IDs."""
 
-    room: Path
+    directory: Path
     port: int
     ids: range
 
@@ -27,33 +27,33 @@ class Site:
     @property
     def manifest(self) -> Path:
         """The IDs, for the archiver."""
-        return write_lines(self.room / "ids.txt", map(str, self.ids))
+        return write_lines(self.directory / "ids.txt", map(str, self.ids))
 
     @property
     def links(self) -> Path:
-        """The links, for programs that ask no API."""
-        return write_lines(self.room / "links.txt", self._links())
+        """The links, for programs that use no API."""
+        return write_lines(self.directory / "links.txt", self._links())
 
     def curl_config(self, out: Path) -> Path:
-        """The links and where they go, as curl wants them."""
+        """Write the links and their targets as curl reads them."""
         pairs = (f'url = "{url}"\noutput = "{out / _name(url)}"' for url in self._links())
-        return write_lines(self.room / "curl.conf", pairs)
+        return write_lines(self.directory / "curl.conf", pairs)
 
     def _links(self) -> Iterator[str]:
         return (f"http://127.0.0.1:{self.port}/videos/{id_}.mp4" for id_ in self.ids)
 
 
 @contextmanager
-def site(room: Path, count: int, size: int, first: int = FIRST_ID) -> Iterator[Site]:
-    """Write so many videos of so many bytes and serve them."""
+def site(directory: Path, count: int, size: int, first: int = FIRST_ID) -> Iterator[Site]:
+    """Write `count` videos of `size` bytes and serve them."""
     ids = range(first, first + count)
-    write_payloads(room / "videos", ids, size)
-    with nginx(room) as port:
-        yield Site(room, port, ids)
+    write_payloads(directory / "videos", ids, size)
+    with nginx(directory) as port:
+        yield Site(directory, port, ids)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> Path:
-    """Write lines that need not be in memory all at once."""
+    """Write lines, without all of them in memory at once."""
     with path.open("w") as file:
         file.writelines(f"{line}\n" for line in lines)
     return path

@@ -1,4 +1,4 @@
-"""The start: what it takes until the command line answers."""
+"""Start-up: how long the command line takes to print its help."""
 
 import sys
 
@@ -7,13 +7,13 @@ from .measure import Contender, in_turn
 from .tools import archiver
 from .workbench import Workbench
 
-_MORE = 10
-"""These runs are short: so many times as many are made."""
+_FACTOR = 10
+"""These runs are short, so there are this many times more of them."""
 
 
 def start(bench: Workbench) -> None:
-    """The help, beside a Python that imports click and ends."""
+    """`archiver --help`: compared with a Python that only imports click."""
     importing = Contender("python -c 'import click'", (sys.executable, "-c", "import click"))
     contenders = (Contender("archiver --help", (archiver(), "--help")), importing)
-    rounds = in_turn(contenders, bench.pairs * _MORE)
+    rounds = in_turn(contenders, bench.pairs * _FACTOR)
     bench.compare("start", rounds, {importing.name: at_most(1.5)})

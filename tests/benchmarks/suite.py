@@ -3,24 +3,24 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .committing import committing
 from .downloads import big, small
 from .fixity import fixity
 from .lists import busy, quiet
 from .memory import memory
-from .settling import settling
 from .start import start
 from .workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One benchmark; the first line of its docstring says what it measures."""
+    """One benchmark; the first line of its docstring describes it."""
 
     run: Callable[[Workbench], None]
     tools: tuple[str, ...] = ()
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         """What it measures, in a line."""
         return (self.run.__doc__ or "").splitlines()[0]
 
@@ -34,5 +34,5 @@ SUITE = {
     "memory": Benchmark(memory, ("nginx",)),
     "fixity": Benchmark(fixity, ("nginx", "openssl", "sha256sum")),
     "start": Benchmark(start),
-    "settling": Benchmark(settling, ("nginx",)),
+    "committing": Benchmark(committing, ("nginx",)),
 }

@@ -1,4 +1,4 @@
-"""The table: a line for each thing measured, printed as soon as it is known."""
+"""The table: a line for each measurement, printed as soon as it is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,19 +12,19 @@ from .measure import Measurement
 
 WIDTH = 100
 _HEADINGS = ("what", "who", "wall s", "CPU s", "peak MB", "ratio", "range", "target", "")
-_WIDTHS = (8, 30, 7, 7, 7, 6, 11, 8, 7)
+_WIDTHS = (10, 29, 7, 7, 7, 6, 11, 8, 7)
 _LEFT = {0, 1, 8}
 LEGEND = (
     "Medians of runs taken in turn. The ratio is ours ÷ theirs where its target is an upper "
     "limit (≤) and theirs ÷ ours, how many times faster, elsewhere; it is the median of the "
-    "rounds' ratios, and the range shows the least and the greatest. Where a unit stands beside "
-    "the target it is a difference."
+    "rounds' ratios, and the range is from the least to the greatest. Where the target has a "
+    "unit, it is a difference."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: what was measured of whom, and how it compares."""
+    """One line: what was measured, of which contender, and how it compares."""
 
     what: str
     who: str
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Whether the target was reached; "" where there is none."""
+        """Whether the target was reached or missed; "" where there is none."""
         return self.target.verdict(self.spread.median) if self.target and self.spread else ""
 
     def cells(self) -> tuple[str, ...]:
@@ -69,13 +69,13 @@ class Table:
         click.echo(line(row.cells()))
 
     def note(self, text: str) -> None:
-        """Print a sentence about the rows above."""
+        """Print a remark on the rows above."""
         self.notes.append(text)
-        say(text)
+        show(text)
 
 
-def say(text: str) -> None:
-    """Print a text that may be longer than a line."""
+def show(text: str) -> None:
+    """Print a text, wrapped."""
     click.echo("\n".join(wrap(text, WIDTH, subsequent_indent="    ")))
 
 

@@ -20,7 +20,7 @@ _BESIDE_PYTHON = Path(sys.executable).parent
 
 
 def search_path() -> str:
-    """Return where commands are: nginx is in a place that not everybody looks in."""
+    """Return where to look for commands: nginx is often outside a user's `PATH`."""
     return os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
 
@@ -30,7 +30,7 @@ def archiver() -> str:
 
 
 def missing(tools: Iterable[str]) -> str:
-    """Say in one line which of the tools are not there and how to install them; "" if none."""
+    """Return in one line which tools are missing and how to install them; "" if none are."""
     absent = [tool for tool in dict.fromkeys(tools) if not _is_there(tool)]
     named = ", ".join(f"{tool} ({_INSTALLED_BY[tool]})" for tool in absent)
     return f"missing: {named}" if named else ""

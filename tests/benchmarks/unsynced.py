@@ -1,6 +1,6 @@
 """The archiver without a single fsync: `python unsynced.py archiver-arguments...`.
 
-It breaks every promise about what a power cut leaves; it tells what keeping them costs.
+After a power cut such an archive may be damaged; the difference in speed is the price of fsync.
 """
 
 import os
@@ -12,13 +12,13 @@ _PRAGMA = 19
 
 
 def do_not_sync_files() -> None:
-    """Let the calls that flush to the disk return at once."""
+    """Make the calls that flush to the disk return at once."""
     for name in ("fsync", "fdatasync", "sync"):
         setattr(os, name, lambda *_: None)
 
 
 def do_not_sync_sqlite() -> None:
-    """Let connections begin unsynchronized, and refuse to be told otherwise."""
+    """Open connections with `synchronous = OFF`, and ignore attempts to change that."""
     connect = sqlite3.connect
 
     def connecting(*args: Any, **kwargs: Any) -> sqlite3.Connection:
@@ -31,8 +31,8 @@ def do_not_sync_sqlite() -> None:
 
 
 def _allow_all_but_synchronous(action: int, name: str | None, value: str | None, *_: Any) -> int:
-    asked = action == _PRAGMA and (name or "").lower() == "synchronous" and value is not None
-    return sqlite3.SQLITE_IGNORE if asked else sqlite3.SQLITE_OK
+    changes_it = action == _PRAGMA and (name or "").lower() == "synchronous" and value is not None
+    return sqlite3.SQLITE_IGNORE if changes_it else sqlite3.SQLITE_OK
 
 
 if __name__ == "__main__":

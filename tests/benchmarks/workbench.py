@@ -1,4 +1,4 @@
-"""The workbench: where benchmarks work, how often, and where they write what they find."""
+"""The workbench: where benchmarks work, how often, and where their results go."""
 
 import os
 import shutil
@@ -12,9 +12,9 @@ from .comparison import Target, compared
 from .measure import Rounds
 from .table import Row, Table
 
-_SHARED_MEMORY = Path("/dev/shm")  # where Linux has its tmpfs for everybody
-_ROOM = 6e9
-"""So many bytes are taken at most, at full scale."""
+_SHARED_MEMORY = Path("/dev/shm")  # Linux has a tmpfs there
+_LARGEST = 6e9
+"""At most this many bytes are written, at full scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,18 @@ class Workbench:
     raw: dict[str, object] = field(default_factory=dict)
 
     def scaled(self, count: float, least: int = 1) -> int:
-        """Return a count or a size as large as this trial wants it."""
+        """Return a count or a size at the scale of this trial."""
         return max(least, round(count * self.scale))
 
     @contextmanager
-    def room(self, name: str) -> Iterator[Path]:
-        """Make an empty directory; it is gone afterwards."""
-        room = self.directory / name
-        room.mkdir()
+    def subdirectory(self, name: str) -> Iterator[Path]:
+        """Make an empty directory, and remove it afterwards."""
+        subdirectory = self.directory / name
+        subdirectory.mkdir()
         try:
-            yield room
+            yield subdirectory
         finally:
-            shutil.rmtree(room, ignore_errors=True)
+            shutil.rmtree(subdirectory, ignore_errors=True)
 
     def keep(self, what: str, rounds: Rounds) -> None:
         """Keep the raw measurements."""
@@ -48,7 +48,7 @@ class Workbench:
     def compare(
         self, what: str, rounds: Rounds, targets: Mapping[str, Target | None] | None = None
     ) -> None:
-        """Show the first contender's runs, and each other's beside them."""
+        """Show the first contender's runs, then each other's compared with them."""
         self.keep(what, rounds)
         ours, *peers = rounds.runs
         self.table.add(Row(what, ours, rounds.runs[ours]))
@@ -60,8 +60,8 @@ class Workbench:
 
 @contextmanager
 def scratch(scale: float) -> Iterator[Path]:
-    """Make a directory for payloads, on tmpfs where one has room; it is gone afterwards."""
-    above = _SHARED_MEMORY if _has_room(_SHARED_MEMORY, _ROOM * scale) else None
+    """Make a temporary directory for payloads, on tmpfs where there is enough space."""
+    above = _SHARED_MEMORY if _has_space(_SHARED_MEMORY, _LARGEST * scale) else None
     with tempfile.TemporaryDirectory(
         prefix="archiver-benchmarks-", dir=above, ignore_cleanup_errors=True
     ) as directory:
@@ -69,7 +69,7 @@ def scratch(scale: float) -> Iterator[Path]:
 
 
 def file_system(path: Path) -> str:
-    """Return what kind of file system a directory lies on; "" where that is not told."""
+    """Return the kind of file system a directory is on; "" where that is not known."""
     try:
         mounts = [entry.split()[1:3] for entry in Path("/proc/mounts").read_text().splitlines()]
     except OSError:
@@ -79,7 +79,7 @@ def file_system(path: Path) -> str:
     return max(over, key=lambda found: found[0])[1] if over else ""
 
 
-def _has_room(directory: Path, size: float) -> bool:
+def _has_space(directory: Path, size: float) -> bool:
     if not directory.is_dir() or file_system(directory) != "tmpfs":
         return False
     status = os.statvfs(directory)

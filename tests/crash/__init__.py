@@ -1,1 +1,1 @@
-"""Tests that kill the program, fill its disk and fail its system calls."""
+"""Tests that kill the program, fill its disk and make its system calls fail."""

@@ -1,4 +1,4 @@
-"""A disk that is full, read-only or failing ends the night in order, and the next goes on."""
+"""A disk that is full, read-only or failing ends a run in order, and the next run goes on."""
 
 import re
 import shutil
@@ -14,22 +14,23 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.generation import generation_at
 from tests.support.backups import KEY, assert_lines_true, assert_true_bag, generation
+from tests.support.marks import slow
 from tests.support.running import Ended, Workspace, ended, mounted, started, until
 
-SUPPORT = Path(__file__).parents[1] / "support"
+ROOT = Path(__file__).parents[2]
 LANES = 8
-"""The steps are dealt out to so many tests, which may run side by side."""
+"""The steps are shared among this many tests, which may run in parallel."""
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS")
 PAGE = 4096
-"""What a tmpfs counts in, in bytes."""
-UNSAID = LinkScript(length="none")
-"""Nobody says how long it is: that there is no room for it shows when it is written."""
+"""The size of a page of a tmpfs, in bytes."""
+NO_LENGTH = LinkScript(length="none")
+"""Its length is not known: that it does not fit shows when it is written."""
 HELD = {"90": Script()}
-"""What is in the archive before the disk is full."""
+"""What the archive holds before the disk is full."""
 MIXED = {
     "1": Script(),
-    "2": Script(outputs=(OutputScript(size=40_000, primary=UNSAID), OutputScript(size=9_000))),
-    "3": Script(outputs=(OutputScript(size=700_000, primary=UNSAID),)),
+    "2": Script(outputs=(OutputScript(size=40_000, primary=NO_LENGTH), OutputScript(size=9_000))),
+    "3": Script(outputs=(OutputScript(size=700_000, primary=NO_LENGTH),)),
     "4": Script(outputs=(OutputScript(size=600_000),)),
 }
 FREE_PAGES = [
@@ -39,13 +40,13 @@ FREE_INODES = [0, 1, 3, 5, 8, 11, 14, 24]
 
 
 def remount(place: Path, options: str) -> None:
-    """Mount it anew with other options; what is in it stays."""
+    """Mount it again with other options; its files stay."""
     subprocess.run(["mount", "-o", f"remount,{options}", str(place)], check=True)
 
 
 @contextmanager
 def only_free(place: Path, pages: int) -> Iterator[None]:
-    """Leave just so many pages of a file system free."""
+    """Leave only some pages of a file system free."""
     filler = place / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(b"\0" * PAGE):
@@ -58,8 +59,8 @@ def only_free(place: Path, pages: int) -> Iterator[None]:
 
 @contextmanager
 def only_free_inodes(place: Path, count: int) -> Iterator[None]:
-    """Leave room for just so many files and directories."""
-    fillers = []
+    """Leave only some inodes of a file system free."""
+    fillers: list[Path] = []
     with suppress(OSError):
         while True:
             fillers.append(place / f"filler-{len(fillers)}")
@@ -73,7 +74,7 @@ def only_free_inodes(place: Path, count: int) -> Iterator[None]:
 
 
 class Disk:
-    """An archive on a disk that fails now and then, and what must hold all the while."""
+    """An archive on a disk that may fail, and what must hold all the while."""
 
     def __init__(self, home: Path, emulator: Emulator) -> None:
         self.workspace = Workspace(home, emulator)
@@ -81,33 +82,33 @@ class Disk:
 
     @property
     def archive(self) -> Path:
-        """Where the videos go."""
+        """The archive."""
         return self.workspace.archive
 
     def manifest(self, scripts: dict[str, Script]) -> str:
-        """Tell the emulator how generations behave; return a manifest, which is elsewhere."""
+        """Give the emulator these scripts; return a manifest, which is on another disk."""
         self.workspace.emulator.scripts |= {
             generation(name): each for name, each in scripts.items()
         }
         return self.workspace.manifest(*scripts)
 
-    async def night(self, scripts: dict[str, Script], *args: str) -> Ended:
-        """Back up; return how it ended."""
+    async def run(self, scripts: dict[str, Script], *args: str) -> Ended:
+        """Back up; return the result."""
         return await self.workspace.backup(self.manifest(scripts), *args)
 
-    def assert_in_order(self, told: Ended) -> None:
-        """The night succeeded, or it ended with 74 and the reason; nothing false is left."""
-        assert told.status in (0, 74), told
-        assert "Traceback" not in told.err
-        assert "Error" not in told.err
-        if told.status:
-            assert re.search("storage|disk", told.err)
+    def assert_in_order(self, result: Ended) -> None:
+        """The run succeeded, or ended with status 74 and the reason; nothing false is left."""
+        assert result.status in (0, 74), result
+        assert "Traceback" not in result.err
+        assert "Error" not in result.err
+        if result.status:
+            assert re.search("storage|disk", result.err)
         self.assert_nothing_false()
-        if told.status == 0 and self.archive.exists():
+        if result.status == 0 and self.archive.exists():
             assert_true_bag(self.archive)
 
     def assert_nothing_false(self) -> None:
-        """What was settled stays settled, every line is true, and nothing in place is partial."""
+        """What was committed stays so, every line is true, and no file in its place is partial."""
         if (self.archive / "manifest-sha256.txt").exists():
             named = assert_lines_true(self.archive)
             assert self.before.items() <= named.items()
@@ -118,11 +119,11 @@ class Disk:
             number = int(path.stem.partition("-")[2] or 1)
             assert path.read_bytes() == self.workspace.emulator.payload(held, number).whole()
 
-    async def assert_mended(self, *scripts: dict[str, Script]) -> None:
-        """With a disk that works again, the next night finishes, and nothing is left over."""
+    async def assert_recovered(self, *scripts: dict[str, Script]) -> None:
+        """When the disk works again, the next run finishes, and nothing is left over."""
         wanted = {name: each for some in scripts for name, each in some.items()}
-        told = await self.night(wanted)
-        assert told == Ended(0, "", "")
+        result = await self.run(wanted)
+        assert result == Ended(0, "", "")
         assert_true_bag(self.archive)
         self.assert_nothing_false()
         assert len(self.workspace.held()) == sum(len(each.outputs) for each in wanted.values())
@@ -130,11 +131,11 @@ class Disk:
         assert not (self.archive / ".archiver/quarantine").exists()
 
 
-# --- A real file system, filled to the brim
+# --- A real file system that is full
 
 
 async def fill(home: Path, emulator: Emulator, place: Path, left: list[int], filling: str) -> int:
-    """Let archives, new and old, meet a disk with just so much left; return how often it failed."""
+    """Back up to disks with some space left, into new and old archives; count the failed runs."""
     failed = 0
     filled = {"pages": only_free, "inodes": only_free_inodes}[filling]
     for step, free in enumerate(left):
@@ -144,61 +145,65 @@ async def fill(home: Path, emulator: Emulator, place: Path, left: list[int], fil
         (place / f"archive-{free}").mkdir()
         disk.archive.symlink_to(place / f"archive-{free}")
         if old := step % 2:
-            assert (await disk.night(HELD)).status == 0
+            assert (await disk.run(HELD)).status == 0
             disk.assert_nothing_false()
         with filled(place, free):
-            told = await disk.night(MIXED)
-            disk.assert_in_order(told)
+            result = await disk.run(MIXED)
+            disk.assert_in_order(result)
             if old:
-                disk.assert_in_order(await disk.night(MIXED))
-        failed += told.status == 74
-        await disk.assert_mended(MIXED, HELD if old else {})
+                disk.assert_in_order(await disk.run(MIXED))
+        failed += result.status == 74
+        await disk.assert_recovered(MIXED, HELD if old else {})
         shutil.rmtree(place / f"archive-{free}")
     return failed
 
 
+@slow
 @pytest.mark.parametrize("lane", range(4))
-async def test_a_disk_filled_to_the_brim(tmp_path: Path, emulator: Emulator, lane: int) -> None:
-    """Whatever is left of it, the night ends with 74 or succeeds; with room again it finishes."""
+async def test_a_full_disk_is_recovered_from(tmp_path: Path, emulator: Emulator, lane: int) -> None:
+    """However much is free, a run succeeds or ends with status 74; with free space it finishes."""
     left = FREE_PAGES[lane::4]
     with mounted(tmp_path / "disk", "size=6m") as place:
         failed = await fill(tmp_path, emulator, place, left, "pages")
     assert failed >= len(left) - 2
 
 
+@slow
 @pytest.mark.parametrize("lane", range(2))
 async def test_a_disk_without_inodes(tmp_path: Path, emulator: Emulator, lane: int) -> None:
-    """No room for another file is a full disk too."""
+    """A disk without a free inode is a full disk too."""
     left = FREE_INODES[lane::2]
     with mounted(tmp_path / "disk", "size=6m,nr_inodes=64") as place:
         failed = await fill(tmp_path, emulator, place, left, "inodes")
     assert failed >= len(left) // 2
 
 
-async def test_what_fits_of_a_group_stays(tmp_path: Path, emulator: Emulator) -> None:
-    """Small videos that were downloaded are not all lost because the last of them does not fit."""
+@slow
+async def test_the_videos_of_a_group_that_fit_stay(tmp_path: Path, emulator: Emulator) -> None:
+    """Small videos that were downloaded are not all lost because the last one does not fit."""
     small = Script(outputs=(OutputScript(size=20_000),))
     with mounted(tmp_path / "disk", "size=6m,nr_inodes=80") as place:
         disk = Disk(tmp_path, emulator)
         (place / "archive").mkdir()
         disk.archive.symlink_to(place / "archive")
-        told = await disk.night(
+        result = await disk.run(
             {str(number): small for number in range(60)}, "--api-rate", "1000/s"
         )
-        disk.assert_in_order(told)
-        assert told.status == 74
+        disk.assert_in_order(result)
+        assert result.status == 74
         staged = [*(disk.archive / ".archiver/incoming").glob("*/*.mp4")]
         assert len(disk.workspace.held()) + len(staged) >= 15
 
 
-async def test_a_disk_that_is_read_only_for_a_night(tmp_path: Path, emulator: Emulator) -> None:
-    """What a killed run has left waits, unharmed, for a night on which it can be mended."""
-    slow = Script(outputs=(OutputScript(size=9_000_000, primary=LinkScript(seconds=60)),))
+@slow
+async def test_a_read_only_disk_is_recovered_from(tmp_path: Path, emulator: Emulator) -> None:
+    """What a killed run left stays unharmed until a run that can recover it."""
+    large = Script(outputs=(OutputScript(size=9_000_000, primary=LinkScript(seconds=60)),))
     with mounted(tmp_path / "disk", "size=32m") as place:
         disk = Disk(tmp_path, emulator)
         (place / "archive").mkdir()
         disk.archive.symlink_to(place / "archive")
-        command = disk.workspace.command(disk.manifest(MIXED | {"5": slow}))
+        command = disk.workspace.command(disk.manifest(MIXED | {"5": large}))
         async with started(*command, env=disk.workspace.env()) as run:
             await until(lambda: len(disk.workspace.held()) == 5)
             run.kill()
@@ -206,54 +211,55 @@ async def test_a_disk_that_is_read_only_for_a_night(tmp_path: Path, emulator: Em
         disk.assert_nothing_false()
         remount(place, "ro")
         emulator.forget()
-        told = await disk.night(MIXED)
-        disk.assert_in_order(told)
-        assert told.status == 74
-        assert "Read-only file system" in told.err
+        result = await disk.run(MIXED)
+        disk.assert_in_order(result)
+        assert result.status == 74
+        assert "Read-only file system" in result.err
         assert emulator.requests == []
         remount(place, "rw")
         emulator.scripts[generation("5")] = Script()
-        await disk.assert_mended(MIXED, {"5": Script()})
+        await disk.assert_recovered(MIXED, {"5": Script()})
 
 
-async def test_the_reserve_is_left_alone(tmp_path: Path, emulator: Emulator) -> None:
-    """`--min-free` stops the night before a download of a known length would touch it."""
+async def test_the_reserved_space_stays_free(tmp_path: Path, emulator: Emulator) -> None:
+    """`--min-free` ends a run before it starts a download that is known not to fit."""
     with mounted(tmp_path / "disk", "size=6m") as place:
         disk = Disk(tmp_path, emulator)
         (place / "archive").mkdir()
         disk.archive.symlink_to(place / "archive")
-        assert (await disk.night(HELD, "--min-free", "2M")).status == 0
+        assert (await disk.run(HELD, "--min-free", "2M")).status == 0
         large = {"1": Script(outputs=(OutputScript(size=4_500_000),))}
-        told = await disk.night(large, "--min-free", "2M")
-        disk.assert_in_order(told)
-        assert told.status == 74
-        assert "--min-free" in told.err
+        result = await disk.run(large, "--min-free", "2M")
+        disk.assert_in_order(result)
+        assert result.status == 74
+        assert "--min-free" in result.err
         assert not list(disk.archive.glob(".archiver/incoming/*/*.mp4"))
         assert all(not path.stat().st_size for path in disk.archive.rglob("*.part"))
-        await disk.assert_mended(large, HELD)
+        await disk.assert_recovered(large, HELD)
 
 
-# --- Each step fails once, or from then on
+# --- Each step fails once, or all steps from there on
 
 
 FEW = {"1": Script(outputs=(OutputScript(size=300_000), OutputScript(size=9_000)))}
-"""Few steps in all, but of every kind: a part that could be resumed, and one that could not."""
+"""Few steps, but of every kind: one partial file that could be resumed, and one that could not."""
 FEW_OF = {generation(name): each for name, each in FEW.items()}
 
 
 async def failing(disk: Disk, step: int, error: str, how: str) -> tuple[Ended, int]:
-    """Back up with a disk that fails at a step; return how it ended, and how many there were."""
+    """Back up with a disk that fails at a step; return the result and the number of steps."""
     command = disk.workspace.command(disk.manifest(FEW))[1:]
-    script = (sys.executable, str(SUPPORT / "failing.py"), str(step), error, how)
-    told = await ended(*script, *command, env=disk.workspace.env())
-    return told, int(told.out.split()[-1])
+    script = (sys.executable, "-m", "tests.support.failing", str(step), error, how)
+    result = await ended(*script, *command, env=disk.workspace.env(PYTHONPATH=str(ROOT)))
+    return result, int(result.out.split()[-1])
 
 
+@slow
 @pytest.mark.parametrize("lane", range(LANES))
-async def test_every_step_fails_once(tmp_path: Path, lane: int) -> None:
-    """Whichever step the disk refuses, in whatever words, nothing is false and the next finishes.
+async def test_every_failing_step_is_recovered_from(tmp_path: Path, lane: int) -> None:
+    """Whichever step fails, with whatever error, nothing is false and the next run finishes.
 
-    A step that fails is either one that the night can do without, or the night ends with 74.
+    A run can do without the step that failed, or it ends with status 74.
     """
     async with Emulator(FEW_OF, key=KEY) as emulator:
         for turn, step in enumerate(range(lane + 1, 1000, LANES)):
@@ -262,12 +268,12 @@ async def test_every_step_fails_once(tmp_path: Path, lane: int) -> None:
             home.mkdir()
             disk = Disk(home, emulator)
             error = ERRORS[(turn + lane) % 4]
-            told, steps = await failing(disk, step, error, ("once", "onward")[turn // 4 % 2])
+            result, steps = await failing(disk, step, error, ("once", "onward")[turn // 4 % 2])
             try:
-                disk.assert_in_order(told)
-                await disk.assert_mended(FEW)
+                disk.assert_in_order(result)
+                await disk.assert_recovered(FEW)
             except AssertionError as wrong:
-                wrong.add_note(f"after {error} at step {step} of {steps}: {told.err}")
+                wrong.add_note(f"after {error} at step {step} of {steps}: {result.err}")
                 raise
             if step > steps:
                 break

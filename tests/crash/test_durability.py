@@ -1,4 +1,4 @@
-"""What is said to be held is on the disk by then: the order of the real system calls."""
+"""What is recorded as held is durable by then: the order of the real system calls."""
 
 import re
 import shutil
@@ -15,6 +15,7 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from tests.support.archives import kept, outputs
 from tests.support.backups import assert_true_bag, generation
+from tests.support.marks import slow
 from tests.support.running import Workspace, ended
 
 MP4 = (Path(__file__).parents[1] / "videos" / "faststart.mp4").read_bytes()
@@ -34,29 +35,29 @@ class Call:
     """One system call that succeeded, and between which lines of the log it happened."""
 
     name: str
-    said: str
-    """Its arguments, as they were printed."""
+    args: str
+    """As they were printed."""
     began: int
     ended: int
 
     def after(self, other: "Call") -> bool:
-        """Whether it began when the other had ended."""
+        """Whether it began after the other's end."""
         return self.began > other.ended
 
     @property
     def path(self) -> str:
-        """The file that a descriptor stands for, or else the first path among the arguments."""
-        match = re.match(r"[0-9]+<([^>]*)>", self.said) or re.search(r'"([^"]*)"', self.said)
+        """The file of a descriptor, or else the first path among the arguments."""
+        match = re.match(r"[0-9]+<([^>]*)>", self.args) or re.search(r'"([^"]*)"', self.args)
         return match[1] if match else ""
 
     @property
     def paths(self) -> list[str]:
         """The paths of a rename: from, to."""
-        return re.findall(r'"([^"]*)"', self.said)
+        return re.findall(r'"([^"]*)"', self.args)
 
 
 class Log:
-    """What `strace -f -y` has written down of a run in an archive; paths are relative to that."""
+    """The log of `strace -f -y` of a run in an archive; paths are relative to the archive."""
 
     def __init__(self, text: str, archive: str) -> None:
         self.calls = list(_calls(text.replace(f"{archive}/", "").replace(f"{archive}>", ".>")))
@@ -74,9 +75,9 @@ class Log:
         return self.of(path, "fsync", "fdatasync")
 
     def emptyings(self, path: str) -> list[Call]:
-        """Return the calls after which nothing is in a file."""
-        cut = [call for call in self.of(path, "truncate", "ftruncate") if ", 0" in call.said]
-        return cut + [call for call in self.of(path, "openat", "open") if "O_TRUNC" in call.said]
+        """Return the calls after which a file is empty."""
+        cut = [call for call in self.of(path, "truncate", "ftruncate") if ", 0" in call.args]
+        return cut + [call for call in self.of(path, "openat", "open") if "O_TRUNC" in call.args]
 
     def renames(self) -> list[Call]:
         """Return all renames."""
@@ -87,7 +88,7 @@ class Log:
         return [call for call in self.renames() if call.paths[1].startswith("data/")]
 
     def names_before(self, placing: Call) -> set[str]:
-        """Return the names that a file had before it was placed."""
+        """Return the names of a file before it was placed."""
         names = {placing.paths[0]}
         for rename in reversed(self.renames()):
             if placing.after(rename) and rename.paths[1] in names:
@@ -112,19 +113,19 @@ def _calls(text: str) -> Iterable[Call]:
 
 
 def between(first: Call, calls: Iterable[Call], last: Call) -> list[Call]:
-    """Return those of the calls that lie wholly between two others."""
+    """Return the calls that lie wholly between two others."""
     return [call for call in calls if call.after(first) and last.after(call)]
 
 
 def line_of(log: Log, path: str) -> Call:
     """Return the write of a file's checksum line."""
-    (line,) = [call for call in log.writes(LINES) if f"  {path}\\n" in call.said]
+    (line,) = [call for call in log.writes(LINES) if f"  {path}\\n" in call.args]
     return line
 
 
 def commit_of(log: Log, path: str) -> tuple[Call, Call]:
     """Return the first write of a file's path into the catalogue, and the commit after it."""
-    entry = next(call for call in log.writes(WAL) if path in call.said)
+    entry = next(call for call in log.writes(WAL) if path in call.args)
     commits = [call for call in log.syncs(WAL) if call.after(entry)]
     assert commits, f"the catalogue never commits {path}"
     return entry, commits[0]
@@ -135,16 +136,16 @@ def assert_synced_before_it_is_placed(log: Log, placing: Call) -> None:
 
     Nor does the journal name a file whose bytes are not: the next run would place it.
     """
-    named = next((call for call in log.writes(JOURNAL) if placing.paths[0] in call.said), placing)
-    for step, said in ((placing, "placed"), (named, "journalled")):
+    named = next((call for call in log.writes(JOURNAL) if placing.paths[0] in call.args), placing)
+    for step, done in ((placing, "placed"), (named, "journalled")):
         syncs = syncs_of_all_bytes(log, placing)
-        assert any(step.after(call) for call in syncs), f"{said} before its bytes are durable"
+        assert any(step.after(call) for call in syncs), f"{done} before its bytes are durable"
 
 
 def syncs_of_all_bytes(log: Log, placing: Call) -> list[Call]:
-    """Return the calls that make all of a file durable that is placed then.
+    """Return the calls that make all of a placed file durable.
 
-    Where nothing was written to it, an earlier run did that, and may not have synced it.
+    If nothing was written to it, an earlier run wrote it, and may not have synced it.
     """
     names = log.names_before(placing) | {placing.paths[1]}
     written = [call for name in names for call in log.writes(name)]
@@ -156,13 +157,13 @@ def assert_journal_before_it_is_placed(log: Log, placing: Call) -> None:
     """The journal that names a file is durable, and not empty, when the file is placed."""
     written = [call for call in log.writes(JOURNAL) if placing.after(call)]
     assert written, "placed without a journal"
-    assert all(path in written[-1].said for path in placing.paths), "not in the journal"
+    assert all(path in written[-1].args for path in placing.paths), "not in the journal"
     assert between(written[-1], log.syncs(JOURNAL), placing), "the journal is not durable"
     assert not between(written[-1], log.emptyings(JOURNAL), placing), "the journal is empty"
 
 
 def assert_directories_before_its_line(log: Log, placing: Call) -> None:
-    """The new name, and the names of new directories above it, are durable before its line."""
+    """The new name, and those of new directories above it, are durable before its line."""
     target = Path(placing.paths[1])
     line = line_of(log, placing.paths[1])
     made = {call.path: call for call in log.calls if call.name in ("mkdir", "mkdirat")}
@@ -190,7 +191,7 @@ def assert_commit_before_the_journal_is_emptied(log: Log, placing: Call) -> None
 def assert_nothing_written_in_place(log: Log) -> None:
     """No file under `data/` is ever opened for writing."""
     opened = [call for call in log.calls if call.name in ("openat", "open")]
-    written = [c for c in opened if c.path.startswith("data/") and WRITING.search(c.said)]
+    written = [c for c in opened if c.path.startswith("data/") and WRITING.search(c.args)]
     assert not written, "written in place"
 
 
@@ -204,7 +205,7 @@ EACH: list[Callable[[Log, Call], None]] = [
 
 
 def assert_durable(log: Log) -> None:
-    """All of the order holds for every file that was placed."""
+    """The whole order holds for every file that was placed."""
     for placing in log.placings():
         for holds in EACH:
             holds(log, placing)
@@ -215,18 +216,19 @@ def assert_durable(log: Log) -> None:
 
 
 async def traced(workspace: Workspace, *args: str) -> Log:
-    """Back up under `strace`, with success; return what it saw."""
+    """Back up under `strace`, successfully; return its log."""
     log = workspace.home / "strace.log"
-    told = await ended(*STRACE, "-o", str(log), *workspace.command(*args), env=workspace.env())
-    if told.status and "ptrace" in told.err.lower():
-        pytest.skip(f"nothing can be traced here: {told.err.strip()}")
-    assert told.status == 0, told.err
+    result = await ended(*STRACE, "-o", str(log), *workspace.command(*args), env=workspace.env())
+    if result.status and "ptrace" in result.err.lower():
+        pytest.skip(f"nothing can be traced here: {result.err.strip()}")
+    assert result.status == 0, result.err
     return Log(log.read_text(errors="replace"), str(workspace.archive))
 
 
 needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 
 
+@slow
 @needs_strace
 @pytest.mark.parametrize("downloads", ["1", "8"])
 async def test_the_order_of_the_real_system_calls(
@@ -256,11 +258,10 @@ def origins(log: Log) -> dict[str, bool]:
     }
 
 
+@slow
 @needs_strace
-async def test_what_an_earlier_night_has_left_is_durable_too(
-    tmp_path: Path, emulator: Emulator
-) -> None:
-    """A payload staged by another run, and what goes on with its part, are synced by this one."""
+async def test_a_resumed_partial_file_is_durable_too(tmp_path: Path, emulator: Emulator) -> None:
+    """A payload staged by an earlier run, and a partial file that is resumed, are synced."""
     workspace, dead = Workspace(tmp_path, emulator), LinkScript(fault="dead", times=1)
     cut = LinkScript(fault="cut", times=2, seconds=0.3)
     emulator.scripts |= {
@@ -282,10 +283,10 @@ async def test_what_an_earlier_night_has_left_is_durable_too(
 
 
 @needs_strace
-async def test_what_a_killed_night_has_finished_is_durable_too(
+async def test_what_a_killed_run_staged_is_recovered_durably(
     tmp_path: Path, emulator: Emulator
 ) -> None:
-    """A generation that was staged and not settled is synced before it is: its response as well."""
+    """A generation that was staged and not committed is synced first, with its response."""
     workspace = Workspace(tmp_path, emulator)
     emulator.scripts[generation("1")] = Script()
     assert (await workspace.backup(workspace.manifest("1"))).status == 0
@@ -345,24 +346,24 @@ FOUND = "\n".join(
         *(line for line in RIGHT.splitlines() if ".part" not in line and "8 <..." not in line),
     ]
 )
-"""The same file, found whole: an earlier run has written it."""
+"""The same file, staged whole by an earlier run."""
 
 
-def test_what_was_found_is_right() -> None:
-    """A file of which nothing was written need not have been, but must be synced."""
+def test_a_file_of_an_earlier_run_needs_no_write() -> None:
+    """A file to which nothing was written is right if it was synced."""
     log = Log(FOUND, "/a")
     assert_durable(log)
     assert origins(log) == {"data/v6/1.mp4": False}
 
 
-def test_the_right_order_is_right() -> None:
-    """A log as it should be satisfies all, and the calls in it are read as they are."""
+def test_the_right_order_passes() -> None:
+    """A correct log satisfies all assertions, and its calls are read correctly."""
     log = Log(RIGHT, "/a")
     assert_durable(log)
     assert [call.paths[1] for call in log.placings()] == ["data/v6/1.mp4"]
     (sync,) = log.syncs(".archiver/incoming/x/1.part")
     assert sync.ended - sync.began == 2
-    assert not any("ENOENT" in call.said or call.name == "unlink" for call in log.calls)
+    assert not any("ENOENT" in call.args or call.name == "unlink" for call in log.calls)
     assert all(b.ended > a.ended for a, b in pairwise(log.calls))
 
 
@@ -393,7 +394,7 @@ DOCTORED = {
         "placed before its bytes are durable",
     ),
     "no journal": (without("8 write(5</a/.archiver/settling"), "without a journal"),
-    "another's journal": (RIGHT.replace("1.mp4 data/v6/1.mp4", "2.mp4"), "not in the journal"),
+    "another file's journal": (RIGHT.replace("1.mp4 data/v6/1.mp4", "2.mp4"), "not in the journal"),
     "journal not synced": (without("fsync(5</a/.archiver/settling"), "journal is not durable"),
     "journal synced late": (
         moved("8 fsync(5</a/.archiver/settling", "8 fsync(5</a/data/v6>"), "journal is not durable",
@@ -423,12 +424,12 @@ DOCTORED = {
         "written in place",
     ),
 }  # fmt: skip
-"""Logs of what must not be, and what is said of each."""
+"""Logs in a wrong order, and the message for each."""
 
 
 @pytest.mark.parametrize("how", DOCTORED)
 def test_a_wrong_order_is_noticed(how: str) -> None:
     """Each assertion fails on a log that breaks it."""
-    text, said = DOCTORED[how]
-    with pytest.raises(AssertionError, match=said):
+    text, message = DOCTORED[how]
+    with pytest.raises(AssertionError, match=message):
         assert_durable(Log(text, "/a"))

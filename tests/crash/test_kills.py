@@ -1,4 +1,4 @@
-"""Whatever is killed at whatever moment: nothing is lost, and nothing false is said."""
+"""Whenever a run is killed, nothing is lost or recorded falsely, and the next run recovers."""
 
 import asyncio
 import io
@@ -25,10 +25,11 @@ from archiver.errors import StorageError
 from archiver.generation import generation_at
 from tests.support.archives import open_catalogue, recover_in
 from tests.support.backups import KEY, Backups, assert_lines_true, assert_true_bag, generation
+from tests.support.marks import slow
 
-SUPPORT = Path(__file__).parents[1] / "support"
+ROOT = Path(__file__).parents[2]
 LANES = 8
-"""The steps are dealt out to so many tests, which may run side by side."""
+"""The steps are shared among this many tests, which may run in parallel."""
 RANDOM_KILLS = int(os.environ.get("ARCHIVER_TEST_KILLS", "24"))
 CUT = LinkScript(fault="cut", times=1, seconds=0.05)
 FEW = {
@@ -61,7 +62,7 @@ class Runs:
         self.manifest.write_text("".join(f"{each.id}\n" for each in emulator.scripts))
 
     def arguments(self) -> list[str]:
-        """Return what the program is called with."""
+        """Return the arguments of the command."""
         return [
             *("backup", str(self.manifest), "-a", str(self.archive), "--wait", "0"),
             *("--api-url", self.emulator.api_url, "--api-rate", "1000", "--retries", "0"),
@@ -69,25 +70,25 @@ class Runs:
         ]
 
     async def run(self, step: int = 0) -> int:
-        """Run until this step, or to the end; return the exit status."""
-        said = self.archive.with_name("stderr")
-        run = {"step": step, "arguments": self.arguments(), "stderr": str(said)}
+        """Run until this step, or to the end for step 0; return the exit status."""
+        log = self.archive.with_name("stderr")
+        run = {"step": step, "arguments": self.arguments(), "stderr": str(log)}
         assert self.forking.stdin is not None
         assert self.forking.stdout is not None
         self.forking.stdin.write(json.dumps(run).encode() + b"\n")
         status = int(await asyncio.wait_for(self.forking.stdout.readline(), 60))
-        assert "Traceback" not in said.read_text()
+        assert "Traceback" not in log.read_text()
         return status
 
     async def finish(self) -> list[Output]:
-        """Run to the end; return what had to be downloaded for that."""
+        """Run to the end; return what was downloaded for that."""
         self.emulator.forget()
         assert await self.run() in (0, 3)
         seen = self.emulator.requests
         return [(s.generation.id, s.number) for s in seen if s.generation and s.number]
 
     def whole(self) -> set[Output]:
-        """Return the outputs of which the archive has all the bytes, proven."""
+        """Return the outputs that are proven whole, in their place or staged."""
         placed = self.archive.glob("data/v6/deepfake/*.mp4")
         staged = self.archive.glob(".archiver/incoming/*/*.mp4")
         found = {(path.stem.partition("-")[0], _number(path.stem)) for path in placed}
@@ -108,7 +109,7 @@ class Runs:
         assert all(f"  {path}\n" in listed for path in self._catalogued())
 
     def _catalogued(self) -> list[str]:
-        """Return the files that the catalogue holds, and leave it as the kill has left it."""
+        """Return the files in the catalogue, and leave it as the killed run left it."""
         with TemporaryDirectory() as directory:
             for path in self.archive.glob(".archiver/catalogue.sqlite*"):
                 shutil.copy(path, directory)
@@ -118,7 +119,7 @@ class Runs:
                 return [path for (path,) in known]
 
     def assert_finished(self) -> None:
-        """The bag is whole, everything that could be had is in it, and nothing is left over."""
+        """The bag is whole, every generation that was ready is in it, and nothing is left over."""
         assert_true_bag(self.archive)
         for each, script in self.emulator.scripts.items():
             payloads = list(self.archive.glob(f"data/{each}.mp4"))
@@ -134,23 +135,27 @@ def _number(stem: str) -> int:
 
 @pytest.fixture
 async def forking() -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that has imported the program, and forks off its runs."""
+    """A process that has imported the program, and forks its runs."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SUPPORT / "killed.py")), stdin=pipe, stdout=pipe, env=ENVIRONMENT
+        *(sys.executable, "-m", "tests.support.killed"),
+        stdin=pipe,
+        stdout=pipe,
+        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
     )
     yield process
     process.kill()
     await process.communicate()
 
 
+@slow
 @pytest.mark.parametrize("lane", range(LANES))
-async def test_a_kill_at_every_step_is_mended(
+async def test_a_kill_at_every_step_is_recovered_from(
     tmp_path: Path, lane: int, forking: asyncio.subprocess.Process
 ) -> None:
-    """Killed before any step at all, a run has said nothing false, and the next one finishes.
+    """Killed before any step, a run has recorded nothing false, and the next one finishes.
 
-    What was finished before the kill is not downloaded again.
+    What was whole before the kill is not downloaded again.
     """
     async with Emulator(FEW, key=KEY) as emulator:
         for step in range(lane + 1, 1000, LANES):
@@ -166,11 +171,12 @@ async def test_a_kill_at_every_step_is_mended(
         assert step > 50
 
 
+@slow
 @pytest.mark.parametrize("seed", range(2))
-async def test_random_kills_of_a_busy_run_are_mended(
+async def test_random_kills_of_a_busy_run_are_recovered_from(
     tmp_path: Path, seed: int, forking: asyncio.subprocess.Process
 ) -> None:
-    """Killed again and again at any moment, a busy run still gets there, and never lies."""
+    """Killed again and again at random, a busy run still finishes, and records nothing false."""
     chance = random.Random(seed)
     async with Emulator(MANY, key=KEY) as emulator:
         runs = Runs(tmp_path / "archive", emulator, forking)
@@ -192,10 +198,10 @@ async def test_random_kills_of_a_busy_run_are_mended(
         runs.assert_finished()
 
 
-async def test_mending_reads_only_what_was_open(
+async def test_recovery_reads_only_what_was_open(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is held already is not read again, however much of it there is."""
+    """What is held already is not read again, however much that is."""
     names = [str(number) for number in range(60)]
     backups.emulator.scripts |= {generation(name): Script() for name in [*names, "open"]}
     await backups.run(*names)
@@ -208,9 +214,12 @@ async def test_mending_reads_only_what_was_open(
         assert (await backups.run("open")).exit_status == 74
     opened: list[str] = []
     plain = io.open
-    monkeypatch.setattr(
-        io, "open", lambda file, *a, **k: opened.append(str(file)) or plain(file, *a, **k)
-    )
+
+    def opening(file: object, *args: object, **kwargs: object) -> object:
+        opened.append(str(file))
+        return plain(file, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(io, "open", opening)
     with Bag.open(backups.archive) as bag, closing(open_catalogue(backups.archive)) as catalogue:
         recover_in(bag, catalogue)
     assert {path.rpartition("/")[2] for path in opened if "/data/" in path} == {

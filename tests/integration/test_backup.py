@@ -1,4 +1,4 @@
-"""The night's work, end to end: a real client against a real server that is told what to do."""
+"""A backup run, end to end: the real client against the emulator."""
 
 import asyncio
 import json
@@ -33,6 +33,7 @@ from archiver.pipeline.backup import backup
 from archiver.settings import ApiSettings, Timings
 from tests.support.archives import open_catalogue
 from tests.support.backups import KEY, Backups, assert_true_bag, generation, quick_downloads
+from tests.support.marks import slow_except
 
 VIDEOS = Path(__file__).parents[1] / "videos"
 G263 = generation("263")
@@ -41,11 +42,12 @@ DEAD = LinkScript(fault="dead")
 
 def one(primary: LinkScript, proxy: LinkScript | None = None, **changes: object) -> Script:
     """Return a script of one output with these links."""
-    return replace(Script(outputs=(OutputScript(primary=primary, proxy=proxy),)), **changes)
+    script = Script(outputs=(OutputScript(primary=primary, proxy=proxy),))
+    return replace(script, **changes)  # type: ignore[arg-type]
 
 
-async def test_a_ready_generation_is_archived_with_its_answer(backups: Backups) -> None:
-    """The video and the response it came with lie where the ID says, and the bag is true."""
+async def test_a_ready_generation_is_archived_with_its_response(backups: Backups) -> None:
+    """The paths of the video and its response follow from the ID, and the bag is true."""
     backups.emulator.scripts[G263] = Script()
     report = await backups.run("263")
     held = backups.held()
@@ -57,7 +59,7 @@ async def test_a_ready_generation_is_archived_with_its_answer(backups: Backups) 
 
 
 async def test_the_request_is_the_documented_one(backups: Backups) -> None:
-    """One POST with a JSON body that holds the key; the links are asked plainly for bytes."""
+    """One POST with the key in a JSON body; then a plain GET of the link."""
     backups.emulator.scripts[G263] = Script()
     await backups.run("263")
     ask, get = backups.emulator.requests
@@ -102,10 +104,10 @@ async def test_the_request_is_the_documented_one(backups: Backups) -> None:
         ("no-credit-old", None, 77),
     ],
 )
-async def test_each_answer_has_its_outcome(
+async def test_each_response_has_its_outcome(
     backups: Backups, response: Response, expected: type[Outcome] | None, status: int | None
 ) -> None:
-    """Each kind of response ends in the outcome and the exit status that are published for it."""
+    """Each kind of response has the outcome and the exit status that are documented for it."""
     backups.emulator.scripts[G263] = Script(response=response)
     report = await backups.run("263")
     assert report.exit_status == status
@@ -114,6 +116,10 @@ async def test_each_answer_has_its_outcome(
     assert_true_bag(backups.archive)
 
 
+QUICK = [
+    "dead", "error", "disguised", "empty", "cut", "cut-silently", "cut-chunked", "refuse",
+]  # fmt: skip
+"""Faults that show quickly."""
 UNAVAILABLE: list[Fault] = [
     "dead", "forbidden", "gone", "error", "busy", "throttled", "html", "disguised", "json-error",
     "empty", "cut", "cut-silently", "cut-chunked", "reset", "stall", "crawl", "too-short",
@@ -121,9 +127,9 @@ UNAVAILABLE: list[Fault] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", UNAVAILABLE)
+@pytest.mark.parametrize("fault", slow_except(UNAVAILABLE, *QUICK))
 async def test_a_proxy_serves_where_the_primary_fails(backups: Backups, fault: Fault) -> None:
-    """Whatever is wrong with the primary link, the proxy's bytes are archived, and it is told."""
+    """Whatever the primary link's fault, the proxy's bytes are archived, and the fault is kept."""
     backups.emulator.scripts[G263] = one(LinkScript(fault=fault), LinkScript())
     report = await backups.run("263")
     (outcome,) = backups.outcomes
@@ -135,7 +141,7 @@ async def test_a_proxy_serves_where_the_primary_fails(backups: Backups, fault: F
     assert_true_bag(backups.archive)
 
 
-@pytest.mark.parametrize("fault", UNAVAILABLE)
+@pytest.mark.parametrize("fault", slow_except(UNAVAILABLE, *QUICK))
 async def test_nothing_is_archived_where_all_links_fail(backups: Backups, fault: Fault) -> None:
     """The generation fails with each link's reason; nothing of it is under `data/`."""
     backups.emulator.scripts[G263] = one(LinkScript(fault=fault), LinkScript(fault=fault))
@@ -146,7 +152,7 @@ async def test_nothing_is_archived_where_all_links_fail(backups: Backups, fault:
     assert roles == ({"primary"} if fault == "refuse" else {"primary", "proxy"})
     assert all(fault.reason for fault in outcome.faults)
     assert (report.exit_status, backups.held()) == (3, {})
-    if fault != "cut-chunked":  # whose length nobody said: what has come can be gone on with
+    if fault != "cut-chunked":  # whose length is not known: what arrived can be resumed
         assert list((backups.archive / ".archiver/incoming").iterdir()) == []
     assert_true_bag(backups.archive)
 
@@ -162,7 +168,7 @@ async def test_nothing_is_archived_where_all_links_fail(backups: Backups, fault:
         LinkScript(etag="none", last_modified=False, ranges=False),
     ],
 )
-async def test_a_link_may_serve_in_any_manner(backups: Backups, link: LinkScript) -> None:
+async def test_a_link_may_serve_in_any_form(backups: Backups, link: LinkScript) -> None:
     """No length, chunks, redirects, slowness and a wrong content type are no faults."""
     backups.emulator.scripts[G263] = one(link)
     await backups.run("263")
@@ -170,8 +176,8 @@ async def test_a_link_may_serve_in_any_manner(backups: Backups, link: LinkScript
 
 
 @pytest.mark.parametrize("proxies", ["list", "string", "identical", "null", "empty", "absent"])
-async def test_proxies_may_be_given_in_any_shape(backups: Backups, proxies: str) -> None:
-    """However the response spells its proxy links, the primary is asked for once."""
+async def test_proxy_links_may_have_any_form(backups: Backups, proxies: str) -> None:
+    """Whatever the form of the proxy links, the primary is requested once."""
     backups.emulator.scripts[G263] = one(LinkScript(), LinkScript(), proxies=proxies)
     report = await backups.run("263")
     assert report.archived == 1
@@ -179,17 +185,17 @@ async def test_proxies_may_be_given_in_any_shape(backups: Backups, proxies: str)
 
 
 @pytest.mark.parametrize("proxies", ["identical", "null", "empty", "absent"])
-async def test_the_same_link_is_not_tried_twice_for_one_answer(
+async def test_the_same_link_is_not_tried_twice_for_one_response(
     backups: Backups, proxies: str
 ) -> None:
-    """A proxy that is the primary again is no second chance."""
+    """A proxy link that is the primary link again is not tried."""
     backups.emulator.scripts[G263] = one(DEAD, DEAD, proxies=proxies)
     await backups.run("263")
     assert backups.emulator.downloads(G263) == 1
 
 
 async def test_a_transient_failure_is_tried_again_on_the_same_link(backups: Backups) -> None:
-    """A link that fails once in passing serves the second time."""
+    """A link that fails once serves the second time."""
     backups.emulator.scripts[G263] = one(LinkScript(fault="error", times=1))
     download = quick_downloads(retries=1)
     report = await backups.run("263", download=download)
@@ -197,22 +203,22 @@ async def test_a_transient_failure_is_tried_again_on_the_same_link(backups: Back
     assert backups.emulator.asked() == 1
 
 
-async def test_fresh_links_are_asked_for_once(backups: Backups) -> None:
-    """When the links of the first response have expired, those of the second serve."""
+async def test_fresh_links_are_requested(backups: Backups) -> None:
+    """Where the links of the first response have expired, those of the second serve."""
     backups.emulator.scripts[G263] = Script(fresh_links=True, expired=1)
     report = await backups.run("263")
     assert (report.archived, backups.emulator.asked()) == (1, 2)
 
 
-async def test_fresh_links_are_asked_for_only_once(backups: Backups) -> None:
-    """Links that are always expired cost two questions a night."""
+async def test_fresh_links_are_requested_only_once(backups: Backups) -> None:
+    """Links that are always expired cost two requests a run."""
     backups.emulator.scripts[G263] = Script(fresh_links=True, expired=9)
     report = await backups.run("263")
     assert (report.failed, backups.emulator.asked()) == (1, 2)
 
 
 async def test_a_generation_with_several_outputs_is_numbered(backups: Backups) -> None:
-    """Each output has its number; the response stands beside them once."""
+    """Each output has its number; the response is there once."""
     backups.emulator.scripts[G263] = Script(outputs=(OutputScript(), OutputScript(size=9_000)))
     await backups.run("263")
     held = backups.held()
@@ -221,7 +227,7 @@ async def test_a_generation_with_several_outputs_is_numbered(backups: Backups) -
 
 
 async def test_a_whole_generation_or_none_of_it(backups: Backups) -> None:
-    """One output that cannot be had keeps the others staged; the next night needs only that."""
+    """While one output fails the others stay staged; the next run downloads only that one."""
     bad = OutputScript(primary=LinkScript(fault="dead", times=1))
     backups.emulator.scripts[G263] = Script(outputs=(OutputScript(), bad))
     first = await backups.run("263")
@@ -245,7 +251,7 @@ async def test_a_whole_generation_or_none_of_it(backups: Backups) -> None:
     ],
 )
 async def test_the_extension_follows_the_bytes(backups: Backups, file: str, path: str) -> None:
-    """Whatever the link calls it, a payload is named for what it is."""
+    """Whatever the link's extension, a payload is named after what it is."""
     body = (VIDEOS / file).read_bytes()
     backups.emulator.scripts[G263] = Script(outputs=(OutputScript(body=body, suffix="bin"),))
     await backups.run("263")
@@ -257,15 +263,15 @@ async def test_the_extension_follows_the_bytes(backups: Backups, file: str, path
 async def test_a_format_without_an_end_needs_a_length(
     backups: Backups, file: str, length: str, archived: int
 ) -> None:
-    """Where neither the container nor HTTP says where the payload ends, it is not believed."""
+    """Without a length from the container or from HTTP, a payload is not proven whole."""
     body = (VIDEOS / file).read_bytes()
     link = LinkScript(length=length)  # type: ignore[arg-type]
     backups.emulator.scripts[G263] = Script(outputs=(OutputScript(body=body, primary=link),))
     assert (await backups.run("263")).archived == archived
 
 
-async def test_what_is_held_is_not_asked_for_again(backups: Backups) -> None:
-    """A second night over the same list makes no request and succeeds."""
+async def test_what_is_held_is_not_requested_again(backups: Backups) -> None:
+    """A second run over the same list makes no request and succeeds."""
     backups.emulator.scripts[G263] = Script()
     await backups.run("263", "faceswap/263")
     backups.emulator.forget()
@@ -274,8 +280,8 @@ async def test_what_is_held_is_not_asked_for_again(backups: Backups) -> None:
     assert backups.emulator.requests == []
 
 
-async def test_what_is_lost_rings_once(backups: Backups) -> None:
-    """A lost generation fails the night that finds it, and is then neither asked for nor told."""
+async def test_what_is_lost_is_reported_once(backups: Backups) -> None:
+    """A lost generation fails the run that finds it, and is then neither requested nor reported."""
     first = await backups.run("263")
     backups.emulator.forget()
     second = await backups.run("263")
@@ -283,35 +289,35 @@ async def test_what_is_lost_rings_once(backups: Backups) -> None:
     assert (second.known_lost, second.exit_status, backups.emulator.requests) == (1, 0, [])
 
 
-async def test_what_is_lost_is_asked_for_again_on_request(backups: Backups) -> None:
-    """`--retry-lost` finds what has come back."""
+async def test_what_is_lost_is_requested_again_on_demand(backups: Backups) -> None:
+    """`--retry-lost` finds what is there again."""
     await backups.run("263")
     backups.emulator.scripts[G263] = Script()
     assert (await backups.run("263", retry_lost=True)).archived == 1
 
 
-async def test_the_familys_other_name_is_asked_before_a_generation_is_lost(
+async def test_the_familys_other_name_is_tried_before_a_generation_is_lost(
     backups: Backups,
 ) -> None:
-    """An old name that the provider has dropped loses nothing."""
+    """Nothing is lost because the provider dropped an old name."""
     await backups.run("263")
     paths = [request.path for request in backups.emulator.requests]
     assert paths == ["/api/v6/deepfake/fetch/263", "/api/v6/faceswap/fetch/263"]
 
 
-async def test_dead_links_are_lost_after_several_nights(backups: Backups) -> None:
-    """Three nights of nothing but dead links, and the generation is given up, and said so."""
+async def test_dead_links_are_lost_after_several_runs(backups: Backups) -> None:
+    """After three runs with nothing but dead links the generation is given up, and reported."""
     backups.emulator.scripts[G263] = one(DEAD)
     await backups.run("263")
     await backups.run("263")
-    _age_troubles(backups.archive, "-2 days")
+    _age_failures(backups.archive, "-2 days")
     report = await backups.run("263")
     assert (report.lost, report.failed, report.exit_status) == (1, 0, 3)
     assert (await backups.run("263")).exit_status == 0
 
 
 async def test_a_lost_catalogue_is_rebuilt_without_a_download(backups: Backups) -> None:
-    """The checksum manifest alone says what is held."""
+    """The checksum manifest alone shows what is held."""
     backups.emulator.scripts[G263] = Script()
     await backups.run("263")
     backups.emulator.forget()
@@ -324,7 +330,7 @@ async def test_a_lost_catalogue_is_rebuilt_without_a_download(backups: Backups) 
 async def test_a_processing_generation_is_polled_while_others_are_archived(
     backups: Backups,
 ) -> None:
-    """What is ready at the third question is archived in the same night, at its full length."""
+    """What is ready at the third request is archived in the same run, at its full length."""
     backups.emulator.scripts |= {G263: Script(ready_after=2), generation("264"): Script()}
     report = await backups.run(
         "263", "264", wait=20, timings=Timings(poll_min=0.05, poll_first=0.05)
@@ -333,8 +339,8 @@ async def test_a_processing_generation_is_polled_while_others_are_archived(
     assert backups.held()["data/v6/deepfake/263.mp4"] == backups.emulator.payload(G263).whole()
 
 
-async def test_one_generations_trouble_does_not_stop_another(backups: Backups) -> None:
-    """Among failures of every kind, those that can be had are archived."""
+async def test_one_generations_failure_does_not_stop_another(backups: Backups) -> None:
+    """Among failures of every kind, those that are ready are archived."""
     scripts = {
         "1": Script(), "2": Script(response="failed"), "3": one(DEAD),
         "4": Script(response="malformed"),
@@ -346,11 +352,11 @@ async def test_one_generations_trouble_does_not_stop_another(backups: Backups) -
     assert (report.skipped, report.exit_status) == (0, 3)
 
 
-async def test_an_endpoint_that_is_refused_is_left_and_others_go_on(backups: Backups) -> None:
-    """The plan may not include it: that is no reason not to ask about the rest."""
+async def test_an_endpoint_without_access_is_skipped_and_others_go_on(backups: Backups) -> None:
+    """If the plan does not include an endpoint, the others are requested all the same."""
     denied = [f"v7/video-fusion/{number}" for number in range(60)]
-    words = RawResponse({"status": "error", "message": "Your plan does not include this."}, 403)
-    backups.emulator.scripts |= {generation(name): Script(response=words) for name in denied}
+    message = RawResponse({"status": "error", "message": "Your plan does not include this."}, 403)
+    backups.emulator.scripts |= {generation(name): Script(response=message) for name in denied}
     backups.emulator.scripts |= {generation(str(n)): Script() for n in range(20)}
     report = await backups.run(*denied, *map(str, range(20)))
     assert (report.archived, report.exit_status) == (20, 3)
@@ -360,16 +366,16 @@ async def test_an_endpoint_that_is_refused_is_left_and_others_go_on(backups: Bac
     assert report.exit_status == 77
 
 
-async def test_a_refused_key_ends_the_night_and_asks_no_more(backups: Backups) -> None:
-    """The first refusal ends the asking; what was not tried is counted as left."""
+async def test_a_rejected_key_ends_the_run(backups: Backups) -> None:
+    """After the first rejection no more is requested; what was not tried is counted as skipped."""
     backups.emulator.api = ApiScript(always="refused")
     report = await backups.run(*map(str, range(200)))
     assert (report.exit_status, report.skipped) == (77, 200)
     assert backups.emulator.asked() < 40
 
 
-async def test_a_gone_api_ends_the_night_early(backups: Backups) -> None:
-    """A few generations without a response, and the list is not hammered through."""
+async def test_an_unreachable_api_ends_the_run_early(backups: Backups) -> None:
+    """After a few generations without a response, the rest of the list is not tried."""
     backups.emulator.api = ApiScript(always="html")
     report = await backups.run(*map(str, range(200)))
     assert report.exit_status == 69
@@ -378,115 +384,14 @@ async def test_a_gone_api_ends_the_night_early(backups: Backups) -> None:
 
 
 async def test_a_closed_port_is_an_unreachable_api(backups: Backups) -> None:
-    """No connection at all is 69 too, also for a single generation."""
+    """Without any connection the exit status is 69, also for a single generation."""
     api = ApiSettings(ApiKey(KEY), "http://127.0.0.1:9/api", timeout=1, retries=0)
     report = await backups.run("263", api=api)
     assert report.exit_status == 69
 
 
-async def test_a_short_throttling_is_sat_out(backups: Backups) -> None:
-    """A pause that the run may wait delays the questions and loses nothing."""
-    backups.emulator.scripts[G263] = Script()
-    backups.emulator.api = ApiScript(throttle_first=1, retry_after=1)
-    report = await backups.run("263", timings=Timings(after_pause=0.1))
-    first, second = [r.at for r in backups.emulator.requests if r.host == "api"]
-    assert (report.archived, report.exit_status) == (1, 0)
-    assert second - first >= 1
-
-
-async def test_a_long_throttling_leaves_the_rest_for_the_next_night(backups: Backups) -> None:
-    """A pause longer than the run may wait leaves what was not tried, and says why."""
-    backups.emulator.api = ApiScript(always="throttled-words", retry_after=1800)
-    report = await backups.run(*map(str, range(50)), timings=Timings(default_pause=0.5))
-    assert (report.skipped, report.exit_status) == (50, 3)
-    assert any(
-        line.startswith("skipped 50, retried on the next run: rate-limited")
-        for line in report.lines()
-    )
-    assert backups.emulator.asked() < 20
-
-
-@pytest.mark.parametrize("downloads", [1, 8])
-async def test_a_pause_for_one_generation_is_not_one_for_all(
-    backups: Backups, downloads: int
-) -> None:
-    """Asked to come back in an hour, a run asks about another before it believes that."""
-    names = list(map(str, range(30)))
-    backups.emulator.scripts |= {generation(name): Script() for name in names}
-    body = {"status": "error", "message": "Rate limit exceeded.", "retry_after": 3600}
-    backups.emulator.scripts[generation("0")] = Script(response=RawResponse(body, 429))
-    report = await backups.run(
-        *names,
-        download=quick_downloads(concurrency=downloads),
-        timings=Timings(default_pause=0.2, after_pause=0.2),
-    )
-    assert (report.archived, report.skipped, report.exit_status) == (29, 1, 3)
-
-
-async def test_several_messages_like_throttling_hold_up_no_others(backups: Backups) -> None:
-    """Next to each other or not, they end no night while there are others to be asked about."""
-    names = list(map(str, range(60)))
-    backups.emulator.scripts |= {generation(name): Script() for name in names}
-    words = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
-    for name in ("0", "1", "9"):
-        backups.emulator.scripts[generation(name)] = Script(response=words)
-    report = await backups.run(
-        *names, api_rate=40, timings=Timings(default_pause=0.1, after_pause=0.1)
-    )
-    assert report.archived == 57
-
-
-async def test_a_message_like_throttling_holds_up_no_others(backups: Backups) -> None:
-    """What says so each time while others are answered is itself in trouble, and is told."""
-    words = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
-    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(150)}
-    backups.emulator.scripts[generation("3")] = Script(response=words)
-    report = await backups.run(
-        *map(str, range(150)), api_rate=40, timings=Timings(default_pause=0.2, after_pause=0.2)
-    )
-    (failed,) = (outcome for outcome in backups.outcomes if isinstance(outcome, Failed))
-    assert (failed.generation, failed.why) == (
-        generation("3"),
-        "ModelsLab responded: Too many faces, wait for 2 hours",
-    )
-    assert (report.archived, report.skipped, report.exit_status) == (149, 0, 3)
-
-
-async def test_a_generation_that_had_no_credit_holds_up_no_others(backups: Backups) -> None:
-    """Its message is its own while others are answered, and no reason to end the night."""
-    words = RawResponse({"status": "failed", "message": "Insufficient credits"})
-    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(9)}
-    backups.emulator.scripts |= {generation(str(n)): Script(response=words) for n in (0, 4)}
-    report = await backups.run(*map(str, range(9)))
-    assert (report.archived, report.failed, report.exit_status) == (7, 2, 3)
-
-
-async def test_a_message_like_throttling_is_left_when_there_are_no_others(backups: Backups) -> None:
-    """At the end of a list nobody can tell: it is asked about once more and then left."""
-    words = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
-    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(5)}
-    backups.emulator.scripts[generation("0")] = Script(response=words)
-    report = await backups.run(
-        *map(str, range(5)), timings=Timings(default_pause=0.5, after_pause=0.1)
-    )
-    assert (report.archived, report.skipped, report.exit_status) == (4, 1, 3)
-    assert any("Too many faces" in line for line in report.lines())
-
-
-async def test_a_long_pause_in_words_alone_is_believed_when_it_is_said_again(
-    backups: Backups,
-) -> None:
-    """With HTTP 200 it may be one generation's message: another one is asked about once more."""
-    backups.emulator.api = ApiScript(always="throttled-old", retry_after=1800)
-    report = await backups.run(
-        *map(str, range(50)), api_rate=10, timings=Timings(default_pause=0.5)
-    )
-    assert (report.skipped, report.exit_status) == (50, 3)
-    assert backups.emulator.asked() < 10
-
-
-async def test_the_key_goes_nowhere_but_to_the_api(backups: Backups) -> None:
-    """A server that echoes the key everywhere gets it into no file and to no other host."""
+async def test_the_key_goes_only_to_the_api(backups: Backups) -> None:
+    """A server that echoes the key gets it into no file and to no other host."""
     backups.emulator.api = ApiScript(echo_key=True)
     backups.emulator.scripts |= {G263: Script(), generation("264"): Script(response="malformed")}
     report = await backups.run("263", "264", "265")
@@ -498,8 +403,8 @@ async def test_the_key_goes_nowhere_but_to_the_api(backups: Backups) -> None:
     assert report.archived == 1
 
 
-async def test_a_link_that_holds_the_key_is_not_followed(backups: Backups) -> None:
-    """An echoed key is not carried to a link host."""
+async def test_a_link_with_the_key_is_not_followed(backups: Backups) -> None:
+    """An echoed key is not sent to a link host."""
     link = LinkScript(url="http://{primary}/generations/a.mp4?key=sk-Emulated%2FKey%2B42")
     backups.emulator.scripts[G263] = one(link)
     report = await backups.run("263")
@@ -516,7 +421,7 @@ async def test_a_link_that_holds_the_key_is_not_followed(backups: Backups) -> No
     ],
 )  # fmt: skip
 async def test_a_strange_link_is_a_fault_like_any_other(backups: Backups, url: str) -> None:
-    """Whatever stands where a link should: the generation fails, unless a proxy serves."""
+    """Whatever is in place of a link, the generation fails, unless a proxy serves."""
     backups.emulator.scripts |= {
         G263: one(LinkScript(url=url)),
         generation("264"): one(LinkScript(url=url), LinkScript()),
@@ -527,7 +432,7 @@ async def test_a_strange_link_is_a_fault_like_any_other(backups: Backups, url: s
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://{primary}/a.mp4", "javascript:1"])
 async def test_a_redirect_to_something_else_is_a_fault(backups: Backups, target: str) -> None:
-    """Links are followed over http and https alone."""
+    """Links are followed only over http and https."""
     backups.emulator.scripts[G263] = one(LinkScript(redirects=1, redirect_to=target), LinkScript())
     report = await backups.run("263")
     assert report.archived == 1
@@ -537,14 +442,14 @@ async def test_a_redirect_to_something_else_is_a_fault(backups: Backups, target:
 
 
 async def test_a_redirect_loop_is_a_fault(backups: Backups) -> None:
-    """A link that never arrives is given up."""
+    """A link that only redirects is given up."""
     backups.emulator.scripts[G263] = one(LinkScript(redirects=1000))
     report = await backups.run("263")
     assert "too many redirects" in "".join(report.lines())
 
 
 async def test_bad_lines_are_reported_and_the_good_ones_archived(backups: Backups) -> None:
-    """A line that is not understood costs exit status 3, and nothing else."""
+    """A line that is not understood makes the exit status 3, and changes nothing else."""
     backups.emulator.scripts[G263] = Script()
     report = await backups.run("263", "what is this?")
     assert (report.archived, report.problems.bad_lines, report.exit_status) == (1, 1, 3)
@@ -559,7 +464,7 @@ async def test_strict_fetches_nothing_if_a_line_is_bad(backups: Backups) -> None
 
 
 async def test_no_manifest_at_all_makes_no_archive(backups: Backups) -> None:
-    """A list that is not there leaves everything untouched."""
+    """Without a list, nothing is touched."""
     backups.archive.with_name("ids.txt").mkdir()
     with pytest.raises(ManifestUnreadable, match="no list in it"):
         await asyncio.wait_for(_run_unwritten(backups), 10)
@@ -567,15 +472,15 @@ async def test_no_manifest_at_all_makes_no_archive(backups: Backups) -> None:
 
 
 async def test_a_second_run_does_not_enter_a_locked_archive(backups: Backups) -> None:
-    """While one run holds the archive, another ends at once and touches nothing."""
+    """While one run holds the lock, another ends at once and touches nothing."""
     backups.emulator.scripts[G263] = Script()
     await backups.run("263")
     with locked(backups.archive / ".archiver/lock"), pytest.raises(ArchiveLocked, match="process"):
         await backups.run("264")
 
 
-async def test_an_occupied_place_is_cleared_but_nothing_is_deleted(backups: Backups) -> None:
-    """A file that nobody vouches for is moved aside, not overwritten."""
+async def test_a_file_in_the_way_is_quarantined(backups: Backups) -> None:
+    """A file without a checksum line is moved aside, not overwritten."""
     place = backups.archive / "data/v6/deepfake/263.mp4"
     backups.emulator.scripts[G263] = Script()
     await backups.run("264")
@@ -587,8 +492,8 @@ async def test_an_occupied_place_is_cleared_but_nothing_is_deleted(backups: Back
     assert_true_bag(backups.archive)
 
 
-async def test_awkward_answers_archive_what_they_mean(backups: Backups) -> None:
-    """Objects, bare strings and fresh spellings of a success all lead to the video."""
+async def test_responses_of_every_form_are_archived(backups: Backups) -> None:
+    """Objects, bare strings and lists all lead to the video."""
     names = ["list", "string", "object", "objects"]
     backups.emulator.scripts |= {
         generation(name): Script(output_shape=name)  # type: ignore[arg-type]
@@ -597,15 +502,15 @@ async def test_awkward_answers_archive_what_they_mean(backups: Backups) -> None:
     assert (await backups.run(*names)).archived == 4
 
 
-async def test_a_success_after_raw_trouble_is_archived(backups: Backups) -> None:
-    """ServerError that passes within the retries costs nothing but time."""
+async def test_a_server_error_is_retried(backups: Backups) -> None:
+    """A server error that ends within the retries costs only time."""
     backups.emulator.scripts[G263] = Script(trouble=(RawResponse(b"<html>", 502),))
     api = ApiSettings(ApiKey(KEY), backups.emulator.api_url, timeout=2, retries=1)
     report = await backups.run("263", api=api)
     assert (report.archived, backups.emulator.asked()) == (1, 2)
 
 
-def _age_troubles(archive: Path, by: str) -> None:
+def _age_failures(archive: Path, by: str) -> None:
     catalogue = open_catalogue(archive)
     with catalogue.connection as db:
         db.execute("UPDATE generation SET gone_since = datetime(gone_since, ?) || '+00:00'", (by,))
@@ -621,17 +526,17 @@ async def _run_unwritten(backups: Backups) -> None:
 
 
 def damage(archive: Path, start: int) -> bytes:
-    """Overwrite the catalogue from a byte on; return what it is now."""
+    """Overwrite the catalogue from a byte on; return its content."""
     path = Layout(archive).catalogue
     path.write_bytes(path.read_bytes()[:start].ljust(path.stat().st_size, b"\xff"))
     return path.read_bytes()
 
 
 @pytest.mark.parametrize("start", [0, 100, 4096, 8192])
-async def test_a_damaged_catalogue_does_not_cost_a_night(
+async def test_a_damaged_catalogue_is_rebuilt(
     backups: Backups, caplog: pytest.LogCaptureFixture, start: int
 ) -> None:
-    """Wherever the damage shows it is put aside and made anew, and the night goes on."""
+    """Wherever it is damaged, it is set aside and rebuilt, and the run goes on."""
     backups.emulator.scripts |= {generation(str(n)): Script() for n in range(5)}
     await backups.run("0", "1", "2")
     damaged = damage(backups.archive, start)
@@ -646,10 +551,10 @@ async def test_a_damaged_catalogue_does_not_cost_a_night(
     assert (await backups.run(*map(str, range(5)))).already_held == 5
 
 
-async def test_damage_that_the_night_comes_upon_is_mended_as_well(
+async def test_a_catalogue_found_damaged_during_a_run_is_rebuilt(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was settled by then is held, and is not fetched a second time."""
+    """What was committed by then is held, and not downloaded again."""
     backups.emulator.scripts |= {generation(str(n)): Script() for n in range(3)}
     record, calls = Catalogue.record, iter(range(99))
 
@@ -667,34 +572,21 @@ async def test_damage_that_the_night_comes_upon_is_mended_as_well(
     assert len(videos) == 3
 
 
-# --- When the time is up, or the disk is full
+# --- When the time limit is reached, or the disk is full
 
 
-async def test_time_that_is_up_excuses_nothing_else(backups: Backups) -> None:
-    """What was left because ModelsLab throttles is not well just because the time is up, too."""
-    slow = Script(outputs=(OutputScript(size=2_000_000, primary=LinkScript(seconds=2.5)),))
-    wait = {"status": "error", "message": "Rate limit exceeded", "retry_after": 3600}
-    backups.emulator.scripts |= {generation(str(n)): Script() for n in range(3, 12)}
-    backups.emulator.scripts |= {
-        generation("1"): slow, generation("2"): Script(response=RawResponse(wait, 429)),
-    }  # fmt: skip
-    report = await backups.run(*map(str, range(1, 12)), max_time=1.0, api_rate=5)
-    assert report.exit_status == 3
-    assert "rate-limited" in report.reason
-
-
-async def test_a_night_without_any_answer_is_not_well(backups: Backups) -> None:
-    """An API that says nothing until the time is up would say nothing every night."""
+async def test_a_time_limit_without_any_response_is_a_failure(backups: Backups) -> None:
+    """An API that is silent until the time limit makes the exit status 3."""
     backups.emulator.scripts |= {generation(str(n)): Script(response="silent") for n in range(3)}
     api = replace(backups.settings().api, timeout=30.0, retries=6)
     report = await backups.run("0", "1", "2", max_time=0.5, api=api)
     assert (report.exit_status, report.skipped) == (3, 3)
 
 
-async def test_what_has_come_is_settled_when_the_disk_is_full(
+async def test_what_was_downloaded_is_committed_when_the_disk_is_full(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A video that does not fit ends the night; the small ones that were ready are held."""
+    """A video that does not fit ends the run; small ones that were downloaded are held."""
     small = [str(n) for n in range(100)]
     backups.emulator.scripts |= {generation(name): Script() for name in small}
     backups.emulator.scripts[generation("large")] = Script(outputs=(OutputScript(size=10**7),))
@@ -714,13 +606,13 @@ async def test_what_has_come_is_settled_when_the_disk_is_full(
     report = await backups.run(*small, "large")
     assert report.exit_status == 74
     served = {seen.generation for seen in backups.emulator.requests if seen.number}
-    assert report.archived >= len(served) - 1 - 2 * 8  # but for those that were still coming
+    assert report.archived >= len(served) - 1 - 2 * 8  # except those that were under way
     assert len(backups.held()) == 2 * report.archived
     assert_true_bag(backups.archive)
 
 
-async def test_a_body_of_no_known_length_leaves_the_reserve(backups: Backups) -> None:
-    """Room is looked for again and again while a video comes."""
+async def test_a_body_without_a_length_leaves_the_reserved_space(backups: Backups) -> None:
+    """Disk space is checked again and again during a download."""
     endless = OutputScript(size=60_000_000, primary=LinkScript(length="chunked"))
     backups.emulator.scripts[generation("1")] = Script(outputs=(endless,))
     free = shutil.disk_usage(backups.archive.parent).free

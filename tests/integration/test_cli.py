@@ -1,4 +1,4 @@
-"""The command as a person or cron meets it: what it says, where, and its exit status."""
+"""The command as a person or cron runs it: its output, where that goes, and its exit status."""
 
 import asyncio
 import fcntl
@@ -45,22 +45,22 @@ TORN = Script(outputs=(OutputScript(primary=LinkScript(fault="disguised")),))
 
 
 def slow(seconds: float, size: int = 1_000_000) -> Script:
-    """Return the script of a video that takes so long to come."""
+    """Return the script of a video that takes this long to download."""
     return Script(outputs=(OutputScript(size=size, primary=LinkScript(seconds=seconds)),))
 
 
 NEVER = slow(200, 20_000_000)
-"""A video that comes steadily, and is not there while a test lasts."""
+"""A video that downloads steadily, for longer than a test lasts."""
 
 
 def script(workspace: Workspace, scripts: dict[str, Script]) -> str:
-    """Tell the emulator how these generations behave; return a manifest of them."""
+    """Give the emulator scripts for these generations; return a manifest of them."""
     workspace.emulator.scripts |= {generation(name): script for name, script in scripts.items()}
     return workspace.manifest(*scripts)
 
 
 def ready(workspace: Workspace, *names: str) -> str:
-    """Let the emulator have these videos; return a manifest of them."""
+    """Give the emulator these videos; return a manifest of them."""
     return script(workspace, {name: Script() for name in names})
 
 
@@ -69,18 +69,18 @@ def workspace(tmp_path: Path, emulator: Emulator) -> Workspace:
     return Workspace(tmp_path, emulator)
 
 
-# --- What it says of itself
+# --- Version and help
 
 
 async def test_version(workspace: Workspace) -> None:
     """`--version` is one line on standard output."""
-    told = await workspace.run("--version")
-    assert (told.status, told.err) == (0, "")
-    assert re.fullmatch(r"archiver \d+\.\d+\.\d+\n", told.out)
+    run = await workspace.run("--version")
+    assert (run.status, run.err) == (0, "")
+    assert re.fullmatch(r"archiver \d+\.\d+\.\d+\n", run.out)
 
 
 async def test_help_is_a_good_page(workspace: Workspace) -> None:
-    """`--help` says what it does, gives an example, and lists commands and exit statuses."""
+    """`--help` has a summary, an example, the commands and the exit statuses."""
     page = await workspace.run("--help")
     assert (page.status, page.err) == (0, "")
     assert "archiver backup -a videos ids.txt" in page.out
@@ -92,21 +92,21 @@ async def test_help_names_every_option_and_its_variable(workspace: Workspace) ->
     """`backup --help` has each option with its `ARCHIVER_…`, and none takes the key itself."""
     page = await workspace.run("backup", "--help")
     assert (page.status, page.err) == (0, "")
-    said = " ".join(page.out.split()).replace("- ", "-")
+    text = " ".join(page.out.split()).replace("- ", "-")
     for name in OPTIONS:
-        assert re.search(rf"--{name}\b", said)
-        assert f"ARCHIVER_{name.replace('-', '_').upper()}" in said
+        assert re.search(rf"--{name}\b", text)
+        assert f"ARCHIVER_{name.replace('-', '_').upper()}" in text
     assert {"MODELSLAB_API_KEY", "modelslab-api-key", "$CREDENTIALS_DIRECTORY"} <= set(
-        re.findall(r"[$\w/-]+", said)
+        re.findall(r"[$\w/-]+", text)
     )
-    assert not re.search(r"--(api-)?key\b(?!-file)", said)
+    assert not re.search(r"--(api-)?key\b(?!-file)", text)
     assert exit_statuses(page.out) == set(STATUSES)
 
 
 def exit_statuses(page: str) -> set[int]:
     """Return the exit statuses that a page of help explains."""
-    told = page.partition("Exit status")[2]
-    return {int(code) for code in re.findall(r"(?:^ +|, )(\d+)(?= )", told, re.MULTILINE)}
+    table = page.partition("Exit status")[2]
+    return {int(code) for code in re.findall(r"(?:^ +|, )(\d+)(?= )", table, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("command", [(), ("backup",), ("demo",)])
@@ -118,12 +118,12 @@ async def test_help_fits_a_terminal(workspace: Workspace, command: tuple[str, ..
 
 @pytest.mark.parametrize("args", [("--version",), ("backup", "--help"), ("backup", "--nope")])
 async def test_the_module_is_the_same_command(workspace: Workspace, args: tuple[str, ...]) -> None:
-    """`python -m archiver` says the same and ends the same."""
+    """`python -m archiver` prints the same, with the same exit status."""
     module = await ended(sys.executable, "-m", "archiver", *args, env=workspace.env())
     assert module == await workspace.run(*args)
 
 
-# --- What is wrong before anything is done
+# --- Usage errors
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ async def test_the_module_is_the_same_command(workspace: Workspace, args: tuple[
 async def test_a_wrong_option_is_named_in_one_line(
     workspace: Workspace, wrong: tuple[str, ...], named: str
 ) -> None:
-    """What does not make sense is refused with 2 and a line that names it; nothing is made."""
-    told = await workspace.backup(ready(workspace, "1"), *wrong)
-    assert_refused(told, named)
+    """A wrong value is refused with 2 and a line that names the option; nothing is created."""
+    run = await workspace.backup(ready(workspace, "1"), *wrong)
+    assert_refused(run, named)
     assert not workspace.archive.exists()
     assert not workspace.emulator.requests
 
@@ -165,7 +165,7 @@ async def test_a_wrong_option_is_named_in_one_line(
         (("backup", "-a", "somewhere"), "MANIFEST"),
     ],
 )
-async def test_what_is_missing_is_named(
+async def test_a_missing_argument_is_named(
     workspace: Workspace, args: tuple[str, ...], named: str
 ) -> None:
     """A missing command, archive or manifest is named, with 2."""
@@ -173,24 +173,24 @@ async def test_what_is_missing_is_named(
 
 
 async def test_a_wrong_variable_is_named(workspace: Workspace) -> None:
-    """A value that came from the environment is refused by the variable's name."""
-    told = await workspace.run("backup", "-a", "x", ready(workspace, "1"), ARCHIVER_TIMEOUT="soon")
-    assert_refused(told, "ARCHIVER_TIMEOUT")
+    """A wrong value from the environment is refused with the variable's name."""
+    run = await workspace.run("backup", "-a", "x", ready(workspace, "1"), ARCHIVER_TIMEOUT="soon")
+    assert_refused(run, "ARCHIVER_TIMEOUT")
 
 
-def assert_refused(told: Ended, *named: str) -> None:
-    """It ended with 2 and one line that says why, without a traceback."""
-    assert (told.status, told.out) == (2, "")
-    assert "Traceback" not in told.err
-    (line,) = [line for line in told.err.splitlines() if line.startswith(("Error:", "archiver:"))]
+def assert_refused(run: Ended, *named: str) -> None:
+    """It ended with 2 and one line with the reason, without a traceback."""
+    assert (run.status, run.out) == (2, "")
+    assert "Traceback" not in run.err
+    (line,) = [line for line in run.err.splitlines() if line.startswith(("Error:", "archiver:"))]
     assert all(name in line for name in named), line
 
 
 # --- The key
 
 
-async def test_a_missing_key_is_asked_for(workspace: Workspace) -> None:
-    """Without a key the run ends with 2, says both ways to give it, and makes nothing."""
+async def test_a_missing_key_is_an_error(workspace: Workspace) -> None:
+    """Without a key the run ends with 2, names both ways to give it, and creates nothing."""
     workspace.key = None
     assert_refused(
         await workspace.backup(ready(workspace, "1")), "MODELSLAB_API_KEY", "--api-key-file"
@@ -200,7 +200,7 @@ async def test_a_missing_key_is_asked_for(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("source", ["variable", "option", "file variable", "credentials"])
 async def test_the_key_is_found(workspace: Workspace, source: str) -> None:
-    """The key comes from the environment, from a file that is named, or from systemd."""
+    """The key is read from the environment, from a named file, or from systemd."""
     workspace.key = None
     file = workspace.manifest(KEY, name="credentials/modelslab-api-key")
     args = ("--api-key-file", file) if source == "option" else ()
@@ -209,37 +209,37 @@ async def test_the_key_is_found(workspace: Workspace, source: str) -> None:
         "file variable": {"ARCHIVER_API_KEY_FILE": file},
         "credentials": {"CREDENTIALS_DIRECTORY": str(Path(file).parent)},
     }.get(source, {})
-    told = await workspace.backup(ready(workspace, "1"), *args, **env)
-    assert told == Ended(0, "", "")
+    run = await workspace.backup(ready(workspace, "1"), *args, **env)
+    assert run == Ended(0, "", "")
     assert [seen.json() for seen in workspace.emulator.requests if seen.host == "api"] == [
         {"key": KEY}
     ]
 
 
-async def test_a_named_key_file_comes_before_the_variable(workspace: Workspace) -> None:
-    """What the command line names outranks what the environment happens to hold."""
+async def test_a_named_key_file_takes_precedence(workspace: Workspace) -> None:
+    """A key file on the command line takes precedence over a key in the environment."""
     file = workspace.manifest(KEY, name="key")
-    told = await workspace.backup(
+    run = await workspace.backup(
         ready(workspace, "1"), "--api-key-file", file, MODELSLAB_API_KEY="old"
     )
-    assert told == Ended(0, "", "")
+    assert run == Ended(0, "", "")
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"", b"two words"])
-async def test_a_key_file_that_is_of_no_use(workspace: Workspace, content: bytes | None) -> None:
-    """A key file that is missing, binary, empty or something else ends the run with 2, unshown."""
+async def test_an_unusable_key_file_is_refused(workspace: Workspace, content: bytes | None) -> None:
+    """One that is missing, binary, empty or something else ends the run with 2, unshown."""
     workspace.key = None
     file = workspace.home / "key"
     if content is not None:
         file.write_bytes(content)
-    told = await workspace.backup(ready(workspace, "1"), "--api-key-file", str(file))
-    assert_refused(told, "API key")
-    assert "words" not in told.err
+    run = await workspace.backup(ready(workspace, "1"), "--api-key-file", str(file))
+    assert_refused(run, "API key")
+    assert "words" not in run.err
     assert not workspace.archive.exists()
 
 
-async def test_a_key_file_that_is_of_no_use_is_named(workspace: Workspace) -> None:
-    """Which file it was is said, also when it could be read and holds no key."""
+async def test_an_unusable_key_file_is_named(workspace: Workspace) -> None:
+    """The error names the file, also when it could be read and has no key in it."""
     workspace.key = None
     file = workspace.manifest("", name="empty-key")
     assert_refused(await workspace.backup(ready(workspace, "1"), "--api-key-file", file), file)
@@ -254,15 +254,15 @@ async def test_the_key_goes_to_the_api_and_nowhere_else(workspace: Workspace) ->
         "5": Script(outputs=(OutputScript(primary=thief),)), "6": Script(response="error"),
         "7": Script(response="processing"),
     })  # fmt: skip
-    told = await workspace.backup("-vv", "--json", names)
+    run = await workspace.backup("-vv", "--json", names)
     workspace.emulator.api = ApiScript(echo_key=True, always="refused")
     refused = await workspace.backup("-vv", "--json", names)
-    assert (told.status, refused.status) == (3, 77)
-    assert "[API key]" in told.out
+    assert (run.status, refused.status) == (3, 77)
+    assert "[API key]" in run.out
     assert "[API key]" in refused.err
-    said = [told.out, told.err, refused.out, refused.err]
+    printed = [run.out, run.err, refused.out, refused.err]
     for spelling in (KEY, quote(KEY, safe="")):
-        assert not any(spelling in text for text in said)
+        assert not any(spelling in text for text in printed)
         for path in filter(Path.is_file, workspace.archive.rglob("*")):
             assert spelling.encode() not in path.read_bytes(), path
         for seen in workspace.emulator.requests:
@@ -290,14 +290,14 @@ UNREADABLE = ["missing", "dangling", "empty directory", "fails when read"]
 
 @pytest.mark.parametrize("kind", UNREADABLE)
 async def test_no_manifest_that_can_be_read(workspace: Workspace, kind: str) -> None:
-    """When there is nothing to read, the run ends with 2 and says which and why."""
+    """When nothing can be read, the run ends with 2, the path and the reason."""
     path = no_manifest(workspace, kind)
-    told = await workspace.backup(path)
-    assert (told.status, told.out) == (2, "")
-    assert path in told.err
-    assert "Traceback" not in told.err
+    run = await workspace.backup(path)
+    assert (run.status, run.out) == (2, "")
+    assert path in run.err
+    assert "Traceback" not in run.err
     if kind != "fails when read":
-        assert_refused(told, path)
+        assert_refused(run, path)
         assert not workspace.archive.exists()
 
 
@@ -305,14 +305,14 @@ async def test_no_manifest_that_can_be_read(workspace: Workspace, kind: str) -> 
 async def test_an_unreadable_manifest_beside_a_good_one(workspace: Workspace, kind: str) -> None:
     """One manifest that cannot be read is named and makes 3; the other is archived."""
     path = no_manifest(workspace, kind)
-    told = await workspace.backup(path, ready(workspace, "1"))
-    assert (told.status, told.out) == (3, "")
-    assert path in told.err
+    run = await workspace.backup(path, ready(workspace, "1"))
+    assert (run.status, run.out) == (3, "")
+    assert path in run.err
     assert workspace.held() == ["v6/deepfake/1.mp4"]
 
 
-async def test_one_list_that_cannot_be_read_costs_no_other(workspace: Workspace) -> None:
-    """What is no list in a directory of lists is told, but not what an editor hides there."""
+async def test_an_unreadable_list_in_a_directory(workspace: Workspace) -> None:
+    """It is reported and the others are read; what an editor hides there is not a list."""
     lists = workspace.home / "lists"
     lists.mkdir()
     script(workspace, {"1": Script()})
@@ -320,13 +320,13 @@ async def test_one_list_that_cannot_be_read_costs_no_other(workspace: Workspace)
     (lists / ".#ids.txt").symlink_to("user@host.123")
     assert await workspace.backup(str(lists)) == Ended(0, "", "")
     (lists / "old.txt").mkdir()
-    told = await workspace.backup(str(lists))
-    assert told.status == 3
-    assert f"{lists / 'old.txt'}: cannot be read: Is a directory" in told.err
+    run = await workspace.backup(str(lists))
+    assert run.status == 3
+    assert f"{lists / 'old.txt'}: cannot be read: Is a directory" in run.err
 
 
 async def test_a_directory_of_manifests(workspace: Workspace) -> None:
-    """All lists in a directory are read, in their order and whatever their format; others not."""
+    """All lists in a directory are read, in order and in any format; other files are not."""
     ready(workspace, *"12345")
     workspace.manifest("2", name="lists/b.txt")
     workspace.manifest("# header", "1", name="lists/a.txt")
@@ -336,54 +336,54 @@ async def test_a_directory_of_manifests(workspace: Workspace) -> None:
     workspace.manifest("not a list", name="lists/README.md")
     lists = str(workspace.home / "lists")
     planned = await workspace.backup("--dry-run", lists)
-    assert planned.out == "".join(f"would ask for v6/deepfake/{n}\n" for n in "12345")
+    assert planned.out == "".join(f"would fetch v6/deepfake/{n}\n" for n in "12345")
     assert await workspace.backup(lists) == Ended(0, "", "")
     assert workspace.held() == [f"v6/deepfake/{n}.mp4" for n in "12345"]
 
 
 async def test_standard_input(workspace: Workspace) -> None:
-    """`-` reads the list from standard input; a bad line in it is named so."""
+    """`-` reads the list from standard input; a bad line in it is named `<stdin>`."""
     ready(workspace, "realtime/1", "2")
-    told = await workspace.backup(
+    run = await workspace.backup(
         "--endpoint", "realtime", "-", stdin=b"\xef\xbb\xbf1\r\n?\r\ndeepfake/2"
     )
-    assert told.status == 3
-    assert "<stdin>:2: '?'" in told.err
+    assert run.status == 3
+    assert "<stdin>:2: '?'" in run.err
     assert workspace.held() == ["v6/deepfake/2.mp4", "v6/realtime/1.mp4"]
 
 
 async def test_bad_lines_are_named_and_the_others_archived(workspace: Workspace) -> None:
-    """Every bad line is told with its file and number, and makes 3; the good ones are archived."""
+    """Every bad line is reported with its file and number, and makes 3; the rest is archived."""
     ready(workspace, "1", "2")
     first = workspace.manifest("1", "", "no such thing", "../2", name="first.txt")
     second = workspace.manifest("2", "x/y/z/4", name="second.txt")
-    told = await workspace.backup(first, second)
-    assert (told.status, told.out) == (3, "")
+    run = await workspace.backup(first, second)
+    assert (run.status, run.out) == (3, "")
     for place in (f"{first}:3: 'no such thing'", f"{first}:4: ", f"{second}:2: "):
-        assert f"\n{place}" in told.err
-    assert told.err.count("expected") == 3
+        assert f"\n{place}" in run.err
+    assert run.err.count("expected") == 3
     assert workspace.held() == ["v6/deepfake/1.mp4", "v6/deepfake/2.mp4"]
 
 
 async def test_strict_fetches_nothing(workspace: Workspace) -> None:
-    """With `--strict` a bad line ends the run with 2 before anything is asked."""
+    """With `--strict` a bad line ends the run with 2 before any request."""
     ready(workspace, "1")
     manifest = workspace.manifest("1", "no such thing", "nor this")
-    told = await workspace.backup("--strict", manifest)
-    assert (told.status, told.out) == (2, "")
-    assert f"{manifest}:2: " in told.err
-    assert f"{manifest}:3: " in told.err
+    run = await workspace.backup("--strict", manifest)
+    assert (run.status, run.out) == (2, "")
+    assert f"{manifest}:2: " in run.err
+    assert f"{manifest}:3: " in run.err
     assert not workspace.emulator.requests
     assert workspace.held() == []
-    rehearsed = await workspace.backup("--strict", "--dry-run", manifest)
-    assert rehearsed.status == 2
+    planned = await workspace.backup("--strict", "--dry-run", manifest)
+    assert planned.status == 2
 
 
 # --- Options from the environment
 
 
 async def test_every_option_can_come_from_the_environment(workspace: Workspace) -> None:
-    """With everything in `ARCHIVER_…`, also flags and counts, the manifest is all that is given."""
+    """Flags and counts too: the manifest is then the only argument."""
     ready(workspace, "realtime/1")
     env = {
         "ARCHIVER_ARCHIVE": str(workspace.archive), "ARCHIVER_API_URL": workspace.emulator.api_url,
@@ -392,10 +392,10 @@ async def test_every_option_can_come_from_the_environment(workspace: Workspace) 
         "ARCHIVER_TIMEOUT": "5", "ARCHIVER_RETRIES": "0", "ARCHIVER_STRICT": "no",
         "ARCHIVER_DRY_RUN": "false", "ARCHIVER_RETRY_LOST": "0", "ARCHIVER_QUIET": "",
     }  # fmt: skip
-    told = await workspace.run("backup", workspace.manifest("1"), **env)
-    assert told.status == 0
-    assert json.loads(told.out)["outcomes"]["archived"] == 1
-    assert "archived v6/realtime/1" in told.err
+    run = await workspace.run("backup", workspace.manifest("1"), **env)
+    assert run.status == 0
+    assert json.loads(run.out)["outcomes"]["archived"] == 1
+    assert "archived v6/realtime/1" in run.err
     bad = workspace.manifest("1", "no such thing")
     assert (await workspace.run("backup", bad, **env | {"ARCHIVER_STRICT": "1"})).status == 2
     plan = await workspace.run(
@@ -410,11 +410,11 @@ async def test_every_option_can_come_from_the_environment(workspace: Workspace) 
     assert (await workspace.run("backup", workspace.manifest("9"), **again)).status == 3
 
 
-# --- Being told
+# --- Output
 
 
-async def test_cron_is_told_nothing_when_all_is_well(workspace: Workspace) -> None:
-    """What ends with 0 is silent: archived, still in the making, held, and nothing to do."""
+async def test_nothing_is_printed_when_all_is_well(workspace: Workspace) -> None:
+    """What ends with 0 is silent: archived, still processing, held, and nothing to do."""
     names = script(workspace, {"1": Script(), "2": Script(response="processing")})
     assert await workspace.backup(names) == Ended(0, "", "")
     assert await workspace.backup(names) == Ended(0, "", "")
@@ -423,64 +423,64 @@ async def test_cron_is_told_nothing_when_all_is_well(workspace: Workspace) -> No
 
 
 @pytest.mark.parametrize("quiet", [(), ("-q",)])
-async def test_cron_is_told_what_went_wrong(workspace: Workspace, quiet: tuple[str, ...]) -> None:
-    """A short paragraph on standard error: counts, and a line for each trouble with its links."""
+async def test_what_went_wrong_is_printed(workspace: Workspace, quiet: tuple[str, ...]) -> None:
+    """A short paragraph on standard error: counts, and a line for each failure with its links."""
     proxied = OutputScript(primary=LinkScript(fault="dead"), proxy=LinkScript(fault="disguised"))
     names = script(
         workspace, {"1": Script(), "2": Script(outputs=(proxied,)), "3": Script(response="failed")}
     )
-    told = await workspace.backup(*quiet, names)
-    assert (told.status, told.out) == (3, "")
-    counts, failed, lost = told.err.splitlines()
+    run = await workspace.backup(*quiet, names)
+    assert (run.status, run.out) == (3, "")
+    counts, failed, lost = run.err.splitlines()
     assert counts.startswith("1 archived, 1 failed, 1 lost; 64.0 kB in ")
     assert failed.startswith("failed v6/deepfake/2: ")
     primary, proxy = (
         workspace.emulator.link(generation("2"), 1, host) for host in ("primary", "proxy")
     )
-    assert f"; primary {primary}: 404 Not Found; proxy {proxy}: not a video but an HTML" in failed
-    assert lost == "lost v6/deepfake/3: ModelsLab says: Failed, Try Again"
+    assert f": primary {primary} 404 Not Found; proxy {proxy} not a video but an HTML" in failed
+    assert lost == "lost v6/deepfake/3: ModelsLab responded: Failed, Try Again"
 
 
 async def test_the_paragraph_stays_short(workspace: Workspace) -> None:
-    """Of many troubles the first are told and the rest is counted."""
-    told = await workspace.backup(
+    """Of many failures the first are listed and the rest is counted."""
+    run = await workspace.backup(
         script(workspace, {str(n): Script(response="failed") for n in range(50)})
     )
-    assert told.status == 3
-    lines = told.err.splitlines()
+    assert run.status == 3
+    lines = run.err.splitlines()
     assert len(lines) < 30
     assert lines[0].startswith("50 lost; ")
     assert lines[-1] == "… and 30 more like these"
 
 
-async def test_verbose_tells_what_became_of_each(workspace: Workspace) -> None:
-    """`-v` tells the link that served each video and why others did not, on standard error."""
+async def test_verbose_prints_each_outcome(workspace: Workspace) -> None:
+    """`-v` prints the link that served each video and why others did not, on standard error."""
     proxied = OutputScript(primary=LinkScript(fault="dead"), proxy=LinkScript())
     names = script(workspace, {"1": Script(), "2": Script(outputs=(proxied,))})
-    told = await workspace.backup("-v", names)
-    assert (told.status, told.out) == (0, "")
+    run = await workspace.backup("-v", names)
+    assert (run.status, run.out) == (0, "")
     link = workspace.emulator.link
-    assert f"archived v6/deepfake/1: 64.0 kB from primary {link(generation('1'))}\n" in told.err
+    assert f"archived v6/deepfake/1: 64.0 kB from primary {link(generation('1'))}\n" in run.err
     assert (
         f"archived v6/deepfake/2: 64.0 kB from proxy {link(generation('2'), 1, 'proxy')}; "
-        f"primary {link(generation('2'))}: 404 Not Found\n"
-    ) in told.err
-    assert told.err.splitlines()[-1].startswith("2 archived; 128.0 kB in ")
+        f"primary {link(generation('2'))} 404 Not Found\n"
+    ) in run.err
+    assert run.err.splitlines()[-1].startswith("2 archived; 128.0 kB in ")
 
 
-async def test_verbose_speaks_to_people(workspace: Workspace) -> None:
-    """`-v` tells in words also what is still being made, failed or lost."""
+async def test_verbose_is_for_people(workspace: Workspace) -> None:
+    """`-v` prints in words also what is still processing, failed or lost."""
     names = script(
         workspace,
         {"1": Script(response="processing"), "2": Script(response="malformed"), "3": DEAD},
     )
-    told = await workspace.backup("-v", names)
-    assert "Generation(" not in told.err
-    assert re.search(r"v6/deepfake/1\b.*being made|being made.*v6/deepfake/1\b", told.err)
+    run = await workspace.backup("-v", names)
+    assert "Generation(" not in run.err
+    assert "pending v6/deepfake/1: still processing\n" in run.err
 
 
-async def test_very_verbose_tells_each_question(workspace: Workspace) -> None:
-    """`-vv` tells what was asked and what the API said."""
+async def test_very_verbose_prints_each_request(workspace: Workspace) -> None:
+    """`-vv` prints each request and the response of the API."""
     names = script(workspace, {"1": Script(ready_after=0)})
     more, less = (
         await workspace.backup("-vv", names),
@@ -497,20 +497,20 @@ async def test_json_is_one_object(workspace: Workspace) -> None:
         workspace, {"2": Script(response="processing"), "3": Script(response="failed"), "4": DEAD}
     )
     names = workspace.manifest("1", "2", "3", "4", "bad line")
-    told = await workspace.backup("--json", "-v", names, "/nowhere")
-    summary = json.loads(told.out)
-    assert told.status == summary["exit_status"] == 3
+    run = await workspace.backup("--json", "-v", names, "/nowhere")
+    summary = json.loads(run.out)
+    assert run.status == summary["exit_status"] == 3
     assert summary["outcomes"] == {
         "archived": 1, "already_held": 0, "pending": 1, "failed": 1, "lost": 1,
-        "known_lost": 0, "left": 0,
+        "known_lost": 0, "skipped": 0,
     }  # fmt: skip
     assert summary["bytes"] == 64_000
     assert 0 < summary["seconds"] < 20
     assert summary["ended_early"] is None
-    troubles = {trouble["generation"]: trouble for trouble in summary["troubles"]}
-    assert troubles["v6/deepfake/3"]["reason"] == "ModelsLab says: Failed, Try Again"
-    assert troubles["v6/deepfake/4"]["outcome"] == "failed"
-    assert troubles["v6/deepfake/4"]["links"] == [
+    failures = {failure["generation"]: failure for failure in summary["failures"]}
+    assert failures["v6/deepfake/3"]["reason"] == "ModelsLab responded: Failed, Try Again"
+    assert failures["v6/deepfake/4"]["outcome"] == "failed"
+    assert failures["v6/deepfake/4"]["links"] == [
         {
             "role": "primary",
             "link": workspace.emulator.link(generation("4")),
@@ -526,18 +526,18 @@ async def test_json_is_one_object(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "status"),
+    ("problem", "status"),
     [
         ("no key", 2), ("unreadable", 2), ("strict", 2), ("not an archive", 2),
         ("refused", 77), ("unreachable", 69),
     ],
 )  # fmt: skip
-async def test_json_also_when_the_night_ends_early(
-    workspace: Workspace, trouble: str, status: int
+async def test_json_also_when_a_run_ends_early(
+    workspace: Workspace, problem: str, status: int
 ) -> None:
     """Whatever ends the run, `--json` prints its one object, with the reason."""
     names, args = ready(workspace, "1"), []
-    match trouble:
+    match problem:
         case "no key":
             workspace.key = None
         case "unreadable":
@@ -550,31 +550,31 @@ async def test_json_also_when_the_night_ends_early(
             workspace.key = "wrong"
         case "unreachable":
             args = ["--api-url", "http://127.0.0.1:1/api"]
-    told = await workspace.backup("--json", names, *args)
-    summary = json.loads(told.out)
-    assert told.status == summary["exit_status"] == status
+    run = await workspace.backup("--json", names, *args)
+    summary = json.loads(run.out)
+    assert run.status == summary["exit_status"] == status
     assert summary["ended_early"]
-    assert told.err
+    assert run.err
 
 
-# --- The next night
+# --- The next run
 
 
-async def test_a_second_run_asks_nothing(workspace: Workspace) -> None:
-    """What is held or known to be lost is not asked for again, and that is no trouble."""
+async def test_a_second_run_makes_no_request(workspace: Workspace) -> None:
+    """What is held or known to be lost is not requested again, which is no failure."""
     names = script(
         workspace, {"1": Script(), "realtime/2": Script(), "3": Script(response="unknown")}
     )
     assert (await workspace.backup(names)).status == 3
     workspace.emulator.forget()
     assert await workspace.backup(names) == Ended(0, "", "")
-    told = await workspace.backup("-v", names)
-    assert "2 already held, 1 known to be lost; 0 bytes in " in told.err
+    run = await workspace.backup("-v", names)
+    assert "2 already held, 1 known lost; 0 bytes in " in run.err
     assert workspace.emulator.requests == []
 
 
-async def test_retry_lost_asks_again(workspace: Workspace) -> None:
-    """`--retry-lost` asks for what was lost, and only for that; it may be there after all."""
+async def test_retry_lost_tries_again(workspace: Workspace) -> None:
+    """`--retry-lost` requests what was lost, and only that; it may be there after all."""
     names = script(workspace, {"1": Script(), "2": Script(response="unknown")})
     assert (await workspace.backup(names)).status == 3
     workspace.emulator.forget()
@@ -591,7 +591,7 @@ async def test_a_lost_catalogue_downloads_nothing_again(workspace: Workspace) ->
     workspace.emulator.forget()
     (workspace.archive / ".archiver/catalogue.sqlite").unlink()
     plan = await workspace.backup("--dry-run", names)
-    assert "would ask" not in plan.out
+    assert "would fetch v6" not in plan.out
     assert await workspace.backup(names) == Ended(0, "", "")
     assert workspace.emulator.requests == []
     await assert_valid_bag(workspace.archive)
@@ -601,70 +601,70 @@ async def test_a_lost_catalogue_downloads_nothing_again(workspace: Workspace) ->
 
 
 def tree(root: Path) -> dict[str, tuple[int, int, int]]:
-    """Return everything in a directory with its size, inode and time of change."""
+    """Return everything in a directory with its size, inode and modification time."""
     found = {str(path): path.lstat() for path in (root, *root.rglob("*"))}
     return {name: (s.st_size, s.st_ino, s.st_mtime_ns) for name, s in found.items()}
 
 
 async def test_a_dry_run_touches_nothing(workspace: Workspace) -> None:
-    """`--dry-run` needs no key, asks nothing, changes nothing, and lists what would be asked."""
+    """`--dry-run` needs no key, changes nothing, and lists what a run would fetch."""
     script(workspace, {"1": Script(), "2": Script(response="unknown")})
     assert (await workspace.backup(workspace.manifest("1", "2"))).status == 3
     workspace.emulator.forget()
     workspace.key = None
     names = workspace.manifest("1", "2", "faceswap/3", "video/4", "deepfake/3")
     before = tree(workspace.home)
-    told = await workspace.backup("--dry-run", names)
-    assert told.status == 0
-    assert told.out == "would ask for v6/deepfake/3\nwould ask for v6/video/4\n"
+    run = await workspace.backup("--dry-run", names)
+    assert run.status == 0
+    assert run.out == "would fetch v6/deepfake/3\nwould fetch v6/video/4\n"
     again = await workspace.backup("--dry-run", "--retry-lost", names)
-    assert "would ask for v6/deepfake/2\n" in again.out
+    assert "would fetch v6/deepfake/2\n" in again.out
     assert tree(workspace.home) == before
     assert workspace.emulator.requests == []
 
 
 async def test_a_dry_run_makes_no_archive(workspace: Workspace) -> None:
-    """Where there is no archive yet, none is made, and all of the list would be asked for."""
-    told = await workspace.backup("--dry-run", ready(workspace, "1", "2"))
-    assert told.status == 0
-    assert told.out == "would ask for v6/deepfake/1\nwould ask for v6/deepfake/2\n"
-    assert "nothing to do" not in told.err
+    """Where there is no archive yet, none is created, and all of the list would be fetched."""
+    run = await workspace.backup("--dry-run", ready(workspace, "1", "2"))
+    assert run.status == 0
+    assert run.out == "would fetch v6/deepfake/1\nwould fetch v6/deepfake/2\n"
+    assert "nothing to do" not in run.err
     assert not workspace.archive.exists()
 
 
-async def test_a_dry_run_names_what_is_wrong(workspace: Workspace) -> None:
-    """Bad lines and manifests show in a dry run with the status they would have."""
-    told = await workspace.backup("--dry-run", workspace.manifest("1", "no such thing"), "/nowhere")
-    assert told.status == 3
-    assert "ids.txt:2: 'no such thing'" in told.err
-    assert "/nowhere: cannot be read" in told.err
-    assert told.out == "would ask for v6/deepfake/1\n"
+async def test_a_dry_run_names_bad_lines(workspace: Workspace) -> None:
+    """Bad lines and unreadable manifests have the exit status they would have in a run."""
+    run = await workspace.backup("--dry-run", workspace.manifest("1", "no such thing"), "/nowhere")
+    assert run.status == 3
+    assert "ids.txt:2: 'no such thing'" in run.err
+    assert "/nowhere: cannot be read" in run.err
+    assert run.out == "would fetch v6/deepfake/1\n"
     assert_refused(
         await workspace.backup("--dry-run", "-a", __file__, workspace.manifest("1")), __file__
     )
 
 
-async def test_a_dry_run_in_json_keeps_to_it(workspace: Workspace) -> None:
+async def test_a_dry_run_in_json(workspace: Workspace) -> None:
     """`--dry-run --json` prints one JSON object and nothing else to standard output."""
-    told = await workspace.backup("--dry-run", "--json", ready(workspace, "1"))
-    assert told.status == 0
-    assert isinstance(json.loads(told.out), dict)
+    run = await workspace.backup("--dry-run", "--json", ready(workspace, "1"))
+    assert run.status == 0
+    assert isinstance(json.loads(run.out), dict)
 
 
 async def test_a_dry_run_can_be_cut_short(workspace: Workspace) -> None:
     """Piped into `head` it ends without a traceback."""
     names = workspace.manifest(*(str(n) for n in range(100_000)))
     command = " ".join(workspace.command("--dry-run", names))
-    told = await ended("bash", "-c", f"{command} | head -n 1", env=workspace.env())
-    assert told.out == "would ask for v6/deepfake/0\n"
-    assert "Traceback" not in told.err
+    run = await ended("bash", "-c", f"{command} | head -n 1", env=workspace.env())
+    assert run.out == "would fetch v6/deepfake/0\n"
+    assert "Traceback" not in run.err
 
 
 # --- Exit statuses
 
 
 @pytest.mark.parametrize(
-    ("scripts", "api", "status", "said"),
+    ("scripts", "api", "status", "message"),
     [
         ({"1": Script()}, ApiScript(), 0, ""),
         ({"1": Script(response="processing")}, ApiScript(), 0, ""),
@@ -691,62 +691,62 @@ async def test_a_dry_run_can_be_cut_short(workspace: Workspace) -> None:
     ],
 )
 async def test_exit_statuses(
-    workspace: Workspace, scripts: dict[str, Script], api: ApiScript, status: int, said: str
+    workspace: Workspace, scripts: dict[str, Script], api: ApiScript, status: int, message: str
 ) -> None:
-    """Each way a night can go ends with its published status, and says why or nothing."""
+    """Each way in which a run can end has its published status, and a reason or no output."""
     workspace.emulator.api = api
-    told = await workspace.backup(script(workspace, scripts))
-    assert (told.status, told.out) == (status, "")
-    assert said in told.err if status else told.err == ""
-    assert "Traceback" not in told.err
+    run = await workspace.backup(script(workspace, scripts))
+    assert (run.status, run.out) == (status, "")
+    assert message in run.err if status else run.err == ""
+    assert "Traceback" not in run.err
 
 
 async def test_an_api_that_is_gone_is_not_hammered(workspace: Workspace) -> None:
-    """When nothing listens the run ends early with 69 and names the API and the rest."""
+    """When no server listens the run ends early with 69, and names the API and what was skipped."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/api"
-        told = await workspace.backup(ready(workspace, *map(str, range(200))), "--api-url", url)
-    assert (told.status, told.out) == (69, "")
-    assert url in told.err
-    assert re.search(r"left for the next night: 1\d\d not tried", told.err)
-    assert len(told.err.splitlines()) < 30
+        run = await workspace.backup(ready(workspace, *map(str, range(200))), "--api-url", url)
+    assert (run.status, run.out) == (69, "")
+    assert url in run.err
+    assert re.search(r"skipped 1\d\d, retried on the next run", run.err)
+    assert len(run.err.splitlines()) < 30
 
 
-async def test_pages_instead_of_answers_end_the_night(workspace: Workspace) -> None:
-    """An API that gives HTML only is as good as gone: 69, after a few questions."""
+async def test_pages_instead_of_responses_end_the_run(workspace: Workspace) -> None:
+    """An API that gives only HTML counts as unreachable: 69, after a few requests."""
     workspace.emulator.api = ApiScript(always="html-200")
-    told = await workspace.backup(ready(workspace, *map(str, range(200))))
-    assert told.status == 69
+    run = await workspace.backup(ready(workspace, *map(str, range(200))))
+    assert run.status == 69
     assert workspace.emulator.asked() <= 30
-    assert "left for the next night" in told.err
+    assert "retried on the next run" in run.err
 
 
-async def test_long_throttling_leaves_the_rest(workspace: Workspace) -> None:
-    """Asked to come back in half an hour, a run that may not wait leaves the rest, with 3."""
+async def test_a_long_rate_limit_skips_the_rest(workspace: Workspace) -> None:
+    """A run that may not wait half an hour skips the rest, with 3."""
     words = RawResponse({"status": "error", "message": "Slow down, try again in 30 minutes"}, 429)
     names = script(
         workspace, {"1": Script(), "2": Script(response=words), "3": Script(response=words)}
     )
-    told = await workspace.backup("--api-rate", "1000/s", names)
-    assert (told.status, told.out) == (3, "")
-    assert "30 min" in told.err
-    assert re.search(r"left for the next night: \d not tried: throttled", told.err)
+    run = await workspace.backup("--api-rate", "1000/s", names)
+    assert (run.status, run.out) == (3, "")
+    assert "30 min" in run.err
+    assert re.search(r"skipped \d, retried on the next run: rate-limited, retry in 30 min", run.err)
     assert workspace.emulator.asked() <= 4
     workspace.emulator.scripts |= {generation("2"): Script(), generation("3"): Script()}
     assert await workspace.backup(names) == Ended(0, "", "")
 
 
 async def test_another_run_holds_the_archive(workspace: Workspace) -> None:
-    """A second run at the same time ends with 75 and names the first; the lock dies with that."""
+    """A second run at the same time ends with 75 and names the first, whose lock dies with it."""
     stalled = LinkScript(fault="stall")
     names = script(workspace, {"1": Script(outputs=(OutputScript(primary=stalled),))})
     async with started(*workspace.command(names, "--timeout", "1m"), env=workspace.env()) as first:
         await until(workspace.emulator.downloads)
-        told = await workspace.backup("--json", names)
-        assert told.status == 75
-        assert f"process {first.pid}" in told.err
-        assert f"process {first.pid}" in json.loads(told.out)["ended_early"]
+        run = await workspace.backup("--json", names)
+        assert run.status == 75
+        assert f"process {first.pid}" in run.err
+        assert f"process {first.pid}" in json.loads(run.out)["ended_early"]
         first.kill()
     workspace.emulator.scripts[generation("1")] = Script()
     assert await workspace.backup(names) == Ended(0, "", "")
@@ -755,7 +755,7 @@ async def test_another_run_holds_the_archive(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "other directory", "missing parent", "dangling"])
 async def test_a_wrong_archive_is_left_alone(workspace: Workspace, kind: str) -> None:
-    """What is not an archive is named with 2, and nothing is made or changed there."""
+    """What is not an archive is named with 2, and nothing is created or changed there."""
     place = workspace.home / "place"
     match kind:
         case "file":
@@ -768,24 +768,24 @@ async def test_a_wrong_archive_is_left_alone(workspace: Workspace, kind: str) ->
             place.symlink_to("nowhere")
     names = ready(workspace, "1")
     before = tree(workspace.home)
-    told = await workspace.backup(names, "-a", str(place))
-    assert_refused(told, str(place if kind != "missing parent" else place.parent))
+    run = await workspace.backup(names, "-a", str(place))
+    assert_refused(run, str(place if kind != "missing parent" else place.parent))
     assert tree(workspace.home) == before
     assert not workspace.emulator.requests
 
 
 @pytest.mark.parametrize("made_before", [True, False])
 async def test_a_read_only_archive(workspace: Workspace, made_before: bool) -> None:
-    """On a disk that cannot be written the run ends with 74 and one line, before it asks."""
+    """On a disk that cannot be written the run ends with 74 and one line, before any request."""
     ready(workspace, "1", "2")
     with mounted(workspace.archive, "size=10m"):
         if made_before:
             assert (await workspace.backup(workspace.manifest("1"))).status == 0
         workspace.emulator.forget()
         assert (await ended("mount", "-o", "remount,ro", str(workspace.archive))).status == 0
-        told = await workspace.backup(workspace.manifest("2"))
-        assert (told.status, told.out) == (74, "")
-        (line,) = told.err.splitlines()
+        run = await workspace.backup(workspace.manifest("2"))
+        assert (run.status, run.out) == (74, "")
+        (line,) = run.err.splitlines()
         assert "Read-only file system" in line
         assert str(workspace.archive) in line
         assert not workspace.emulator.requests
@@ -796,10 +796,10 @@ async def test_a_full_disk(workspace: Workspace) -> None:
     with mounted(workspace.archive, "size=3m"):
         assert (await workspace.backup(ready(workspace, "1"))).status == 0
         names = script(workspace, {"1": Script(), "2": Script(outputs=(OutputScript(5_000_000),))})
-        told = await workspace.backup(names)
-        assert (told.status, told.out) == (74, "")
-        assert "the disk is full" in told.err
-        assert "Traceback" not in told.err
+        run = await workspace.backup(names)
+        assert (run.status, run.out) == (74, "")
+        assert "the disk is full" in run.err
+        assert "Traceback" not in run.err
         assert workspace.held() == ["v6/deepfake/1.mp4"]
         assert_true_bag(workspace.archive)
 
@@ -808,10 +808,10 @@ async def test_a_full_disk(workspace: Workspace) -> None:
     ("number", "status", "name", "never"),
     [(signal.SIGINT, 130, "SIGINT", True), (signal.SIGTERM, 143, "SIGTERM", False)],
 )
-async def test_a_signal_ends_the_night_in_order(
+async def test_a_signal_ends_a_run_in_order(
     workspace: Workspace, number: int, status: int, name: str, never: bool
 ) -> None:
-    """What is finished, or soon will be, is settled; the rest goes on next time."""
+    """What is finished, or soon will be, is committed; the next run goes on with the rest."""
     later = {str(n): Script(response="error", trouble=("silent",)) for n in range(5, 30)}
     last = NEVER if never else slow(1)
     names = script(workspace, {"1": Script(), "2": slow(2), "3": last, "4": Script()} | later)
@@ -825,7 +825,7 @@ async def test_a_signal_ends_the_night_in_order(
     assert (process.returncode, out) == (status, b"")
     assert f"interrupted by {name}" in err.decode()
     assert "Traceback" not in err.decode()
-    assert "left for the next night: " in err.decode()
+    assert ", retried on the next run" in err.decode()
     finished = {"1", "2"} if never else {"1", "2", "3"}
     assert {f"v6/deepfake/{n}.mp4" for n in finished} <= set(workspace.held())
     await assert_valid_bag(workspace.archive)
@@ -834,8 +834,8 @@ async def test_a_signal_ends_the_night_in_order(
     assert all(workspace.emulator.downloads(generation(n)) == 1 for n in finished)
 
 
-async def test_a_second_signal_ends_it_at_once(workspace: Workspace) -> None:
-    """Who insists is obeyed at once, and the archive is none the worse."""
+async def test_a_second_signal_ends_a_run_at_once(workspace: Workspace) -> None:
+    """The run ends at once, and the archive is none the worse."""
     names = script(workspace, {"1": Script(), "2": NEVER})
     async with started(*workspace.command(names), env=workspace.env()) as process:
         await until(lambda: workspace.held() and workspace.emulator.downloads(generation("2")))
@@ -855,7 +855,7 @@ async def test_a_second_signal_ends_it_at_once(workspace: Workspace) -> None:
 
 
 def shown(written: str, width: int = 80) -> list[str]:
-    """Return the lines that a terminal shows after all this was written to it."""
+    """Return the lines that a terminal shows after this was written to it."""
     rows: list[list[str]] = [[]]
     row = column = 0
     for move, character in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|(.)", written, re.DOTALL):
@@ -882,7 +882,7 @@ def shown(written: str, width: int = 80) -> list[str]:
 
 
 async def on_a_terminal(workspace: Workspace, *command: str, width: int = 80) -> tuple[int, str]:
-    """Run a command on a terminal of its own; return its status and all that it wrote."""
+    """Run a command on a terminal of its own; return its status and its output."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     written = bytearray()
@@ -915,22 +915,22 @@ def _rest(descriptor: int) -> bytes:
 
 
 async def test_a_terminal_shows_bars_and_keeps_lines_whole(workspace: Workspace) -> None:
-    """ProgressBars move while the night goes on; in the end there are whole lines only, counts last."""
+    """Bars move during the run; in the end there are only whole lines, the counts last."""
     names = script(workspace, {str(n): slow(0.3 + n / 10) for n in range(1, 7)})
     status, written = await on_a_terminal(workspace, *workspace.command("-v", names), width=200)
     assert status == 0
     assert re.search(r"generations:\s+\d+%\|.*\| [1-5]/6 \[", written)
     assert re.search(r"bytes:\s+[1-9]\d?%\|.*M/6\.00M \[.*B/s\]", written)
-    listed, *archived, counts = shown(written, 200)
-    assert listed == "6 to ask for, 0 already held, 0 known to be lost"
+    planned, *archived, counts = shown(written, 200)
+    assert planned == "6 to fetch, 0 already held, 0 known lost"
     expected = r"archived v6/deepfake/\d: 1\.0 MB from primary http://[\w.:/]+\.mp4"
     assert all(re.fullmatch(expected, line) for line in archived), archived
     assert len(archived) == 6
     assert re.fullmatch(r"6 archived; 6\.0 MB in \d s", counts)
 
 
-async def test_a_terminal_is_told_the_counts(workspace: Workspace) -> None:
-    """A person is told how it went also when all is well, and of nothing when asked to be quiet."""
+async def test_a_terminal_shows_the_counts(workspace: Workspace) -> None:
+    """A person sees the counts also when all is well, and nothing with `--quiet`."""
     names = script(workspace, {"1": slow(0.3)})
     status, written = await on_a_terminal(workspace, *workspace.command(names))
     (counts,) = shown(written)
@@ -944,19 +944,19 @@ async def test_a_terminal_is_told_the_counts(workspace: Workspace) -> None:
     )
 
 
-async def test_a_terminal_is_left_in_order_by_trouble(workspace: Workspace) -> None:
-    """When the night fails no rest of a bar stays among the lines that say why."""
+async def test_a_terminal_is_clean_after_a_failure(workspace: Workspace) -> None:
+    """No rest of a bar stays among the lines of the report."""
     names = script(workspace, {"1": slow(0.3), "2": Script(response="failed")})
     status, written = await on_a_terminal(workspace, *workspace.command(names))
     counts, why = shown(written)
     assert status == 3
     assert re.fullmatch(r"1 archived, 1 lost; 1\.0 MB in \d s", counts)
-    assert why == "lost v6/deepfake/2: ModelsLab says: Failed, Try Again"
+    assert why == "lost v6/deepfake/2: ModelsLab responded: Failed, Try Again"
 
 
 @pytest.mark.parametrize("width", [40, 80])
 async def test_a_terminal_has_columns_and_whole_links(workspace: Workspace, width: int) -> None:
-    """What is too long goes on in its column; a link stays in one piece, to be copied."""
+    """What is too long continues in its column; a link stays in one piece, to be copied."""
     dead = Script(outputs=(OutputScript(primary=LinkScript(fault="dead")),))
     assert (await workspace.backup(script(workspace, {"1": Script(), "2": dead}))).status == 3
     command = (COMMAND, "status", "-a", str(workspace.archive))
@@ -972,26 +972,26 @@ async def test_a_terminal_has_columns_and_whole_links(workspace: Workspace, widt
     assert lines[held + 1].startswith(" " * 12 + ("the" if width == 80 else ""))
 
 
-# --- Where what is written has nowhere to go
+# --- Output that cannot be written
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", ">&- 2>&-", "2>/dev/full", "2>&1 | true"])
-async def test_who_does_not_listen_changes_no_result(
+async def test_a_closed_standard_error_changes_no_result(
     workspace: Workspace, redirection: str
 ) -> None:
-    """A closed or a full standard error, and a reader that is gone, leave the exit status."""
+    """Neither does a full one, nor a reader that has gone."""
     names = script(workspace, {"1": Script(), "2": Script(response="failed")})
     command = shlex.join(workspace.command(names))
-    told = await ended(
+    run = await ended(
         "bash", "-c", f"{command} {redirection}; exit ${{PIPESTATUS[0]}}", env=workspace.env()
     )
-    assert told == Ended(3, "", "")
+    assert run == Ended(3, "", "")
     assert workspace.held() == ["v6/deepfake/1.mp4"]
 
 
 @pytest.mark.parametrize("command", ["export", "status", "status --json", "backup --json"])
-async def test_a_full_disk_behind_the_output_is_told(workspace: Workspace, command: str) -> None:
-    """In one line, with 74."""
+async def test_a_full_standard_output_is_an_error(workspace: Workspace, command: str) -> None:
+    """It is reported in one line, with 74."""
     names = script(workspace, {"1": Script()})
     assert (await workspace.backup(names)).status == 0
     name, *options = command.split()
@@ -1000,41 +1000,41 @@ async def test_a_full_disk_behind_the_output_is_told(workspace: Workspace, comma
         if name == "backup"
         else (COMMAND, name, "-a", str(workspace.archive), *options)
     )
-    told = await ended("sh", "-c", f"{shlex.join(arguments)} >/dev/full", env=workspace.env())
-    assert told == Ended(74, "", "archiver: the disk failed: No space left on device\n")
+    run = await ended("sh", "-c", f"{shlex.join(arguments)} >/dev/full", env=workspace.env())
+    assert run == Ended(74, "", "archiver: the disk failed: No space left on device\n")
 
 
-async def test_a_log_file_on_a_full_disk_is_told_once(workspace: Workspace) -> None:
-    """In one line; the run goes on, and its result is its own."""
-    told = await workspace.backup("--log-file", "/dev/full", script(workspace, {"1": Script()}))
-    assert (told.status, told.out) == (0, "")
-    said = "archiver: no log: the disk failed while writing to /dev/full: No space left on device."
-    assert told.err == f"{said} The run is not affected\n"
+async def test_a_log_file_on_a_full_disk_is_reported_once(workspace: Workspace) -> None:
+    """In one line; the run goes on, and its result is not affected."""
+    run = await workspace.backup("--log-file", "/dev/full", script(workspace, {"1": Script()}))
+    assert (run.status, run.out) == (0, "")
+    why = "archiver: no log: the disk failed while writing to /dev/full: No space left on device."
+    assert run.err == f"{why} The run is not affected\n"
 
 
-async def test_what_was_mended_is_told(workspace: Workspace) -> None:
-    """Cron hears of damage also when all of it is mended: the disk may be failing."""
+async def test_what_was_repaired_is_reported(workspace: Workspace) -> None:
+    """Damage is reported also when all of it is repaired: the disk may be failing."""
     assert (await workspace.backup(script(workspace, {"1": Script()}))).status == 0
     video = workspace.archive / "data/v6/deepfake/1.mp4"
     video.write_bytes(video.read_bytes()[:-1])
     where = ("-a", str(workspace.archive), "--api-url", workspace.emulator.api_url)
-    told = await workspace.run("verify", "--repair", *where)
-    assert (told.status, told.out) == (0, "")
-    counts, finding = told.err.splitlines()
+    run = await workspace.run("verify", "--repair", *where)
+    assert (run.status, run.out) == (0, "")
+    counts, finding = run.err.splitlines()
     assert ": 1 changed" in counts
     assert finding.startswith("changed data/v6/deepfake/1.mp4: ")
-    assert finding.endswith("; mended: fetched anew")
+    assert finding.endswith("; repaired: fetched anew")
 
 
-# --- Names that are empty
+# --- Empty names
 
 
 @pytest.mark.parametrize("arguments", [("",), ("-a", "", "ids.txt"), ("--config", "", "ids.txt")])
-async def test_an_empty_name_is_none(workspace: Workspace, arguments: tuple[str, ...]) -> None:
-    """A variable that is not set does not mean the directory that the command is run in."""
-    told = await workspace.backup(*arguments)
-    assert (told.status, told.out) == (2, "")
-    assert told.err.endswith(": it is empty\n")
+async def test_an_empty_name_is_an_error(workspace: Workspace, arguments: tuple[str, ...]) -> None:
+    """An unset variable is not the working directory."""
+    run = await workspace.backup(*arguments)
+    assert (run.status, run.out) == (2, "")
+    assert run.err.endswith(": it is empty\n")
     assert not workspace.archive.exists()
 
 
@@ -1042,15 +1042,15 @@ async def test_an_empty_name_is_none(workspace: Workspace, arguments: tuple[str,
 
 
 async def test_the_demo(workspace: Workspace) -> None:
-    """`archiver demo` leaves an archive of videos that play in ten seconds, in a new place."""
+    """`archiver demo` creates an archive of videos that play, in ten seconds and a new place."""
     workspace.key = None
     before = time.monotonic()
-    told = await workspace.run("demo", TMPDIR=str(workspace.home))
+    run = await workspace.run("demo", TMPDIR=str(workspace.home))
     assert time.monotonic() - before < 10
-    assert told.status == 0
+    assert run.status == 0
     (archive,) = workspace.home.glob("archiver-demo-*")
-    assert "11 archived, 1 lost; " in told.out
-    check = re.search(r"^ +\((cd .*sha256sum.*)\)$", told.out, re.MULTILINE)
+    assert "11 archived, 1 lost; " in run.out
+    check = re.search(r"^ +\((cd .*sha256sum.*)\)$", run.out, re.MULTILINE)
     assert check
     assert str(archive) in check[1]
     assert (await ended("sh", "-c", check[1])).status == 0
@@ -1062,7 +1062,7 @@ async def test_the_demo(workspace: Workspace) -> None:
             await assert_plays(video)
     again = await workspace.run("demo", "-a", str(archive))
     assert again == Ended(
-        2, "", f"archiver: {archive} is not empty: the demo wants a new directory\n"
+        2, "", f"archiver: {archive} is not empty: the demo needs a new directory\n"
     )
 
 
@@ -1074,7 +1074,7 @@ async def assert_plays(video: Path) -> None:
     assert re.search(r"video,[1-9]", probed.out), probed.out
 
 
-def test_the_demo_s_list_is_an_example() -> None:
-    """What the demo backs up is what `manifests/demo.txt` shows."""
+def test_the_list_of_the_demo_is_an_example() -> None:
+    """The demo backs up what is in `manifests/demo.txt`."""
     shown = Path(__file__).parents[2] / "manifests" / "demo.txt"
     assert (files("archiver.emulator") / "demo.txt").read_text() == shown.read_text()

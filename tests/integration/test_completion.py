@@ -20,7 +20,7 @@ def env(home: Path, **more: str) -> dict[str, str]:
 
 
 def run(home: Path, *command: str, **more: str) -> str:
-    """Run a command that succeeds without a complaint; return what it says."""
+    """Run a command that succeeds without an error; return its output."""
     if not shutil.which(command[0], path=env(home)["PATH"]):
         pytest.skip(f"{command[0]} is not installed")
     done = subprocess.run(
@@ -32,8 +32,8 @@ def run(home: Path, *command: str, **more: str) -> str:
 
 
 def completed_in_bash(home: Path, *words: str) -> list[str]:
-    """Return what the script answers in bash, where the last word is not yet whole."""
-    # The shell itself completes paths, and is told so by `compopt`, which must be at a prompt.
+    """Return the completions of the last word in bash."""
+    # Bash itself completes paths, as `compopt` requests, which works only at a prompt.
     code = (
         'eval "$(archiver completion bash)"; compopt() { echo "$@"; }; COMP_WORDS=("$@"); '
         'COMP_CWORD=$(($# - 1)); _archiver_completion archiver; printf "%s\\n" "${COMPREPLY[@]}"'
@@ -43,17 +43,18 @@ def completed_in_bash(home: Path, *words: str) -> list[str]:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_each_shell_can_read_its_script(tmp_path: Path, shell: str) -> None:
-    """Each shell can read the script that is meant for it."""
+    """Its syntax is right for the shell."""
     script = tmp_path / "script"
     script.write_text(run(tmp_path, "archiver", "completion", shell))
     run(tmp_path, *SHELLS[shell], str(script))
 
 
 @pytest.mark.parametrize(
-    ("words", "offered"),
+    ("words", "completions"),
     [
         (("ba",), ["backup"]),
         (("completion", ""), ["bash", "zsh", "fish"]),
+        (("manual", "sys"), ["systemd"]),
         (("backup", "--api-k"), ["--api-key-file"]),
         (("backup", "--downloads"), ["--downloads", "--downloads-per-host"]),
         (("verify", "--no-re"), ["--no-repair"]),
@@ -66,39 +67,48 @@ def test_each_shell_can_read_its_script(tmp_path: Path, shell: str) -> None:
         (("backup", "--api-key-file", "v"), ["-o default", ""]),
     ],
 )
-def test_bash_completes(tmp_path: Path, words: tuple[str, ...], offered: list[str]) -> None:
+def test_bash_completes(tmp_path: Path, words: tuple[str, ...], completions: list[str]) -> None:
     """Commands, options, choices; files for a manifest, and directories for the archive."""
-    assert completed_in_bash(tmp_path, *words) == offered
+    assert completed_in_bash(tmp_path, *words) == completions
 
 
 def test_fish_completes(tmp_path: Path) -> None:
     """The same in fish, paths included."""
     (tmp_path / "videos").mkdir()
     (tmp_path / "vids.txt").touch()
-    asked = ["archiver ba", "archiver backup -a v", "archiver backup v"]
-    code = "archiver completion fish | source; " + "; ".join(f"complete -C '{a}'" for a in asked)
-    said = run(tmp_path, "fish", "--no-config", "-c", code).splitlines()
-    assert [line.split("\t")[0] for line in said] == ["backup", "videos/", "videos/", "vids.txt"]
+    typed = ["archiver ba", "archiver backup -a v", "archiver backup v"]
+    code = "archiver completion fish | source; " + "; ".join(
+        f"complete -C '{line}'" for line in typed
+    )
+    completions = run(tmp_path, "fish", "--no-config", "-c", code).splitlines()
+    assert [line.split("\t")[0] for line in completions] == [
+        "backup",
+        "videos/",
+        "videos/",
+        "vids.txt",
+    ]
 
 
-def test_fish_is_told_whole_sentences(tmp_path: Path) -> None:
-    """A comma is no end: fish would be told half of what an option means."""
+def test_fish_shows_whole_sentences(tmp_path: Path) -> None:
+    """Help with a comma is not cut in half."""
     code = "archiver completion fish | source; complete -C 'archiver backup --log-form'"
-    said = run(tmp_path, "fish", "--no-config", "-c", code)
-    assert said == "--log-format\tFormat of the log file: text; or one JSON object per line.\n"
+    completions = run(tmp_path, "fish", "--no-config", "-c", code)
+    assert (
+        completions == "--log-format\tFormat of the log file: text; or one JSON object per line.\n"
+    )
 
 
-def test_no_file_keeps_a_shell_from_completing(tmp_path: Path) -> None:
-    """While somebody types, the configuration file is not read: it may be slow, or wrong."""
+def test_completion_reads_no_configuration_file(tmp_path: Path) -> None:
+    """It may be slow to read, or wrong."""
     os.mkfifo(tmp_path / "endless.toml")
-    asked = {"_ARCHIVER_COMPLETE": "bash_complete", "COMP_WORDS": "archiver verify --sam"}
+    request = {"_ARCHIVER_COMPLETE": "bash_complete", "COMP_WORDS": "archiver verify --sam"}
     config = str(tmp_path / "endless.toml")
-    said = run(tmp_path, "archiver", ARCHIVER_CONFIG=config, COMP_CWORD="2", **asked)
-    assert said == "plain,--sample\n"
+    completions = run(tmp_path, "archiver", ARCHIVER_CONFIG=config, COMP_CWORD="2", **request)
+    assert completions == "plain,--sample\n"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_help_says_what_to_do(tmp_path: Path, shell: str) -> None:
-    """The command's help has a line to copy for each shell."""
+def test_the_help_has_a_line_for_each_shell(tmp_path: Path, shell: str) -> None:
+    """The line is to be copied to the shell's configuration."""
     page = run(tmp_path, "archiver", "completion", "--help")
     assert f"archiver completion {shell}" in page

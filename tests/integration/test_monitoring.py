@@ -1,4 +1,4 @@
-"""A run that nobody watches is told of: in a log file, in metrics, and to a watcher."""
+"""A run that nobody watches is reported: in a log file, in metrics, and by pings."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,12 +24,12 @@ def workspace(tmp_path: Path, emulator: Emulator) -> Workspace:
 
 
 @asynccontextmanager
-async def watcher(status: int = 200) -> AsyncIterator[tuple[str, list[tuple[str, str]]]]:
-    """A server that is pinged: its URL, and what it was told, path and body."""
-    told: list[tuple[str, str]] = []
+async def monitoring_service(status: int = 200) -> AsyncIterator[tuple[str, list[tuple[str, str]]]]:
+    """A server that is pinged: its URL, and the pings it received, path and body."""
+    pings: list[tuple[str, str]] = []
 
     async def take(request: web.BaseRequest) -> web.Response:
-        told.append((request.path, await request.text()))
+        pings.append((request.path, await request.text()))
         return web.Response(status=status)
 
     runner = web.ServerRunner(web.Server(take))
@@ -37,7 +37,7 @@ async def watcher(status: int = 200) -> AsyncIterator[tuple[str, list[tuple[str,
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     address, port = runner.addresses[0]
     try:
-        yield f"http://{address}:{port}/s3cret-uuid", told
+        yield f"http://{address}:{port}/s3cret-uuid", pings
     finally:
         await runner.cleanup()
 
@@ -50,10 +50,10 @@ def metrics(path: Path) -> dict[tuple[str, str], float]:
     }
 
 
-async def test_a_good_run_is_told_everywhere(workspace: Workspace) -> None:
-    """The watcher hears of its beginning and its end, the file has its metrics and its log."""
-    prom, log = workspace.home / "a.prom", workspace.home / "night.log"
-    async with watcher() as (url, told):
+async def test_a_good_run_is_reported_everywhere(workspace: Workspace) -> None:
+    """There is a ping at its start and its end, and the files have its metrics and its log."""
+    prom, log = workspace.home / "a.prom", workspace.home / "run.log"
+    async with monitoring_service() as (url, pings):
         run = await workspace.backup(
             "--metrics",
             str(prom),
@@ -63,11 +63,11 @@ async def test_a_good_run_is_told_everywhere(workspace: Workspace) -> None:
             ARCHIVER_PING=url,
         )
     assert (run.status, run.out, run.err) == (0, "", "")
-    assert [path for path, _ in told] == ["/s3cret-uuid/start", "/s3cret-uuid/0"]
-    assert told[1][1].startswith("1 archived")
+    assert [path for path, _ in pings] == ["/s3cret-uuid/start", "/s3cret-uuid/0"]
+    assert pings[1][1].startswith("1 archived")
     values = metrics(prom)
     assert values["archiver_last_run_exit_status", "backup"] == 0
-    assert values["archiver_last_run_outcomes", "archived"] == 1
+    assert values["archiver_last_run_generations", "archived"] == 1
     assert values["archiver_held_generations", ""] == 1
     assert values["archiver_held_files", ""] == 2
     text = log.read_text()
@@ -77,17 +77,17 @@ async def test_a_good_run_is_told_everywhere(workspace: Workspace) -> None:
     assert "s3cret" not in text + prom.read_text()
 
 
-async def test_a_failure_is_told_everywhere(workspace: Workspace) -> None:
+async def test_a_failure_is_reported_everywhere(workspace: Workspace) -> None:
     """With its exit status and its reasons; the last success stays what it was."""
-    prom, log = workspace.home / "a.prom", workspace.home / "night.log"
+    prom, log = workspace.home / "a.prom", workspace.home / "run.log"
     watched = ("--metrics", str(prom), "--log-file", str(log), "--log-format", "json")
     await workspace.backup(*watched, workspace.manifest("1"))
     good = metrics(prom)["archiver_last_success_timestamp_seconds", "backup"]
-    async with watcher() as (url, told):
+    async with monitoring_service() as (url, pings):
         run = await workspace.backup(*watched, "--ping", url, workspace.manifest("1", "2"))
     assert run.status == 3
-    assert told[1][0] == "/s3cret-uuid/3"
-    assert "failed v6/deepfake/2: no link gave the video" in told[1][1]
+    assert pings[1][0] == "/s3cret-uuid/3"
+    assert "failed v6/deepfake/2: all links failed" in pings[1][1]
     values = metrics(prom)
     assert values["archiver_last_run_exit_status", "backup"] == 3
     assert values["archiver_last_success_timestamp_seconds", "backup"] == good
@@ -97,11 +97,11 @@ async def test_a_failure_is_told_everywhere(workspace: Workspace) -> None:
     )
 
 
-async def test_a_run_that_cannot_begin_is_told_too(workspace: Workspace) -> None:
-    """No key, no archive: the watcher and the metrics have the exit status, the log the reason."""
-    prom, log = workspace.home / "a.prom", workspace.home / "night.log"
+async def test_a_run_that_cannot_begin_is_reported_too(workspace: Workspace) -> None:
+    """No key, no archive: the ping and the metrics have the exit status, the log the reason."""
+    prom, log = workspace.home / "a.prom", workspace.home / "run.log"
     workspace.key = None
-    async with watcher() as (url, told):
+    async with monitoring_service() as (url, pings):
         run = await workspace.backup(
             "--metrics",
             str(prom),
@@ -112,24 +112,40 @@ async def test_a_run_that_cannot_begin_is_told_too(workspace: Workspace) -> None
         )
     assert run.status == 2
     assert run.err.startswith("archiver: no API key")
-    assert told[1][0] == "/s3cret-uuid/2"
-    assert "no API key" in told[1][1]
+    assert pings[1][0] == "/s3cret-uuid/2"
+    assert "no API key" in pings[1][1]
     assert metrics(prom)["archiver_last_run_exit_status", "backup"] == 2
     assert "ended early: no API key" in log.read_text()
 
 
+async def test_a_verify_keeps_the_metrics_of_a_backup_that_could_not_begin(
+    workspace: Workspace,
+) -> None:
+    """The run is in the history too, so the next run of another command shows it."""
+    prom = workspace.home / "a.prom"
+    watched = ("--metrics", str(prom))
+    await workspace.backup(*watched, workspace.manifest("1"))
+    workspace.key = None
+    assert (await workspace.backup(*watched, workspace.manifest("1"))).status == 2
+    verified = await workspace.run("verify", "-a", str(workspace.archive), *watched)
+    assert verified.status == 0
+    assert metrics(prom)["archiver_last_run_exit_status", "backup"] == 2
+    shown = await workspace.run("status", "-a", str(workspace.archive))
+    assert shown.out.count("backup, exit status 2: ended early: no API key") == 1
+
+
 @pytest.mark.parametrize("status", [404, 500])
-async def test_a_watcher_that_fails_changes_nothing(workspace: Workspace, status: int) -> None:
+async def test_a_ping_that_fails_changes_nothing(workspace: Workspace, status: int) -> None:
     """It is a warning without the URL, and the run ends as it would have."""
-    async with watcher(status) as (url, _):
+    async with monitoring_service(status) as (url, _):
         run = await workspace.backup(workspace.manifest("1"), ARCHIVER_PING=url)
     assert (run.status, workspace.held()) == (0, ["v6/deepfake/1.mp4"])
-    assert "the watcher was not told" in run.err
+    assert run.err.count("of the run failed: ") == 2
     assert "s3cret" not in run.err
 
 
 async def test_metrics_that_cannot_be_written_change_nothing(workspace: Workspace) -> None:
-    """It is said why, and the run ends as it would have."""
+    """There is an error with the reason, and the run ends as it would have."""
     run = await workspace.backup(
         "--metrics", str(workspace.home / "no" / "a.prom"), workspace.manifest("1")
     )
@@ -138,26 +154,26 @@ async def test_metrics_that_cannot_be_written_change_nothing(workspace: Workspac
     assert run.err.count("\n") == 1
 
 
-async def test_an_audit_is_told_too(workspace: Workspace) -> None:
-    """Beside the backup, in the same file of metrics."""
+async def test_a_verify_is_reported_too(workspace: Workspace) -> None:
+    """The metrics of the last backup stay in the file."""
     prom = workspace.home / "a.prom"
     await workspace.backup("--metrics", str(prom), workspace.manifest("1"))
     (workspace.archive / "data/v6/deepfake/1.mp4").write_bytes(b"damaged")
-    async with watcher() as (url, told):
+    async with monitoring_service() as (url, pings):
         run = await workspace.run(
             "verify", "-a", str(workspace.archive), "--metrics", str(prom), ARCHIVER_PING=url
         )
     assert run.status == 4
-    assert told[1][0] == "/s3cret-uuid/4"
-    assert "changed data/v6/deepfake/1.mp4" in told[1][1]
+    assert pings[1][0] == "/s3cret-uuid/4"
+    assert "changed data/v6/deepfake/1.mp4" in pings[1][1]
     values = metrics(prom)
     assert values["archiver_last_run_exit_status", "verify"] == 4
     assert values["archiver_last_run_exit_status", "backup"] == 0
-    assert values["archiver_last_run_outcomes", "changed"] == 1
+    assert values["archiver_last_run_files", "changed"] == 1
 
 
 async def test_a_bad_ping_url_is_refused_and_not_shown(workspace: Workspace) -> None:
-    """Before anything is asked for."""
+    """Before any request."""
     run = await workspace.backup("--ping", "s3cret-uuid", workspace.manifest("1"))
     assert run.status == 2
     assert "--ping" in run.err
@@ -165,7 +181,7 @@ async def test_a_bad_ping_url_is_refused_and_not_shown(workspace: Workspace) -> 
     assert workspace.emulator.requests == []
 
 
-# --- Asking, from the command line
+# --- Status, export and completion
 
 
 async def test_status_and_export_from_the_command_line(workspace: Workspace) -> None:
@@ -173,10 +189,10 @@ async def test_status_and_export_from_the_command_line(workspace: Workspace) -> 
     await workspace.backup(workspace.manifest("1", "2"))
     workspace.key = None
     archive = ("-a", str(workspace.archive))
-    told = await workspace.run("status", *archive)
-    assert (told.status, told.err) == (0, "")
-    assert "held        1 generations in 2 files" in told.out
-    assert "v6/deepfake/2  failed since" in told.out
+    run = await workspace.run("status", *archive)
+    assert (run.status, run.err) == (0, "")
+    assert "held        1 generation in 2 files" in run.out
+    assert "v6/deepfake/2  failed since" in run.out
     assert (
         json.loads((await workspace.run("status", *archive, "--json")).out)["failed"]["count"] == 1
     )
@@ -196,17 +212,17 @@ async def test_status_and_export_from_the_command_line(workspace: Workspace) -> 
     ]  # fmt: skip
 
 
-async def test_what_is_no_id_is_said(workspace: Workspace) -> None:
-    """The others are answered, and the exit status is that of a line not understood."""
+async def test_what_is_no_id_is_reported(workspace: Workspace) -> None:
+    """The others are shown, and the exit status is that of a line not understood."""
     await workspace.backup(workspace.manifest("1"))
-    told = await workspace.run("status", "-a", str(workspace.archive), "1", "no id")
-    assert told.status == 3
-    assert told.out.startswith("v6/deepfake/1  held")
-    assert told.err == "'no id' is neither an ID nor a file\n"
+    run = await workspace.run("status", "-a", str(workspace.archive), "1", "no id")
+    assert run.status == 3
+    assert run.out.startswith("v6/deepfake/1  held")
+    assert run.err == "'no id': neither an ID nor a file\n"
 
 
-async def test_a_reader_that_has_seen_enough_is_no_error(workspace: Workspace) -> None:
-    """As `head` is: no traceback."""
+async def test_a_reader_that_stops_reading_is_no_error(workspace: Workspace) -> None:
+    """Such as `head`: no traceback."""
     many = workspace.manifest(*map(str, range(3000)))
     await workspace.backup("--api-rate", "100000/s", workspace.manifest("1"))
     run = await ended(
@@ -217,15 +233,19 @@ async def test_a_reader_that_has_seen_enough_is_no_error(workspace: Workspace) -
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 async def test_completion_is_printed(workspace: Workspace, shell: str) -> None:
-    """A script for the shell that asks this program back."""
+    """A script for the shell, which calls this program."""
     script = await workspace.run("completion", shell)
     assert script.status == 0
     assert f"_ARCHIVER_COMPLETE={shell}_complete" in script.out
 
 
 async def test_completion_completes(workspace: Workspace) -> None:
-    """Commands and options, as bash asks for them."""
-    asked = {"_ARCHIVER_COMPLETE": "bash_complete", "COMP_WORDS": "archiver st", "COMP_CWORD": "1"}
-    assert (await workspace.run(**asked)).out == "plain,status\n"
-    asked["COMP_WORDS"], asked["COMP_CWORD"] = "archiver backup --limit", "2"
-    assert (await workspace.run(**asked)).out == "plain,--limit-rate\n"
+    """Commands and options, as bash requests them."""
+    request = {
+        "_ARCHIVER_COMPLETE": "bash_complete",
+        "COMP_WORDS": "archiver st",
+        "COMP_CWORD": "1",
+    }
+    assert (await workspace.run(**request)).out == "plain,status\n"
+    request["COMP_WORDS"], request["COMP_CWORD"] = "archiver backup --limit", "2"
+    assert (await workspace.run(**request)).out == "plain,--limit-rate\n"

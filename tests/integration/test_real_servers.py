@@ -1,4 +1,4 @@
-"""Real input: videos that ffmpeg made, from a stock nginx over HTTPS with a CA of its own."""
+"""Real servers: videos made by ffmpeg, from a stock nginx over HTTPS with a private CA."""
 
 import asyncio
 import hashlib
@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
-from archiver.emulator.server import Emulator
 from tests.support.backups import generation
+from tests.support.marks import slow
 from tests.support.running import Ended, Workspace, assert_valid_bag, ended, started
 
 MISSING = [tool for tool in ("ffmpeg", "ffprobe", "nginx", "openssl") if not shutil.which(tool)]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}")
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
 MORE_THAN_A_GIGABYTE = 1_000_000_000
 SAME_MEMORY = 20_000
-"""Two peaks that differ by less than so many KiB are the same."""
+"""Two peaks that differ by less than this, in KiB, are the same."""
 
 KINDS = {
     "moov-at-the-end": (),
@@ -98,7 +98,7 @@ def checksum(path: Path) -> str:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    """A running nginx, its certificate signed by a private CA."""
+    """A running nginx, with a certificate of a private CA."""
     prefix = tmp_path / "nginx"
     (prefix / "videos").mkdir(parents=True)
     (prefix / "temp").mkdir()
@@ -108,19 +108,14 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     shutil.rmtree(prefix)
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, emulator: Emulator) -> Workspace:
-    return Workspace(tmp_path, emulator)
-
-
 async def succeeds(*command: str) -> None:
     """Run a command that must not fail."""
-    done = await ended(*command)
-    assert done.status == 0, done
+    result = await ended(*command)
+    assert result.status == 0, result
 
 
 async def certify(directory: Path) -> None:
-    """Make a CA, and a certificate for this machine that it signed."""
+    """Make a CA, and a certificate for this machine that is signed by it."""
     new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     ca, server = directory / "ca", directory / "server"
     await succeeds(
@@ -137,7 +132,7 @@ async def certify(directory: Path) -> None:
 
 @asynccontextmanager
 async def nginx(prefix: Path) -> AsyncIterator[int]:
-    """Run nginx in the foreground on a free port; it has ended afterwards."""
+    """Run nginx on a free port, and stop it afterwards."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -154,14 +149,14 @@ async def nginx(prefix: Path) -> AsyncIterator[int]:
 
 
 def _path() -> str:
-    """Return where commands are: nginx is in a place that not everybody looks in."""
+    """Return where to look for commands: nginx is often outside a user's `PATH`."""
     return os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"))
 
 
 async def _listening(port: int, process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(10):
         while True:
-            assert process.returncode is None, "nginx has ended"
+            assert process.returncode is None, "nginx ended"
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
@@ -172,7 +167,7 @@ async def _listening(port: int, process: asyncio.subprocess.Process) -> None:
 
 
 async def film(path: Path, *options: str, seconds: float = 2, size: str = "320x180") -> None:
-    """Make a video with a picture that moves and a tone."""
+    """Make a video with a moving picture and a tone."""
     await succeeds(
         "ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:d={seconds}",
         "-f", "lavfi", "-i", f"sine=d={seconds}", "-c:v", "mpeg4", "-c:a", "aac",
@@ -181,7 +176,7 @@ async def film(path: Path, *options: str, seconds: float = 2, size: str = "320x1
 
 
 async def long_film(path: Path) -> None:
-    """Make a video of more than 1 GB that plays: two seconds of noise, over and over."""
+    """Make a video of more than 1 GB that plays: one second of noise, repeated."""
     noise = path.with_name("noise.mp4")
     await succeeds(
         "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=1280x720:d=1,noise=alls=100",
@@ -194,18 +189,18 @@ async def long_film(path: Path) -> None:
 
 
 async def measured(workspace: Workspace, site: Site, *names: str) -> tuple[Ended, int]:
-    """Back up the videos of these names; return how it ended and its peak memory in KiB."""
+    """Back up the videos of these names; return the result and the peak memory in KiB."""
     workspace.emulator.scripts = {generation(name): site.script(name) for name in names}
     peak = workspace.home / "peak"
     wrapper = (sys.executable, "-S", "-c", _MEASURE, str(peak))
     command = workspace.command(workspace.manifest(*names))
     env = workspace.env(SSL_CERT_FILE=site.authority)
-    told = await ended(*wrapper, *command, env=env, within=60)
-    return told, int(peak.read_text())
+    result = await ended(*wrapper, *command, env=env, within=60)
+    return result, int(peak.read_text())
 
 
 async def assert_archived(workspace: Workspace, site: Site, *names: str) -> None:
-    """The archive holds just these videos as they are served, and they play."""
+    """The archive holds exactly these videos, as they are served, and they play."""
     assert workspace.held() == sorted(f"v6/deepfake/{name}.mp4" for name in names)
     for name in names:
         archived = workspace.archive / f"data/v6/deepfake/{name}.mp4"
@@ -219,42 +214,42 @@ async def test_every_kind_of_mp4_is_archived_whole(workspace: Workspace, site: S
     """MP4s with the index at either end or in fragments arrive as nginx serves them."""
     for name, options in KINDS.items():
         await film(site.videos / f"{name}.mp4", *options)
-    told, _ = await measured(workspace, site, *KINDS)
-    assert told == Ended(0, "", "")
+    result, _ = await measured(workspace, site, *KINDS)
+    assert result == Ended(0, "", "")
     await assert_archived(workspace, site, *KINDS)
     await assert_valid_bag(workspace.archive)
 
 
-async def test_a_private_authority_must_be_named(workspace: Workspace, site: Site) -> None:
-    """Without `SSL_CERT_FILE` the link fails for its certificate, with 3 and that reason."""
+async def test_a_private_ca_must_be_named(workspace: Workspace, site: Site) -> None:
+    """Without `SSL_CERT_FILE` the link fails with its certificate as the reason, and status 3."""
     await film(site.videos / "1.mp4", seconds=0.2)
     workspace.emulator.scripts[generation("1")] = site.script("1")
-    told = await workspace.backup(workspace.manifest("1"))
-    assert told.status == 3
-    (line,) = (line for line in told.err.splitlines() if line.startswith("failed v6/deepfake/1"))
+    result = await workspace.backup(workspace.manifest("1"))
+    assert result.status == 3
+    (line,) = (line for line in result.err.splitlines() if line.startswith("failed v6/deepfake/1"))
     link = f"primary https://127.0.0.1:{site.port}/1.mp4"
-    assert f"{link}: its TLS certificate is not accepted (unable to get local issuer" in line
-    trusting = await workspace.backup(workspace.manifest("1"), SSL_CERT_FILE=site.authority)
-    assert trusting == Ended(0, "", "")
+    assert f"{link} its TLS certificate is not accepted (unable to get local issuer" in line
+    trusted = await workspace.backup(workspace.manifest("1"), SSL_CERT_FILE=site.authority)
+    assert trusted == Ended(0, "", "")
 
 
 async def test_a_certificate_for_another_host_is_not_accepted(
     workspace: Workspace, site: Site
 ) -> None:
-    """A trusted certificate serves only the names that are in it."""
+    """A trusted certificate is valid only for the names in it."""
     await film(site.videos / "1.mp4", seconds=0.2)
     link = LinkScript(url=f"https://127.0.0.2:{site.port}/1.mp4")
     forwarder = await _forward("127.0.0.2", site.port)
     workspace.emulator.scripts[generation("1")] = Script(outputs=(OutputScript(primary=link),))
     async with forwarder:
-        told = await workspace.backup(workspace.manifest("1"), SSL_CERT_FILE=site.authority)
-    assert told.status == 3
-    assert "its TLS certificate is not accepted (" in told.err
-    assert "127.0.0.2" in told.err
+        result = await workspace.backup(workspace.manifest("1"), SSL_CERT_FILE=site.authority)
+    assert result.status == 3
+    assert "its TLS certificate is not accepted (" in result.err
+    assert "127.0.0.2" in result.err
 
 
 async def _forward(address: str, port: int) -> asyncio.Server:
-    """Let whoever connects to this address of the machine talk to what serves at the usual one."""
+    """Forward connections from another address of this machine to 127.0.0.1."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -271,17 +266,20 @@ async def _forward(address: str, port: int) -> asyncio.Server:
     return await asyncio.start_server(connected, address, port)
 
 
-async def test_memory_does_not_depend_on_the_size(workspace: Workspace, site: Site) -> None:
-    """A video of more than 1 GB is archived whole in the memory that a small one takes."""
+@slow
+async def test_memory_does_not_depend_on_the_size_of_a_video(
+    workspace: Workspace, site: Site
+) -> None:
+    """A video of more than 1 GB is archived with as much memory as a small one."""
     await film(site.videos / "small.mp4")
-    told, small = await measured(workspace, site, "small")
-    assert told == Ended(0, "", "")
+    result, small = await measured(workspace, site, "small")
+    assert result == Ended(0, "", "")
     await long_film(site.videos / "large.mp4")
     assert site.size("large") > MORE_THAN_A_GIGABYTE
     shutil.rmtree(workspace.archive)
-    told, large = await measured(workspace, site, "large")
+    result, large = await measured(workspace, site, "large")
     print(f"peak memory: {small / 1024:.1f} MiB for a small video, {large / 1024:.1f} MiB for 1 GB")
-    assert told == Ended(0, "", "")
+    assert result == Ended(0, "", "")
     await assert_archived(workspace, site, "large")
     shutil.rmtree(workspace.archive)
     assert abs(large - small) < SAME_MEMORY

@@ -1,4 +1,4 @@
-"""Fixity: what has happened to the files is named rightly, and mended where it can be."""
+"""Fixity: damage to files is found and named, and repaired where that is possible."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from tests.support.running import mounted
 
 ALL = Selection()
 ONE = "data/v6/deepfake/1.mp4"
-ANSWER = "data/v6/deepfake/1.json"
+RESPONSE = "data/v6/deepfake/1.json"
 MANIFEST = "manifest-sha256.txt"
 
 
@@ -40,7 +40,7 @@ async def held(backups: Backups) -> Backups:
     return backups
 
 
-def audit(backups: Backups, selection: Selection = ALL) -> FixityReport:
+def verified(backups: Backups, selection: Selection = ALL) -> FixityReport:
     return verify(backups.archive, selection)
 
 
@@ -60,7 +60,7 @@ def flip(archive: Path, path: str = ONE) -> None:
 
 
 def fragmented(count: int) -> tuple[bytes, list[bytes]]:
-    """A fragmented movie: its beginning, and its fragments."""
+    """Return a fragmented movie: its beginning, and its fragments."""
 
     def box(name: bytes, data: bytes = b"") -> bytes:
         return struct.pack(">I4s", 8 + len(data), name) + data
@@ -82,9 +82,9 @@ def edit_line(archive: Path, change: Callable[[str], str], path: str = ONE) -> N
     manifest.write_text("".join(change(line) if path in line else line for line in lines))
 
 
-async def test_an_archive_that_is_right_is_found_so(held: Backups) -> None:
-    """All files are read, nothing is found, nothing is asked of anybody."""
-    report = audit(held)
+async def test_an_undamaged_archive_has_no_findings(held: Backups) -> None:
+    """All files are read, nothing is found, and no request is sent."""
+    report = verified(held)
     assert (report.audit.checked, report.audit.listed, report.findings) == (6, 6, [])
     assert report.exit_status == 0
     assert held.emulator.requests == []
@@ -94,7 +94,7 @@ async def test_an_archive_that_is_right_is_found_so(held: Backups) -> None:
     ("damage", "expected"),
     [
         (flip, [("changed", ONE)]),
-        (lambda archive: flip(archive, ANSWER), [("changed", ANSWER)]),
+        (lambda archive: flip(archive, RESPONSE), [("changed", RESPONSE)]),
         (lambda archive: os.truncate(archive / ONE, 100), [("changed", ONE)]),
         (lambda archive: (archive / ONE).write_bytes(b""), [("changed", ONE)]),
         (lambda archive: (archive / ONE).unlink(), [("missing", ONE)]),
@@ -115,9 +115,9 @@ async def test_an_archive_that_is_right_is_found_so(held: Backups) -> None:
 async def test_each_damage_has_its_name(
     held: Backups, damage: Callable[[Path], object], expected: list[tuple[str, str]]
 ) -> None:
-    """What was done to the archive is what the audit says, and 4 is what it returns."""
+    """The findings name the damage, and the exit status is 4."""
     damage(held.archive)
-    report = audit(held)
+    report = verified(held)
     assert sorted(set(found(report))) == sorted(set(expected))
     assert report.exit_status == (4 if expected else 0)
     assert all(str(finding).isprintable() for finding in report.findings)
@@ -125,10 +125,10 @@ async def test_each_damage_has_its_name(
 
 @pytest.mark.parametrize("damage", [flip, lambda archive: (archive / ONE).unlink()])
 @pytest.mark.parametrize("catalogue", [True, False])
-async def test_a_copy_that_matches_heals(
+async def test_a_matching_download_repairs_a_payload(
     held: Backups, damage: Callable[[Path], object], catalogue: bool
 ) -> None:
-    """A bad or missing payload is fetched anew; a bad one is kept aside."""
+    """A damaged or missing payload is downloaded again; a damaged one is quarantined."""
     before = held.held()
     damage(held.archive)
     damaged = (held.archive / ONE).read_bytes() if (held.archive / ONE).exists() else None
@@ -138,14 +138,14 @@ async def test_a_copy_that_matches_heals(
     assert report.repairs.done.keys() == {ONE}
     assert report.exit_status == 0
     assert held.held() == before
-    aside = [p.read_bytes() for p in (held.archive / ".archiver/quarantine").rglob("1.mp4")]
-    assert aside == ([] if damaged is None else [damaged])
-    assert audit(held).findings == []
+    quarantined = [p.read_bytes() for p in (held.archive / ".archiver/quarantine").rglob("1.mp4")]
+    assert quarantined == ([] if damaged is None else [damaged])
+    assert verified(held).findings == []
     assert_true_bag(held.archive)
 
 
-async def test_another_file_is_not_put_in_its_place(held: Backups) -> None:
-    """What ModelsLab gives now is another video: the damaged one stays, and it is said why."""
+async def test_another_file_does_not_replace_a_payload(held: Backups) -> None:
+    """If the video is another one now, the damaged one stays, with the reason."""
     flip(held.archive)
     damaged = held.held()
     held.emulator.scripts[generation("1")] = Script(outputs=(OutputScript(size=7_000),))
@@ -154,39 +154,39 @@ async def test_another_file_is_not_put_in_its_place(held: Backups) -> None:
     assert (report.exit_status, held.held()) == (4, damaged)
 
 
-async def test_another_file_is_accepted_on_request(held: Backups) -> None:
-    """With `--accept-changed` the new file and its line take the place of the old ones."""
+async def test_another_file_is_accepted_on_demand(held: Backups) -> None:
+    """With `--accept-changed` the new file and its line replace the old ones."""
     flip(held.archive)
     held.emulator.scripts[generation("1")] = Script(outputs=(OutputScript(size=7_000),))
     report = await repaired(held, accept_changed=True)
     assert (report.exit_status, list(report.repairs.done)) == (0, [ONE])
     assert held.held()[ONE] == held.emulator.payload(generation("1")).whole()
-    assert audit(held).findings == []
+    assert verified(held).findings == []
     assert_true_bag(held.archive)
 
 
-async def test_what_cannot_be_fetched_stays_as_it_is(held: Backups) -> None:
-    """A damaged video that ModelsLab no longer has is not thrown away, nor forgotten."""
+async def test_a_payload_that_cannot_be_fetched_stays_as_it_is(held: Backups) -> None:
+    """A damaged video that ModelsLab no longer has is neither deleted nor forgotten."""
     flip(held.archive)
     damaged = held.held()
     held.emulator.scripts[generation("1")] = Script(response="failed")
     report = await repaired(held)
     assert "lost v6/deepfake/1" in report.repairs.failed[ONE]
     assert (report.exit_status, held.held()) == (4, damaged)
-    assert found(audit(held)) == [("changed", ONE)]
+    assert found(verified(held)) == [("changed", ONE)]
     assert (await held.run("1")).already_held == 1
 
 
 @pytest.mark.parametrize("catalogue", [True, False])
-async def test_a_line_that_was_cut_is_written_back(held: Backups, catalogue: bool) -> None:
-    """The file is there and whole: nothing has to be fetched for that."""
+async def test_a_missing_line_is_restored(held: Backups, catalogue: bool) -> None:
+    """The file is there and whole, so nothing is downloaded."""
     cut_line(held.archive)
     if not catalogue:
         (Layout(held.archive).catalogue).unlink()
     report = await repaired(held)
     assert (report.exit_status, list(report.repairs.done)) == (0, [ONE])
     assert held.emulator.requests == []
-    assert audit(held).findings == []
+    assert verified(held).findings == []
     assert_true_bag(held.archive)
 
 
@@ -199,23 +199,21 @@ async def test_a_line_that_was_cut_is_written_back(held: Backups, catalogue: boo
         lambda line: line + "garbage\n",
     ],
 )
-async def test_a_line_that_was_spoilt_is_mended(
-    held: Backups, change: Callable[[str], str]
-) -> None:
-    """The catalogue and the file agree against the line; the old manifest is kept aside."""
+async def test_a_damaged_line_is_repaired(held: Backups, change: Callable[[str], str]) -> None:
+    """The catalogue and the file agree against the line; the old manifest is quarantined."""
     before = held.held()
     edit_line(held.archive, change)
     report = await repaired(held)
     assert report.exit_status == 0, list(report.lines())
     assert held.held() == before
     assert any((held.archive / ".archiver/quarantine").rglob(MANIFEST))
-    assert audit(held).findings == []
+    assert verified(held).findings == []
     assert_true_bag(held.archive)
 
 
 @pytest.fixture
 async def pair(held: Backups) -> Backups:
-    """The archive holds a generation of two videos as well."""
+    """The archive also holds a generation of two videos."""
     held.emulator.scripts[generation("4")] = Script(
         outputs=(OutputScript(), OutputScript(size=7_000))
     )
@@ -225,33 +223,33 @@ async def pair(held: Backups) -> Backups:
 
 
 @pytest.mark.parametrize("path", [ONE, "data/v6/deepfake/4-2.mp4"])
-async def test_a_generation_that_has_lost_a_video_is_not_held(pair: Backups, path: str) -> None:
-    """Its line is gone with it: it is fetched again, and each file has one line."""
+async def test_a_generation_without_one_of_its_videos_is_not_held(pair: Backups, path: str) -> None:
+    """If its line is gone too, it is downloaded again, and each file has one line."""
     before = pair.held()
     cut_line(pair.archive, path)
     (pair.archive / path).unlink()
     report = await pair.run("1", "2", "3", "4")
     assert (report.archived, report.already_held) == (1, 3)
     assert pair.held() == before
-    assert audit(pair).findings == []
+    assert verified(pair).findings == []
     assert_true_bag(pair.archive)
 
 
-async def test_a_video_that_is_lost_for_good_is_not_called_held(pair: Backups) -> None:
-    """What is left of its generation stays listed, night after night."""
+async def test_a_generation_of_which_a_video_is_lost_is_not_held(pair: Backups) -> None:
+    """What is left of it stays listed, run after run."""
     path = "data/v6/deepfake/4-2.mp4"
     cut_line(pair.archive, path)
     (pair.archive / path).unlink()
-    refusing = OutputScript(primary=LinkScript(fault="forbidden"))
-    pair.emulator.scripts[generation("4")] = Script(outputs=(refusing, refusing))
+    forbidden = OutputScript(primary=LinkScript(fault="forbidden"))
+    pair.emulator.scripts[generation("4")] = Script(outputs=(forbidden, forbidden))
     for _ in range(2):
         assert (await pair.run("1", "2", "3", "4")).exit_status == 3
-    assert audit(pair).findings == []
+    assert verified(pair).findings == []
     assert "data/v6/deepfake/4-1.mp4" in (pair.archive / MANIFEST).read_text()
 
 
-async def test_what_a_repair_has_fetched_in_vain_is_there_for_the_next(pair: Backups) -> None:
-    """A backup in between does not throw it away, and the link it came from may be dead by then."""
+async def test_what_a_failed_repair_downloaded_serves_the_next(pair: Backups) -> None:
+    """A backup in between does not delete it, and its link may be dead by then."""
     first, second = (f"data/v6/deepfake/4-{number}.mp4" for number in (1, 2))
     before = pair.held()
     for path in (first, second):
@@ -269,9 +267,9 @@ async def test_what_a_repair_has_fetched_in_vain_is_there_for_the_next(pair: Bac
     assert pair.held() == before
 
 
-@pytest.mark.parametrize("path", [ONE, "data/v6/deepfake/4-2.mp4", ANSWER])
-async def test_what_the_catalogue_alone_remembers_is_fetched(pair: Backups, path: str) -> None:
-    """Neither listed nor there: a repair that cannot have it does not forget it."""
+@pytest.mark.parametrize("path", [ONE, "data/v6/deepfake/4-2.mp4", RESPONSE])
+async def test_a_file_that_only_the_catalogue_knows_is_fetched(pair: Backups, path: str) -> None:
+    """A file that is neither listed nor there is not forgotten by a repair that fails."""
     before, script = pair.held(), dict(pair.emulator.scripts)
     cut_line(pair.archive, path)
     (pair.archive / path).unlink()
@@ -283,77 +281,77 @@ async def test_what_the_catalogue_alone_remembers_is_fetched(pair: Backups, path
     report = await repaired(pair)
     assert (report.exit_status, list(report.repairs.done)) == (0, [path])
     assert pair.held() == before
-    assert audit(pair).findings == []
+    assert verified(pair).findings == []
     assert_true_bag(pair.archive)
 
 
-async def test_a_foreign_file_is_named_and_left(held: Backups) -> None:
-    """Nobody knows what it is: it is neither listed nor moved."""
+async def test_an_unknown_file_is_named_and_left(held: Backups) -> None:
+    """It is neither listed nor moved."""
     (held.archive / "data/notes.txt").write_text("mine")
     report = await repaired(held)
     assert (report.exit_status, list(report.repairs.failed)) == (4, ["data/notes.txt"])
     assert (held.archive / "data/notes.txt").read_text() == "mine"
 
 
-async def test_a_cut_video_that_nobody_lists_is_not_adopted(held: Backups) -> None:
-    """A copy that stopped at the end of a fragment adds up; so did the whole of it."""
+async def test_a_cut_video_without_a_line_is_not_adopted(held: Backups) -> None:
+    """A copy that was cut between two fragments looks complete, but is not proven whole."""
     begin, fragments = fragmented(2)
     (held.archive / "data/v6/deepfake/7.mp4").write_bytes(begin + fragments[0])
     report = await repaired(held)
     assert report.repairs.failed.keys() == {"data/v6/deepfake/7.mp4"}
 
 
-async def test_an_answer_without_its_video_is_not_adopted(held: Backups) -> None:
-    """An interrupted copy has brought it alone: its generation is not held, and is asked for."""
+async def test_a_response_without_its_video_is_not_adopted(held: Backups) -> None:
+    """Its generation is not held, and is requested."""
     response = held.archive / "data/v6/deepfake/7.json"
     response.write_text('{"status": "success"}')
     held.emulator.scripts[generation("7")] = Script()
     assert list((await repaired(held)).repairs.failed) == ["data/v6/deepfake/7.json"]
     assert (await held.run("7")).archived == 1
-    assert audit(held).findings == []
+    assert verified(held).findings == []
 
 
-async def test_what_was_verified_in_the_future_is_read(held: Backups) -> None:
-    """A clock that was wrong once excuses nothing."""
+async def test_a_file_verified_in_the_future_is_read(held: Backups) -> None:
+    """A clock that was wrong once exempts no file."""
     with open_catalogue(held.archive).connection as db:
         db.execute("UPDATE file SET verified = '2099-01-01T00:00:00+00:00'")
     db.close()
     flip(held.archive)
-    assert found(audit(held, replace(ALL, older_than=3600))) == [("changed", ONE)]
+    assert found(verified(held, replace(ALL, older_than=3600))) == [("changed", ONE)]
 
 
 @pytest.mark.parametrize("path", ["data/v6/deep\0\0\0", "data/" + "a" * 300, "bagit.txt/x"])
-async def test_a_line_for_what_can_be_no_file_stops_nothing(held: Backups, path: str) -> None:
-    """It is named, and taken out by a repair where it is no line at all."""
+async def test_a_line_with_an_impossible_path_stops_nothing(held: Backups, path: str) -> None:
+    """It is named, and removed by a repair where it is no valid line."""
     with (held.archive / MANIFEST).open("a") as manifest:
         manifest.write(f"{'0' * 64}  {path}\n")
     assert (await held.run("1")).already_held == 1
-    assert audit(held).exit_status == 4
+    assert verified(held).exit_status == 4
     assert (await repaired(held)).exit_status == (0 if "\0" in path else 4)
 
 
-async def test_a_name_that_is_no_text_is_named_and_left(held: Backups) -> None:
-    """A file whose name is not UTF-8 is none of ours, and stops nothing."""
+async def test_a_name_that_is_not_utf8_is_named_and_left(held: Backups) -> None:
+    """Such a file is unexpected, and stops nothing."""
     (held.archive / os.fsdecode(b"data/caf\xe9.txt")).write_text("x")
     (held.archive / ONE).unlink()
-    assert sorted(found(audit(held))) == [("missing", ONE), ("unexpected", r"data/caf\xe9.txt")]
+    assert sorted(found(verified(held))) == [("missing", ONE), ("unexpected", r"data/caf\xe9.txt")]
     report = await repaired(held)
     assert (report.exit_status, (held.archive / ONE).is_file()) == (4, True)
 
 
-async def test_a_directory_in_the_place_of_a_file_is_moved_aside(held: Backups) -> None:
-    """The file is fetched, and so are the others."""
+async def test_a_directory_in_place_of_a_file_is_quarantined(held: Backups) -> None:
+    """The file is downloaded, and so are the others."""
     (held.archive / ONE).unlink()
     (held.archive / ONE).mkdir()
     (held.archive / "data/v6/deepfake/2.mp4").unlink()
     assert (await repaired(held)).exit_status == 0
-    assert audit(held).findings == []
-    (aside,) = (held.archive / ".archiver/quarantine").rglob("1.mp4")
-    assert aside.is_dir()
+    assert verified(held).findings == []
+    (quarantined,) = (held.archive / ".archiver/quarantine").rglob("1.mp4")
+    assert quarantined.is_dir()
 
 
-async def test_a_refused_key_is_told(held: Backups) -> None:
-    """A repair that cannot ask ends with the status of what stopped it."""
+async def test_a_rejected_key_ends_a_repair(held: Backups) -> None:
+    """A repair that cannot use the API ends with the status of that error."""
     flip(held.archive)
     held.emulator.key = "another"
     report = await repaired(held)
@@ -361,75 +359,75 @@ async def test_a_refused_key_is_told(held: Backups) -> None:
     assert ONE in report.repairs.failed
 
 
-async def test_a_sample_spreads_the_work(held: Backups) -> None:
-    """Each sample takes what was verified longest ago, so that all are read in the end."""
+async def test_samples_cover_the_archive_in_turn(held: Backups) -> None:
+    """Each sample takes what was verified longest ago, so that all files are read in the end."""
     with open_catalogue(held.archive).connection as db:
         db.execute("UPDATE file SET verified = NULL")
     db.close()
     half = replace(ALL, sample=0.5)
     flip(held.archive)
-    reports = [audit(held, half) for _ in range(3)]
+    reports = [verified(held, half) for _ in range(3)]
     assert [report.audit.checked for report in reports] == [3, 3, 3]
     assert {finding for report in reports for finding in found(report)} == {("changed", ONE)}
-    assert audit(held, replace(ALL, older_than=3600)).audit.checked == 1
+    assert verified(held, replace(ALL, older_than=3600)).audit.checked == 1
 
 
-async def test_what_was_verified_lately_is_not_read_again(held: Backups) -> None:
-    """With `--older-than` only what was not verified for so long is read."""
+async def test_a_recently_verified_file_is_not_read_again(held: Backups) -> None:
+    """With `--older-than` only files that were not verified for that time are read."""
     recent = replace(ALL, older_than=3600)
-    assert audit(held, recent).audit.checked == 0
+    assert verified(held, recent).audit.checked == 0
     with open_catalogue(held.archive).connection as db:
         db.execute("UPDATE file SET verified = '2026-01-01T00:00:00+00:00' WHERE path = ?", (ONE,))
     db.close()
-    assert [audit(held, recent).audit.checked for _ in range(2)] == [1, 0]
+    assert [verified(held, recent).audit.checked for _ in range(2)] == [1, 0]
 
 
 async def test_a_copied_archive_verifies_without_its_catalogue(held: Backups) -> None:
     """The checksum manifest is enough, and nothing is added to the copy."""
     shutil.rmtree(held.archive / ".archiver")
     before = sorted(path.name for path in held.archive.iterdir())
-    assert audit(held).findings == []
+    assert verified(held).findings == []
     assert sorted(path.name for path in held.archive.iterdir()) == before
 
 
-async def test_a_backup_under_way_is_not_called_wrong(held: Backups) -> None:
-    """What the journal names is just being placed: it is not unexpected yet."""
+async def test_a_file_in_the_journal_is_not_unexpected(held: Backups) -> None:
+    """What the journal names is just being committed by a backup."""
     (held.archive / "data/v6/deepfake/9.mp4").write_bytes(b"placed")
     journal = '{"offset": 0, "files": [{"staged": "x", "path": "data/v6/deepfake/9.mp4", '
     (held.archive / ".archiver/settling.json").write_text(journal + '"sha256": "", "bytes": 6}]}')
-    assert audit(held).findings == []
+    assert verified(held).findings == []
 
 
-async def test_verify_works_while_the_archive_is_held(held: Backups) -> None:
-    """An audit takes no lock; a repair does."""
+async def test_verify_works_while_the_archive_is_locked(held: Backups) -> None:
+    """Verify takes no lock; a repair does."""
     with locked(held.archive / ".archiver/lock"):
-        assert audit(held).findings == []
+        assert verified(held).findings == []
         with pytest.raises(ArchiveLocked):
             await repaired(held)
 
 
-async def test_audits_beside_a_busy_backup_find_nothing(held: Backups) -> None:
-    """Again and again while videos are being placed: no false alarm."""
+async def test_verify_during_a_busy_backup_finds_nothing(held: Backups) -> None:
+    """Again and again while videos are committed, there is no false alarm."""
     names = [str(number) for number in range(100, 220)]
     held.emulator.scripts |= {generation(name): Script() for name in names}
-    night = asyncio.create_task(held.run(*names))
+    backup = asyncio.create_task(held.run(*names))
     audits = 0
-    while not night.done():
-        report = await asyncio.to_thread(audit, held)
+    while not backup.done():
+        report = await asyncio.to_thread(verified, held)
         assert report.findings == []
         audits += 1
-    assert (await night).archived == len(names)
+    assert (await backup).archived == len(names)
     assert audits > 1
 
 
-def test_no_archive_is_no_audit(tmp_path: Path) -> None:
-    """A directory without a checksum manifest is not an archive, and is not made one."""
+def test_a_directory_that_is_no_archive_is_an_error(tmp_path: Path) -> None:
+    """A directory without a checksum manifest is not an archive, and stays as it is."""
     with pytest.raises(NotAnArchive):
         verify(tmp_path, ALL)
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_the_command_says_what_it_finds(held: Backups) -> None:
+async def test_the_command_prints_its_findings(held: Backups) -> None:
     """`archiver verify` prints one line for each finding, and returns 4."""
     flip(held.archive)
     command = (sys.executable, "-m", "archiver", "verify", "-a", str(held.archive))
@@ -442,7 +440,7 @@ async def test_the_command_says_what_it_finds(held: Backups) -> None:
 
 
 def test_a_read_only_archive_can_be_verified(held: Backups, tmp_path: Path) -> None:
-    """What cannot be written to is read all the same; that it was verified is not remembered."""
+    """It is read all the same; that it was verified is not recorded."""
     with mounted(tmp_path / "read-only", "size=10m") as place:
         shutil.copytree(held.archive, place / "archive")
         flip(place / "archive")
@@ -451,6 +449,6 @@ def test_a_read_only_archive_can_be_verified(held: Backups, tmp_path: Path) -> N
     assert (report.audit.checked, found(report)) == (6, [("changed", ONE)])
 
 
-async def test_an_age_beyond_all_times_is_one(held: Backups) -> None:
-    """Nothing was last verified so long ago."""
-    assert audit(held, replace(ALL, older_than=99999999 * 86400.0)).audit.checked == 0
+async def test_an_impossible_age_is_accepted(held: Backups) -> None:
+    """No file was verified that long ago."""
+    assert verified(held, replace(ALL, older_than=99999999 * 86400.0)).audit.checked == 0

@@ -1,1 +1,1 @@
-"""What tests share: servers, processes, archives."""
+"""Support for tests: servers, processes, archives."""

@@ -1,4 +1,4 @@
-"""What tests need to make an archive by hand, and to look into one."""
+"""Helpers to make an archive by hand, and to look into one."""
 
 from contextlib import closing
 from pathlib import Path

@@ -17,7 +17,7 @@ KEY = "sk-Emulated/Key+42"
 
 
 def quick_downloads(**changes: object) -> DownloadSettings:
-    """Return settings that try each link once, wait for nothing, and reach the emulator."""
+    """Return settings that try each link once, without a pause, and allow the emulator."""
     settings = DownloadSettings(timeout=1, retries=0, min_free=0, allow_private=True)
     return replace(settings, **changes)  # type: ignore[arg-type]
 
@@ -41,17 +41,18 @@ class Backups:
     emulator: Emulator
     outcomes: list[Outcome] = field(default_factory=list)
 
-    async def run(self, *lines: str, **changes: object) -> Report:
-        """Back up a manifest of these lines; the settings are quick unless changed."""
+    async def run(self, *lines: str, api_rate: float = 1000, **changes: object) -> Report:
+        """Back up a manifest of these lines, with quick settings unless `changes` are given."""
         manifest = self.archive.with_name("ids.txt")
         manifest.write_text("\n".join(lines) + "\n")
         progress = Collected()
-        report = await backup(self.archive, [manifest], self.settings(**changes), progress)
+        settings = self.settings(api_rate=api_rate, **changes)
+        report = await backup(self.archive, [manifest], settings, progress)
         self.outcomes = progress.outcomes
         return report
 
     def settings(self, *, api_rate: float = 1000, **changes: object) -> Settings:
-        """Return settings that try again at once and wait for nothing."""
+        """Return settings without retries, pauses or polling."""
         api = ApiSettings(ApiKey(KEY), self.emulator.api_url, api_rate, timeout=1, retries=0)
         settings = Settings(api, quick_downloads(), wait=0)
         return replace(settings, **changes)  # type: ignore[arg-type]

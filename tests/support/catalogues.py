@@ -1,4 +1,4 @@
-"""What the tests of a catalogue share: a bag with files, and outcomes to record."""
+"""Fixtures and helpers for a catalogue: a bag with files, and outcomes to record."""
 
 import hashlib
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ def catalogue(bag: Bag) -> Iterator[Catalogue]:
 
 
 def place(bag: Bag, *paths: str) -> None:
-    """Put files into the bag as a committed group leaves them: each with its line."""
+    """Put files into the bag as a committed group does: each with its checksum line."""
     for path in paths:
         (bag.layout.root / path).parent.mkdir(parents=True, exist_ok=True)
         (bag.layout.root / path).write_bytes(path.encode())

@@ -1,11 +1,10 @@
-"""Run the archiver with a disk that fails it at its n-th step, as the system would say it.
+"""Run the archiver with a disk that fails at the n-th step, with the system's own errors.
 
-    python failing.py N ERROR once|onward archiver-arguments...
+    python -m tests.support.failing N ERROR once|onward archiver-arguments...
 
-A step is each call that needs the disk to take something: what `os` and `io` offer for that, each
-write to a file, and each statement that SQLite carries out. Step N raises the error of that name
-(ENOSPC, EIO, …), and with `onward` so do all that follow. The last line on standard output says
-how many steps there were.
+A step is a call that changes the disk: one of `os` or `io`, a write to a file, or a statement of
+SQLite. Step N raises the error of that name (ENOSPC, EIO, …), and with `onward` so do all that
+follow. The last line on standard output is the number of steps.
 """
 
 import atexit
@@ -26,7 +25,7 @@ CALLS = [
     "fsync", "rename", "replace", "truncate", "ftruncate", "pwrite", "mkdir", "rmdir", "unlink",
     "write",
 ]  # fmt: skip
-SQLITE_SAYS = {
+SQLITE_MESSAGES = {
     "ENOSPC": "database or disk is full",
     "EDQUOT": "database or disk is full",
     "EIO": "disk I/O error",
@@ -35,7 +34,7 @@ SQLITE_SAYS = {
 
 
 class Steps:
-    """Counts steps, and lets one of them fail, or all from there on."""
+    """Counts steps, and makes one of them fail, or all from there on."""
 
     def __init__(self, first: int, error: str, *, onward: bool) -> None:
         self.taken = 0
@@ -50,19 +49,19 @@ class Steps:
             return self.taken == self._first or (self._onward and self.taken > self._first)
 
     def take(self) -> None:
-        """Count one step of the system's."""
+        """Count one system call."""
         if self._fails():
             number = getattr(errno, self._error)
             raise OSError(number, os.strerror(number))
 
     def take_in_sqlite(self) -> None:
-        """Count one step of SQLite's."""
+        """Count one step of SQLite."""
         if self._fails():
-            raise sqlite3.OperationalError(SQLITE_SAYS[self._error])
+            raise sqlite3.OperationalError(SQLITE_MESSAGES[self._error])
 
 
 def arm_calls(names: Sequence[str], take: Callable[[], None]) -> None:
-    """Let these calls of `os`, and opening a file to write to it, take a step before."""
+    """Count a step before each of these calls of `os`, and before a file is opened for writing."""
     for name in names:
         setattr(os, name, stepping(getattr(os, name), take))
     plain_open = os.open
@@ -76,7 +75,7 @@ def arm_calls(names: Sequence[str], take: Callable[[], None]) -> None:
 
 
 def stepping(function: Callable[..., Any], take: Callable[[], None]) -> Callable[..., Any]:
-    """Return `function`, with a step before each call."""
+    """Return `function`, with a step counted before each call."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         take()
@@ -86,7 +85,7 @@ def stepping(function: Callable[..., Any], take: Callable[[], None]) -> Callable
 
 
 def arm_files(steps: Steps) -> None:
-    """Let what changes files take steps."""
+    """Count a step before each change to a file."""
     arm_calls(CALLS, steps.take)
     plain_open = io.open
 
@@ -112,11 +111,11 @@ def arm_files(steps: Steps) -> None:
         buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding, *args, **kwargs)
 
-    io.open = opening  # type: ignore[assignment]  # what pathlib opens files with
+    io.open = opening  # what pathlib opens files with
 
 
 def arm_sqlite(steps: Steps) -> None:
-    """Let each statement and each commit take a step."""
+    """Count a step before each statement and each commit."""
 
     class Connection(sqlite3.Connection):
         def execute(self, *args: Any) -> sqlite3.Cursor:

@@ -1,15 +1,14 @@
 """Run the archiver and kill it, for real, at its n-th step on the disk.
 
-    python killed.py < runs
+    python -m tests.support.killed < runs
 
 Each line of the input is one run, in JSON: the step, the arguments and where standard error goes.
-Each is a process of its own, forked from this one, which has imported everything already; what
-became of it is printed, as a line.
+Each run is a process of its own, forked from this one, which has already imported everything; its
+exit status is printed as a line.
 
-A step is each call that changes the disk or makes a change durable: what `os` and `io` offer for
-that, and each statement that SQLite carries out. The process sends itself SIGKILL just before
-that step, so nothing is flushed, closed or cleaned up. Where there are fewer steps, and for step
-0, it ends by itself.
+A step is a call that changes the disk or makes a change durable: one of `os` or `io`, or a
+statement of SQLite. The process sends itself SIGKILL just before that step, so nothing is flushed,
+closed or cleaned up. Where there are fewer steps, and for step 0, the run ends by itself.
 """
 
 import io
@@ -21,12 +20,11 @@ import sys
 import threading
 from typing import Any
 
-from failing import arm_calls, stepping
-
 from archiver.archive import partial_file
 from archiver.cli import backup  # noqa: F401 (everything is imported before a fork)
 from archiver.cli import main as cli
 from archiver.pipeline import workers  # noqa: F401
+from tests.support.failing import arm_calls, stepping
 
 CALLS = [
     "fsync", "rename", "replace", "truncate", "ftruncate", "mkdir", "rmdir", "unlink", "write",
@@ -51,7 +49,7 @@ class Steps:
 
 
 def main() -> None:
-    """Fork a process for each run that is asked for."""
+    """Fork a process for each run in the input."""
     for line in sys.stdin:
         run = json.loads(line)
         if (process := os.fork()) == 0:
@@ -64,7 +62,7 @@ def main() -> None:
 
 
 def arm(steps: Steps) -> None:
-    """Put a step before everything that changes the disk."""
+    """Count a step before everything that changes the disk."""
     arm_calls(CALLS, steps.take)
     plain_open = io.open
 
@@ -73,7 +71,7 @@ def arm(steps: Steps) -> None:
             steps.take()
         return plain_open(file, mode, *args, **kwargs)
 
-    io.open = opening  # type: ignore[assignment]  # what pathlib opens files with
+    io.open = opening  # what pathlib opens files with
     partial_file.PartialFile.write = stepping(partial_file.PartialFile.write, steps.take)  # type: ignore[method-assign]
 
     class Connection(sqlite3.Connection):

@@ -1,6 +1,6 @@
-"""A raw TCP server, told byte for byte what to send, when to pause and how to close.
+"""A raw TCP server with a script: the bytes to send, when to pause and how to close.
 
-It speaks no HTTP of its own: whatever a broken or hostile server may send, it can.
+It knows no HTTP, so it can send whatever a broken or hostile server may send.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ _ANY_PATH = "*"
 
 
 class Close(Enum):
-    """How a conversation ends, where its last step does not just run out: that is a FIN."""
+    """How a connection ends; after its last step, by default, with a FIN."""
 
     RESET = "RST"
     NEVER = "never"
-    """Until the client leaves, or the server is stopped."""
+    """It stays open until the client leaves or the server stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Send nothing for so long."""
+    """Send nothing for some seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Endless:
-    """Send these bytes over and over, `every` so many seconds, until the client leaves."""
+    """Send these bytes again and again, `every` few seconds, until the client leaves."""
 
     data: bytes
     every: float = 0.0
@@ -46,11 +46,11 @@ Steps: TypeAlias = tuple[Step, ...]
 
 
 class _Listener:
-    """Listens on a free port of a loopback address; stopped, it leaves nothing behind."""
+    """Listens on a free port of a loopback address."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1") -> None:
         self.heads: list[str] = []
-        """The head of each request that was read."""
+        """The head of each request, as it was read."""
         self.connections = 0
         self._tls = tls
         self._address = address
@@ -72,7 +72,7 @@ class _Listener:
 
     @property
     def host(self) -> str:
-        """Address and port, as they stand in a URL."""
+        """Address and port, as in a URL."""
         return f"{self._address}:{self.port}"
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -103,10 +103,10 @@ class _Listener:
 
 
 class RawServer(_Listener):
-    """Takes one request a connection, and answers with the steps that its path has in `paths`.
+    """Reads one request per connection, and responds with the steps for its path in `paths`.
 
-    `*` stands for any other path. What is `blindly` given is sent at once, before and instead of
-    reading a request.
+    `*` stands for any other path. Steps given as `blindly` are taken at once, without reading a
+    request.
     """
 
     def __init__(
@@ -132,9 +132,9 @@ class RawServer(_Listener):
 
 
 class ForwardProxy(_Listener):
-    """An HTTP proxy: it forwards requests for absolute URLs, and tunnels where told to CONNECT.
+    """An HTTP proxy: it forwards requests for absolute URLs, and opens tunnels for CONNECT.
 
-    ProgressLog a `refusal`, it gives that to whoever would have a tunnel or a page.
+    With a `refusal`, it sends that in response to every request instead.
     """
 
     def __init__(self, refusal: bytes = b"") -> None:
@@ -181,7 +181,7 @@ async def _take(step: Step, reader: asyncio.StreamReader, writer: asyncio.Stream
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes; its end too, so that the other side ends as well."""
+    """Pass on all bytes, then the end of the stream."""
     with suppress(OSError):
         while block := await reader.read(_BLOCK):
             writer.write(block)
@@ -190,14 +190,14 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Close with RST: what is under way is thrown away (socket(7), SO_LINGER)."""
+    """Close with RST: unsent bytes are dropped (socket(7), SO_LINGER)."""
     linger = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
 
 
 def closed_port() -> int:
-    """Return a port of 127.0.0.1 where nobody listens."""
+    """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

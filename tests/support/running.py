@@ -1,4 +1,4 @@
-"""Runs the installed `archiver` command as a person or cron would, to an end in any case."""
+"""Run the installed `archiver` command as a person or cron would; no process outlives its test."""
 
 import asyncio
 import os
@@ -17,14 +17,14 @@ from tests.support.backups import KEY
 
 COMMAND = str(Path(sys.executable).with_name("archiver"))
 LOCAL = {"ARCHIVER_ALLOW_PRIVATE_LINKS": "1", "ARCHIVER_MIN_FREE": "0"}
-"""What lets the links lead to the emulator, whatever the disk has left."""
+"""Allow links to the emulator, and disregard how much disk space is free."""
 QUICK = ("--retries", "0", "--api-rate", "1000/s", "--wait", "0", "--timeout", "5s")
-"""Options with which nothing is waited for."""
+"""Options for a run without retries or pauses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A command that has ended: its exit status and what it said."""
+    """The result of a command: its exit status, and its output."""
 
     status: int
     out: str
@@ -33,11 +33,15 @@ class Ended:
 
 @asynccontextmanager
 async def started(
-    *command: str, env: dict[str, str], **streams: object
+    *command: str,
+    env: dict[str, str],
+    stdin: int | None = None,
+    stdout: int | None = None,
+    stderr: int | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start a command; whatever happens, it and its children have ended afterwards."""
+    """Start a command, and kill it and its children afterwards."""
     process = await asyncio.create_subprocess_exec(
-        *command, env=env, start_new_session=True, **streams
+        *command, env=env, start_new_session=True, stdin=stdin, stdout=stdout, stderr=stderr
     )
     try:
         yield process
@@ -50,7 +54,7 @@ async def started(
 async def ended(
     *command: str, env: dict[str, str] | None = None, stdin: bytes = b"", within: float = 30
 ) -> Ended:
-    """Run a command to its end, which must come within so many seconds."""
+    """Run a command to its end, which must come `within` some seconds."""
     pipe = asyncio.subprocess.PIPE
     env = {"PATH": os.environ["PATH"]} if env is None else env
     async with started(*command, env=env, stdin=pipe, stdout=pipe, stderr=pipe) as process:
@@ -60,16 +64,16 @@ async def ended(
 
 
 async def until(condition: Callable[[], object], within: float = 20) -> None:
-    """Wait until something is so, which must be within so many seconds."""
+    """Wait until a condition holds, which must be `within` some seconds."""
     deadline = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
+        assert time.monotonic() < deadline, "the condition never held"
         await asyncio.sleep(0.01)
 
 
 @dataclass
 class Workspace:
-    """Where the command is run: a home, an archive, manifests, and an emulated ModelsLab."""
+    """Where the command runs: a home, an archive, manifests, and an emulated ModelsLab."""
 
     home: Path
     emulator: Emulator
@@ -77,11 +81,11 @@ class Workspace:
 
     @property
     def archive(self) -> Path:
-        """Where `backup` puts the videos."""
+        """The archive."""
         return self.home / "archive"
 
     def env(self, **more: str) -> dict[str, str]:
-        """Return the environment: clean but for the key."""
+        """Return an environment with the key, the settings of `LOCAL` and `more`."""
         key = {} if self.key is None else {"MODELSLAB_API_KEY": self.key}
         return {"PATH": os.environ["PATH"], "HOME": str(self.home), **key, **LOCAL, **more}
 
@@ -97,13 +101,14 @@ class Workspace:
         where = ("-a", str(self.archive), "--api-url", self.emulator.api_url)
         return (COMMAND, "backup", *where, *QUICK, *args)
 
-    async def run(self, *args: str, stdin: bytes = b"", **env: str) -> Ended:
+    async def run(self, *args: str, stdin: bytes | str = b"", **env: str) -> Ended:
         """Run `archiver` with just these arguments."""
-        return await ended(COMMAND, *args, env=self.env(**env), stdin=stdin)
+        return await ended(COMMAND, *args, env=self.env(**env), stdin=_encoded(stdin))
 
-    async def backup(self, *args: str, stdin: bytes = b"", **env: str) -> Ended:
+    async def backup(self, *args: str, stdin: bytes | str = b"", **env: str) -> Ended:
         """Run `archiver backup` into the archive."""
-        return await ended(*self.command(*args), env=self.env(**env), stdin=stdin)
+        command = self.command(*args)
+        return await ended(*command, env=self.env(**env), stdin=_encoded(stdin))
 
     def held(self) -> list[str]:
         """Return the names of the videos in the archive."""
@@ -111,8 +116,12 @@ class Workspace:
         return sorted(path.relative_to(self.archive / "data").as_posix() for path in found)
 
 
+def _encoded(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
 async def assert_valid_bag(archive: Path) -> None:
-    """The archive satisfies `sha256sum` and a BagIt validator that is not ours."""
+    """The archive satisfies `sha256sum` and an independent BagIt validator."""
     checked = await ended(
         "sh", "-c", f"cd '{archive}' && sha256sum -c --strict --quiet manifest-sha256.txt"
     )
@@ -124,15 +133,15 @@ async def assert_valid_bag(archive: Path) -> None:
 
 @contextmanager
 def mounted(place: Path, options: str) -> Iterator[Path]:
-    """Have a file system of its own at `place`."""
+    """Mount a file system of its own at `place`."""
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", options, "archiver-test", str(place)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip("there is no mount command here")
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    if result.returncode:
+        pytest.skip(f"no file system can be mounted here: {result.stderr.strip()}")
     try:
         yield place
     finally:

@@ -1,4 +1,4 @@
-"""The API key: a value that does not show itself, and that is taken out of what is echoed."""
+"""The API key: a value that does not show itself, and is removed from what servers echo."""
 
 import json
 import pickle
@@ -51,7 +51,7 @@ def traced(error: Exception) -> str:
     ],
 )  # fmt: skip
 def test_a_key_does_not_show_itself(show: object) -> None:
-    """Neither printed, formatted, logged, in a dataclass nor in an exception is it to be seen."""
+    """Printed, formatted, logged, in a dataclass or in an exception, it is not visible."""
     assert callable(show)
     shown = show(ApiKey(KEY))
     assert KEY not in shown
@@ -59,7 +59,7 @@ def test_a_key_does_not_show_itself(show: object) -> None:
 
 
 def test_a_key_cannot_be_changed() -> None:
-    """It is a value, equal to another of the same text; the refusal does not show it either."""
+    """It is a value, equal to another of the same text; the error does not show it either."""
     key = ApiKey(KEY)
     assert key == ApiKey(KEY)
     assert hash(key) == hash(ApiKey(KEY))
@@ -68,8 +68,8 @@ def test_a_key_cannot_be_changed() -> None:
     assert "s3cr3t" not in traced(refusal.value)
 
 
-def test_only_reveal_gives_it_out() -> None:
-    """The request's body gets the key itself."""
+def test_only_reveal_returns_the_text() -> None:
+    """The body of a request needs the key itself."""
     assert ApiKey(KEY).reveal() == KEY
     assert pickle.loads(pickle.dumps(ApiKey(KEY))).reveal() == KEY
 
@@ -78,7 +78,7 @@ def test_only_reveal_gives_it_out() -> None:
     "bad",
     ["", " ", "s3cr3t ", " s3cr3t", "s3 cr3t", "s3cr3t\n", "s3cr3t\0", "s3cr3t\x7f", "s3crét"],
 )
-def test_what_is_no_key_is_refused_unquoted(bad: str) -> None:
+def test_an_invalid_key_is_rejected_unquoted(bad: str) -> None:
     """A key that was copied badly is a configuration error that does not quote it."""
     with pytest.raises(ConfigurationError, match="the API key is empty or has spaces") as refusal:
         ApiKey(bad)
@@ -97,8 +97,8 @@ def test_what_is_no_key_is_refused_unquoted(bad: str) -> None:
         ("", ""),
     ],
 )
-def test_the_key_is_taken_out_of_text(text: str, redacted: str) -> None:
-    """Plain or URL-encoded, as often as it stands there, and nothing else is touched."""
+def test_the_key_is_removed_from_text(text: str, redacted: str) -> None:
+    """Plain or URL-encoded, wherever it occurs; nothing else is changed."""
     assert ApiKey(KEY).redact(text) == redacted
 
 
@@ -115,12 +115,12 @@ def test_the_key_is_taken_out_of_text(text: str, redacted: str) -> None:
         (123456, 123456),
     ],
 )  # fmt: skip
-def test_the_key_is_taken_out_of_json(value: object, redacted: object) -> None:
+def test_the_key_is_removed_from_json(value: object, redacted: object) -> None:
     """In strings, numbers and names, however deep; what is not the key keeps its type."""
     assert ApiKey("12345").redact_json(value) == redacted
 
 
-def test_a_decimal_key_is_taken_out_too() -> None:
+def test_a_decimal_key_is_removed_too() -> None:
     """A key that reads as a float is a key."""
     assert ApiKey("1.5").redact_json([1.5, 15]) == [REDACTED, 15]
 
@@ -137,7 +137,7 @@ def test_a_decimal_key_is_taken_out_too() -> None:
     ),
 )
 def test_no_key_is_left_in_any_document(key: str, document: object) -> None:
-    """Wherever a server echoes the key, what is written down does not hold it."""
+    """Wherever a server echoes the key, what is recorded does not contain it."""
     echoed = json.loads(
         json.dumps(document).replace('"KEY"', json.dumps(f"a {key}, {quote(key, safe='')}"))
     )
@@ -146,8 +146,8 @@ def test_no_key_is_left_in_any_document(key: str, document: object) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_backslashes_without_end_take_no_time() -> None:
-    """Redacting grows with a text, not with its square; a key in JSON in JSON is still found."""
+def test_very_many_backslashes_take_no_time() -> None:
+    """The time grows linearly with the text; a key in JSON in JSON is still found."""
     key = ApiKey("se/cret-key")
     assert key.redact("\\" * 500_000) == "\\" * 500_000
     nested = json.dumps(json.dumps(json.dumps({"key": "\u0073e\\/cret-key"})))

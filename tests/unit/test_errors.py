@@ -34,12 +34,12 @@ STATUSES = [
 
 @pytest.mark.parametrize(("error", "status"), STATUSES)
 def test_every_error_has_its_published_status(error: ArchiverError, status: int) -> None:
-    """What ends a run early decides the exit status."""
+    """The error that ends a run early decides the exit status."""
     assert error.exit_status == status
 
 
-def test_the_tree_in_the_docstring_is_complete_and_true() -> None:
-    """It names each error, with its status."""
+def test_the_tree_in_the_docstring_is_complete() -> None:
+    """It has each error with its status."""
 
     def kinds(error: type[ArchiverError]) -> Iterator[type[ArchiverError]]:
         for kind in error.__subclasses__():
@@ -54,14 +54,14 @@ def test_the_tree_in_the_docstring_is_complete_and_true() -> None:
 
 
 def test_interruptions_have_their_own_statuses() -> None:
-    """One interruption's status is not the next one's."""
+    """Each signal has a status of its own."""
     term, interrupt = Interrupted(15), Interrupted(2)
     assert (term.exit_status, str(term)) == (143, "interrupted by SIGTERM")
     assert (interrupt.exit_status, str(interrupt)) == (130, "interrupted by SIGINT")
 
 
 def test_an_error_of_the_disk_is_translated() -> None:
-    """An `OSError` becomes a storage error that names the work; any other error stays itself."""
+    """An `OSError` becomes a storage error that names the work; no other error does."""
     with (
         pytest.raises(StorageError, match=r"^storage failed while writing x: No space left"),
         storage_errors("writing x"),

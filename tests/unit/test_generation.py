@@ -1,4 +1,4 @@
-"""A generation's identity: every spelling of it, and the names that follow from it alone."""
+"""A generation's identity: all its spellings, and the names that follow from it alone."""
 
 import posixpath
 import re
@@ -67,8 +67,8 @@ BAD_ENDPOINTS = [
 
 
 @pytest.mark.parametrize("spelling", BAD_ENDPOINTS)
-def test_what_is_no_endpoint_is_refused(spelling: str) -> None:
-    """Whatever else stands there is refused, with the words of what was expected."""
+def test_an_invalid_endpoint_is_rejected(spelling: str) -> None:
+    """The error describes what was expected."""
     with pytest.raises(ValueError, match="expected an endpoint such as deepfake"):
         canonical_endpoint(spelling)
 
@@ -80,8 +80,8 @@ BAD_IDS = [
 
 
 @pytest.mark.parametrize("id_", BAD_IDS)
-def test_what_is_no_id_is_refused(id_: str) -> None:
-    """An ID that could not be a file name everywhere is refused, however long or strange."""
+def test_an_invalid_id_is_rejected(id_: str) -> None:
+    """An ID that could not be a file name everywhere is rejected."""
     with pytest.raises(ValueError, match="expected an ID of 1 to 128 letters"):
         Generation.of("deepfake", id_)
 
@@ -91,7 +91,7 @@ def test_what_is_no_id_is_refused(id_: str) -> None:
 @example("..", "263")
 @example("v6/..", "..")
 def test_nothing_leaves_the_data_directory(endpoint: str, id_: str) -> None:
-    """Whatever a manifest says, it is refused or its files lie in `data/`, by a plain path."""
+    """Whatever a manifest lists is rejected, or its files have a plain path in `data/`."""
     try:
         generation = Generation.of(endpoint, id_)
     except ValueError:
@@ -110,8 +110,8 @@ def test_faceswap_and_deepfake_name_the_same_generation() -> None:
     assert Generation.of("enterprise/deepfake", "263") != Generation.of("deepfake", "263")
 
 
-def test_a_bare_family_is_of_the_sixth_version() -> None:
-    """What a bare ID means unless told otherwise is spelt as everything else is."""
+def test_a_bare_family_belongs_to_version_6() -> None:
+    """The default endpoint has a canonical spelling like any other."""
     assert canonical_endpoint("deepfake") == "v6/deepfake"
 
 
@@ -125,10 +125,10 @@ def test_a_bare_family_is_of_the_sixth_version() -> None:
          "v1/enterprise/faceswap/fetch/263"),
     ],
 )  # fmt: skip
-def test_a_generation_is_asked_about_by_its_name(
+def test_the_fetch_path_follows_from_the_name(
     endpoint: str, name: str, fetch: str, other: str | None
 ) -> None:
-    """The fetch path follows from the name, and a renamed family has a second one."""
+    """A renamed family has a second fetch path."""
     generation = Generation.of(endpoint, "263")
     assert (generation.name, str(generation)) == (name, name)
     assert (generation.fetch_path, generation.other_fetch_path) == (fetch, other)
@@ -148,21 +148,21 @@ def test_a_generation_is_asked_about_by_its_name(
         ("abc123-def456", 1, 1, "data/v6/deepfake/abc123-def456.mp4"),
     ],
 )
-def test_a_payload_lies_where_its_generation_says(
+def test_the_payload_path_follows_from_the_generation(
     id_: str, number: int, of: int, path: str
 ) -> None:
-    """One output has its ID for a name, several are numbered, and so is an ID that ends in one."""
+    """Several outputs are numbered, and so is a single one whose ID ends in a number."""
     assert Generation.of("deepfake", id_).payload_path(number, of, "mp4") == path
 
 
-def test_the_answer_lies_beside_the_payload() -> None:
-    """The sidecar has the ID for a name, also where the ID ends in a number."""
+def test_the_sidecar_is_beside_the_payload() -> None:
+    """It is named after the ID, also where that ends in a number."""
     assert Generation.of("deepfake", "263-1").sidecar_path == "data/v6/deepfake/263-1.json"
 
 
 @given(GENERATIONS)
 def test_a_name_is_read_back(generation: Generation) -> None:
-    """The name says all there is to say."""
+    """The name is enough to restore a generation."""
     assert Generation.from_name(generation.name) == generation
     assert Generation.of(generation.endpoint, generation.id) == generation
 
@@ -171,7 +171,9 @@ def test_a_name_is_read_back(generation: Generation) -> None:
 @example((Generation("v6/deepfake", "263-1"), 1, 1), "mp4")
 @example((Generation("v6/deepfake", "263-01"), 1, 1), "mp4")
 @example((Generation("v6/deepfake", "-1"), 1, 1), "mp4")
-def test_a_path_tells_its_generation(place: tuple[Generation, int, int], extension: str) -> None:
+def test_a_path_leads_back_to_its_generation(
+    place: tuple[Generation, int, int], extension: str
+) -> None:
     """`generation_at` is the inverse of the paths, for every ID and number."""
     generation, number, of = place
     assert generation_at(generation.payload_path(number, of, extension)) == generation
@@ -184,14 +186,14 @@ def test_a_path_tells_its_generation(place: tuple[Generation, int, int], extensi
 def test_no_two_payloads_share_a_path(
     one: tuple[Generation, int, int], other: tuple[Generation, int, int]
 ) -> None:
-    """Different generations or outputs never meet in one file, of however many they are."""
+    """Different generations or outputs never have the same file."""
     if one[0].payload_path(*one[1:], "mp4") == other[0].payload_path(*other[1:], "mp4"):
         assert one[:2] == other[:2]
 
 
 @given(GENERATIONS, NUMBERED)
-def test_no_answer_shares_a_path(one: Generation, other: tuple[Generation, int, int]) -> None:
-    """A response never meets a payload, nor another generation's response."""
+def test_no_sidecar_shares_a_path(one: Generation, other: tuple[Generation, int, int]) -> None:
+    """It is neither the path of a payload nor that of another generation's sidecar."""
     assert one.sidecar_path != other[0].payload_path(*other[1:], "mp4")
     assert (one.sidecar_path == other[0].sidecar_path) == (one == other[0])
 
@@ -208,12 +210,12 @@ def test_no_answer_shares_a_path(one: Generation, other: tuple[Generation, int, 
     ],
 )  # fmt: skip
 def test_other_paths_belong_to_no_generation(path: str) -> None:
-    """A file that no generation would be placed at is nobody's."""
+    """Other files in the archive are unknown."""
     assert generation_at(path) is None
 
 
 @given(st.text())
-def test_no_path_is_a_surprise(tail: str) -> None:
-    """Whatever stands in a checksum manifest, there is a response, and it is a true generation."""
+def test_any_path_can_be_read(tail: str) -> None:
+    """Any path of a checksum manifest leads to a valid generation, or to none."""
     if generation := generation_at(f"data/{tail}"):
         assert Generation.of(generation.endpoint, generation.id) == generation

@@ -1,4 +1,4 @@
-"""Durations, sizes and rates, as people write and read them."""
+"""Durations, sizes and rates: parsing and formatting."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ from archiver.units import (
         ("30d", 2_592_000), ("0.5h", 1800), (" 15 M ", 900), ("007", 7),
     ],
 )  # fmt: skip
-def test_a_duration_is_read(text: str, seconds: float) -> None:
+def test_a_duration_is_parsed(text: str, seconds: float) -> None:
     """Seconds, or a number with one unit from s to d."""
     assert parse_duration(text) == seconds
 
@@ -33,7 +33,7 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
         ("0.5", 0), ("1.001K", 1001),
     ],
 )  # fmt: skip
-def test_a_size_is_read(text: str, count: int) -> None:
+def test_a_size_is_parsed(text: str, count: int) -> None:
     """Bytes, or a number with one unit from K to T, in powers of 1,000."""
     assert parse_size(text) == count
 
@@ -42,34 +42,34 @@ def test_a_size_is_read(text: str, count: int) -> None:
     ("text", "rate"),
     [("5", 5), ("5/s", 5), ("0.5/s", 0.5), ("30/m", 0.5), ("36/H", 0.01), (" 6 / m ", 0.1)],
 )
-def test_a_rate_is_read(text: str, rate: float) -> None:
-    """Events per second, or per minute or hour where that is said."""
+def test_a_rate_is_parsed(text: str, rate: float) -> None:
+    """Events per second, or per minute or hour with that unit."""
     assert parse_rate(text) == rate
 
 
-NOWHERE = [
+NEVER_VALID = [
     "", " ", "-1", "+1", "1e3", "nan", "inf", ".5", "5.", "1,000", "5x", "5 5", "\u0665", "\u00b2",
     "0x5", "1_000", "5s s", "9" * 400,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [*NOWHERE, "15min", "1h30m", "m", "5K", "5/s"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    """The refusal shows what stood there, and what would do."""
+@pytest.mark.parametrize("text", [*NEVER_VALID, "15min", "1h30m", "m", "5K", "5/s"])
+def test_an_invalid_duration_is_rejected(text: str) -> None:
+    """The error quotes the text, and shows valid examples."""
     with pytest.raises(ValueError, match="is not a duration such as 90, 90s, 15m, 2h or 30d"):
         parse_duration(text)
 
 
-@pytest.mark.parametrize("text", [*NOWHERE, "5P", "5KK", "K", "5m/s", "5KiB"])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    """The refusal shows what stood there, and what would do."""
+@pytest.mark.parametrize("text", [*NEVER_VALID, "5P", "5KK", "K", "5m/s", "5KiB"])
+def test_an_invalid_size_is_rejected(text: str) -> None:
+    """The error quotes the text, and shows valid examples."""
     with pytest.raises(ValueError, match="is not a size such as 500K, 20M or 1G"):
         parse_size(text)
 
 
-@pytest.mark.parametrize("text", [*NOWHERE, "0", "0.0/s", "5/d", "5/", "/s", "5s", "5/min"])
-def test_what_is_no_rate_is_refused(text: str) -> None:
-    """Nor is a rate of nothing at all a rate."""
+@pytest.mark.parametrize("text", [*NEVER_VALID, "0", "0.0/s", "5/d", "5/", "/s", "5s", "5/min"])
+def test_an_invalid_rate_is_rejected(text: str) -> None:
+    """A rate of zero is no rate either."""
     with pytest.raises(ValueError, match="is not a rate such as 5/s or 30/m"):
         parse_rate(text)
 
@@ -83,7 +83,7 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
         (999_949_999_999, "999.9 GB"), (999_950_000_000, "1.0 TB"), (10**15, "1000.0 TB"),
     ],
 )  # fmt: skip
-def test_a_size_is_told(count: int, text: str) -> None:
+def test_a_size_is_formatted(count: int, text: str) -> None:
     """In the largest unit that leaves a number below 1,000, also after rounding."""
     assert format_size(count) == text
 
@@ -97,22 +97,22 @@ def test_a_size_is_told(count: int, text: str) -> None:
         (86_460, "1 d"), (10**7, "115 d 17 h"),
     ],
 )  # fmt: skip
-def test_a_duration_is_told(seconds: float, text: str) -> None:
+def test_a_duration_is_formatted(seconds: float, text: str) -> None:
     """In its two largest units, without one that is zero."""
     assert format_duration(seconds) == text
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["K", "M", "G", "T"]))
-def test_a_size_is_read_exactly(thousandths: int, unit: str) -> None:
-    """Three decimals are as good as a unit less: no byte is lost on the way."""
+def test_a_size_is_parsed_exactly(thousandths: int, unit: str) -> None:
+    """Three decimals are as exact as the next smaller unit."""
     below = {"K": "", "M": "K", "G": "M", "T": "G"}[unit]
     whole, rest = divmod(thousandths, 1000)
     assert parse_size(f"{whole}.{rest:03}{unit}") == parse_size(f"{thousandths}{below}")
 
 
 @given(st.integers(0, 10**16))
-def test_a_size_told_is_near(count: int) -> None:
-    """What is told is the size to one decimal, and can be read again."""
+def test_a_formatted_size_is_near(count: int) -> None:
+    """It is the size to one decimal, and can be parsed again."""
     text = format_size(count)
     read = parse_size(text.removesuffix(" bytes").removesuffix(" byte"))
     unit = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(text[-2], 0)
@@ -120,12 +120,12 @@ def test_a_size_told_is_near(count: int) -> None:
 
 
 @given(st.integers(0, 10**8))
-def test_a_duration_told_is_near(seconds: int) -> None:
-    """What is told falls short of the duration by less than its smaller unit."""
+def test_a_formatted_duration_is_near(seconds: int) -> None:
+    """It falls short of the duration by less than its smaller unit."""
     words = format_duration(seconds).replace("min", "m").split()
-    told = sum(
+    formatted = sum(
         parse_duration(number + unit) for number, unit in zip(words[::2], words[1::2], strict=True)
     )
     largest = next((u for u in (86400, 3600, 60) if seconds >= u), 1)
     finer = {86400: 3600, 3600: 60, 60: 1, 1: 1}[largest]
-    assert 0 <= seconds - told < finer
+    assert 0 <= seconds - formatted < finer

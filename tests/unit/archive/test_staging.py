@@ -24,7 +24,7 @@ from archiver.archive.staging import (
 )
 from archiver.errors import StorageError
 from archiver.generation import Generation
-from archiver.media.validator import NotWhole
+from archiver.media import NotWhole
 from archiver.outputs import Output
 from tests.support.archives import STALE_AFTER, kept, outputs
 from tests.support.disk import IO_ERROR, DiskLog, everything, names

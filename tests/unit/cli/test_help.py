@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 
 import pytest
@@ -13,24 +14,27 @@ from archiver.cli.help import GENERAL, Argument, Option
 from archiver.cli.main import COMMANDS, cli
 from tests.support.running import COMMAND
 
+BARE = {"PATH": os.environ["PATH"], "HOME": "/home/ada"}
 PAGES = [(), *((name,) for name in cli.commands)]
 BACKUP = [
     "Input and output", "API", "Downloads", "Limits", "Reporting", "Monitoring", GENERAL,
 ]  # fmt: skip
 
 
-def archiver(*args: str, columns: int = 80, **env: str) -> "subprocess.CompletedProcess[str]":
+def archiver(
+    *args: str, columns: int = 80, env: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Run the command for a terminal of this width."""
-    env = {"PATH": os.environ["PATH"], "HOME": "/home/ada", "COLUMNS": str(columns)} | env
+    env = {"COLUMNS": str(columns), **BARE, **(env or {})}
     return subprocess.run(
         [COMMAND, *args], env=env, capture_output=True, text=True, timeout=30, check=False
     )
 
 
 @cache
-def help_of(*command: str, columns: int = 80, **env: str) -> str:
+def help_of(*command: str, columns: int = 80) -> str:
     """Return a page of help."""
-    done = archiver(*command, "--help", columns=columns, **env)
+    done = archiver(*command, "--help", columns=columns)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -162,7 +166,7 @@ def test_help_has_no_colour(args: tuple[str, ...], env: dict[str, str]) -> None:
 def on_a_terminal(*args: str, **env: str) -> bytes:
     """Run the command on a terminal of its own and return its output."""
     ours, theirs = pty.openpty()
-    env = {"PATH": os.environ["PATH"], "HOME": "/home/ada"} | env
+    env = BARE | env
     with subprocess.Popen([COMMAND, *args], stdout=theirs, stderr=theirs, env=env) as process:
         os.close(theirs)
         written = b""
@@ -197,7 +201,7 @@ def test_the_ping_url_is_not_shown(args: tuple[str, ...]) -> None:
         "https://hc-ping.com:x/s3cret",
     ):
         for typed, env in (((f"--ping={url}",), {}), ((), {"ARCHIVER_PING": url})):
-            done = archiver(args[0], *typed, *args[1:], **env)
+            done = archiver(args[0], *typed, *args[1:], env=env)
             assert "s3cret" not in done.stdout + done.stderr
             assert (done.returncode == 0) == ("--help" in args)
             if args[-1] == "x":

@@ -1,29 +1,30 @@
-"""Where an archive stands can be asked at any time: what it holds, what it waits for, its runs."""
+"""`archiver status` and `archiver export` show at any time where an archive stands."""
 
 import csv
 import io
 import json
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from archiver.archive.bag import Bag
+from archiver.archive.layout import Layout
 from archiver.catalogue import queries
-from archiver.catalogue.database import CATALOGUE
 from archiver.catalogue.queries import Known
-from archiver.catalogue.store import Catalogue
-from archiver.cli.export_rows import COLUMNS, Format, export
-from archiver.cli.progress import ProgressLog
-from archiver.cli.status_report import Status, status
+from archiver.cli.export_rows import COLUMNS, Format, write_rows
+from archiver.cli.status_report import Status, look
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
-from archiver.errors import ConfigurationError, NotAnArchive, StorageError
-from archiver.fixity.repair import Fetching, repair
-from archiver.fixity.verify import Selection, verify
-from archiver.pipeline.report import Report
+from archiver.errors import NotAnArchive
+from archiver.fixity.verify import verify
+from archiver.outcomes import Worklist
 from archiver.pipeline.backup import backup
+from archiver.pipeline.indexing import open_to_read
+from archiver.progress import Silent
 from archiver.run import Run
-from tests.support.backups import Backups, generation, quick_downloads
+from tests.support.archives import open_catalogue
+from tests.support.backups import Backups, generation
 
 TWO = Script(outputs=(OutputScript(size=30_000), OutputScript(size=40_000)))
 DEAD = Script(outputs=(OutputScript(primary=LinkScript(fault="dead")),))
@@ -31,7 +32,7 @@ DEAD = Script(outputs=(OutputScript(primary=LinkScript(fault="dead")),))
 
 @pytest.fixture
 async def stocked(backups: Backups) -> Backups:
-    """An archive after a night with one of each outcome."""
+    """An archive after a run with one of each outcome."""
     scripts = {
         "1": Script(), "2": TWO, "2-x": Script(), "realtime/3": Script(),
         "p": Script(response="processing"), "l": Script(response="failed"), "f": DEAD,
@@ -42,29 +43,24 @@ async def stocked(backups: Backups) -> Backups:
 
 
 def known(archive: Path, name: str) -> Known:
-    with closing(Catalogue.look(archive)) as catalogue:
-        return catalogue.queries().of(generation(name))
-
-
-def runs(archive: Path) -> list[Run]:
-    with closing(Catalogue.look(archive)) as catalogue:
-        return catalogue.history().last(10)
+    with closing(open_to_read(Bag(archive))) as catalogue:
+        return catalogue.queries.of(generation(name))
 
 
 # --- Status
 
 
 async def test_what_is_held_is_counted(stocked: Backups) -> None:
-    """Generations, files and bytes are those on the disk."""
-    found, held = status(stocked.archive), stocked.held()
+    """Generations, files and bytes are as many as on the disk."""
+    found, held = look(stocked.archive), stocked.held()
     assert (found.holdings.generations, found.holdings.files) == (4, len(held)) == (4, 9)
     assert found.holdings.bytes == sum(map(len, held.values()))
     assert found.held.count == 4
 
 
 async def test_what_is_not_held_is_named_with_the_reason(stocked: Backups) -> None:
-    """Pending, failing and lost, each with since when and why."""
-    found = status(stocked.archive)
+    """Pending, failed and lost, each with the time and the reason."""
+    found = look(stocked.archive)
     names = {s: [k.generation.name for k in u.latest] for s, u in found.unfinished.items()}
     assert names == {
         "pending": ["v6/deepfake/p"], "failed": ["v6/deepfake/f"], "lost": ["v6/deepfake/l"],
@@ -75,18 +71,18 @@ async def test_what_is_not_held_is_named_with_the_reason(stocked: Backups) -> No
     assert "v6/deepfake/l  lost since 20" in text
 
 
-async def test_a_run_is_remembered_by_what_was_told_of_it(backups: Backups) -> None:
-    """The line of counts, with how long it took."""
+async def test_a_run_is_shown_by_the_first_line_of_its_report(backups: Backups) -> None:
+    """The counts, and how long it took."""
     slow = Script(outputs=(OutputScript(primary=LinkScript(seconds=0.7)),))
     backups.emulator.scripts[generation("1")] = slow
     report = await backups.run("1")
-    assert runs(backups.archive)[0].summary == next(report.lines())
+    assert look(backups.archive).runs[0].summary == next(report.lines())
 
 
-async def test_the_last_runs_and_the_last_audit_are_told(stocked: Backups) -> None:
-    """Each with when it was, how it ended and what it said in one line."""
-    verify(stocked.archive, Selection(), ProgressLog())
-    found = status(stocked.archive)
+async def test_the_last_runs_and_the_last_fixity_check_are_shown(stocked: Backups) -> None:
+    """Each with its time, its exit status and its summary in one line."""
+    verify(stocked.archive)
+    found = look(stocked.archive)
     assert [(run.command, run.exit_status) for run in found.runs] == [("verify", 0), ("backup", 3)]
     assert found.fixity == found.runs[0]
     lines = list(found.lines())
@@ -95,59 +91,68 @@ async def test_the_last_runs_and_the_last_audit_are_told(stocked: Backups) -> No
 
 
 async def test_status_is_json_for_programs(stocked: Backups) -> None:
-    """The same facts, under names that do not change."""
-    told = json.loads(json.dumps(status(stocked.archive).as_json()))
-    assert told["held"]["generations"] == 4
-    assert {name: told[name]["count"] for name in ("pending", "failed", "lost")} == {
+    """The same facts, with names that do not change."""
+    facts = json.loads(json.dumps(look(stocked.archive).as_json()))
+    assert facts["held"]["generations"] == 4
+    assert {name: facts[name]["count"] for name in ("pending", "failed", "lost")} == {
         "pending": 1, "failed": 1, "lost": 1,
     }  # fmt: skip
-    assert told["last_runs"][0]["counts"]["archived"] == 4
-    assert told["free_bytes"] > 0
-    assert told["running"] is None
+    assert facts["last_runs"][0]["counts"]["archived"] == 4
+    assert 0 < facts["disk_free_bytes"] <= facts["disk_bytes"]
+    assert facts["running"] is None
 
 
-async def test_status_answers_while_a_run_works(backups: Backups) -> None:
-    """It needs no lock, names the run that has no end yet, and changes nothing for it."""
+async def test_status_works_during_a_run(backups: Backups) -> None:
+    """It needs no lock, shows the run that has no end yet, and does not disturb it."""
     backups.emulator.scripts[generation("1")] = Script()
     found: list[Status] = []
 
-    class Curious(ProgressLog):
-        def enlisted(self, _: object) -> None:
-            found.append(status(backups.archive))
+    class Curious(Silent):
+        def planned(self, worklist: Worklist) -> None:
+            found.append(look(backups.archive))
 
     manifest = backups.archive.with_name("ids.txt")
     manifest.write_text("1\n")
-    report = await backup(
-        backups.archive, [str(manifest)], "deepfake", backups.settings(), Curious()
-    )
+    report = await backup(backups.archive, [manifest], backups.settings(), Curious())
     assert report.archived == 1
     (during,) = found
     assert during.running is not None
     assert during.running.startswith("process ")
     assert (during.runs[0].ended, during.holdings.generations) == (None, 0)
-    assert status(backups.archive).running is None
+    assert look(backups.archive).running is None
 
 
 def test_an_empty_archive_has_a_status(tmp_path: Path) -> None:
-    """Nothing held, nothing waited for, no run: each is said."""
+    """Nothing held, nothing pending, no run."""
     (tmp_path / "manifest-sha256.txt").touch()
-    text = "\n".join(status(tmp_path).lines())
+    text = "\n".join(look(tmp_path).lines())
     assert "nothing yet" in text
     assert text.count("none yet") == 2
 
 
 def test_no_archive_has_no_status(tmp_path: Path) -> None:
-    """A directory that is none is refused."""
+    """A directory that is no archive is an error."""
     with pytest.raises(NotAnArchive):
-        status(tmp_path)
+        look(tmp_path)
 
 
-async def test_status_survives_the_loss_of_the_catalogue(stocked: Backups) -> None:
-    """What is held is known from the checksum manifest; the rest was history."""
-    (stocked.archive / CATALOGUE).unlink()
-    found = status(stocked.archive)
+async def test_status_works_without_a_catalogue(stocked: Backups) -> None:
+    """What is held is in the checksum manifest; the rest was history."""
+    Layout(stocked.archive).catalogue.unlink()
+    found = look(stocked.archive)
     assert (found.holdings.generations, found.holdings.files) == (4, 9)
     assert found.runs == []
+
+
+def test_a_run_that_was_killed_has_no_end(tmp_path: Path) -> None:
+    """Its row in the history stays open, and status shows that."""
+    (tmp_path / ".archiver").mkdir()
+    (tmp_path / "manifest-sha256.txt").touch()
+    with closing(open_catalogue(tmp_path)) as catalogue:
+        catalogue.history.add(Run("backup", datetime.now(UTC)))
+    found = look(tmp_path)
+    assert found.runs[0].ended is None
+    assert any("no end: it was killed, or the machine stopped" in line for line in found.lines())
 
 
 # --- One generation
@@ -165,17 +170,17 @@ async def test_status_survives_the_loss_of_the_catalogue(stocked: Backups) -> No
         ("never", None, []),
     ],
 )
-async def test_what_became_of_one(
+async def test_the_state_of_a_generation(
     stocked: Backups, name: str, state: str | None, files: list[str]
 ) -> None:
-    """Its state and where its files are, and no other generation's files."""
+    """Its state and its files, and no other generation's files."""
     found = known(stocked.archive, name)
     assert found.state == state
     paths = [file.path for file in found.files]
     assert sorted(paths) == sorted(f"data/v6/deepfake/{file}" for file in files)
     for file in found.files:
         held = (stocked.archive / file.path).read_bytes()
-        assert (len(held), file.proven is None) == (file.bytes, False)
+        assert (len(held), file.verified is None) == (file.bytes, False)
 
 
 # --- Export
@@ -183,12 +188,12 @@ async def test_what_became_of_one(
 
 def exported(archive: Path, form: Format) -> str:
     out = io.StringIO()
-    export(archive, form, out)
+    write_rows(archive, form, out)
     return out.getvalue()
 
 
 async def test_the_whole_catalogue_is_exported(stocked: Backups) -> None:
-    """A row for each file, and one for each generation that has none; both formats say the same."""
+    """A row for each file, and one for each generation without; both formats have the same."""
     table = list(csv.DictReader(io.StringIO(exported(stocked.archive, "csv"))))
     rows = [json.loads(line) for line in exported(stocked.archive, "jsonl").splitlines()]
     links = [row.pop("served_by") for row in table]
@@ -212,95 +217,3 @@ async def test_a_million_rows_are_not_kept_in_memory(stocked: Backups) -> None:
     names = list(dict.fromkeys(row["generation"] for row in rows))
     assert names == sorted(names)
     assert len(names) == 7
-
-
-# --- History
-
-
-async def test_each_run_leaves_a_row(backups: Backups) -> None:
-    """With its beginning, its end, its counts, its exit status and the version."""
-    backups.emulator.scripts[generation("1")] = Script()
-    await backups.run("1")
-    await backups.run("1", "x!")
-    second, first = runs(backups.archive)
-    assert (first.exit_status, first.counts["archived"]) == (0, 1)
-    assert (second.exit_status, second.counts["already_held"]) == (3, 1)
-    assert second.counts["bad_lines"] == 1
-    assert first.bytes == backups.emulator.payload(generation("1")).size
-    assert first.ended
-    assert first.began <= first.ended <= second.began
-    assert first.version
-
-
-async def test_a_run_that_ends_early_says_why(backups: Backups) -> None:
-    """Its row has the exit status and the reason."""
-    backups.emulator.scripts[generation("1")] = Script(response="refused")
-    await backups.run("1")
-    (run,) = runs(backups.archive)
-    assert run.exit_status == 77
-    assert run.summary.startswith("ended early: ModelsLab refuses the API key")
-
-
-@pytest.mark.parametrize(
-    ("error", "status_", "summary"),
-    [
-        (StorageError("the disk is full"), 74, "ended early: the disk is full; nothing"),
-        (ConfigurationError("a line is bad"), 2, "ended early: a line is bad; nothing"),
-        (ZeroDivisionError("oh"), 1, "a bug: ZeroDivisionError"),
-    ],
-)
-def test_a_run_that_breaks_off_is_closed(
-    tmp_path: Path, error: Exception, status_: int, summary: str
-) -> None:
-    """Whatever is raised is recorded and passed on."""
-    (tmp_path / ".archiver").mkdir()
-    with closing(Catalogue.open(tmp_path)) as catalogue:
-        history = catalogue.history()
-        with pytest.raises(type(error)), history.recorded("backup", Report()):
-            raise error
-        (run,) = history.last(5)
-    assert run.exit_status == status_
-    assert run.summary.startswith(summary)
-
-
-def test_a_run_that_was_killed_has_no_end(tmp_path: Path) -> None:
-    """Its row stays open, and status says so."""
-    (tmp_path / ".archiver").mkdir()
-    (tmp_path / "manifest-sha256.txt").touch()
-    with closing(Catalogue.open(tmp_path)) as catalogue:
-        catalogue.history().add(Run("backup", datetime.now(UTC)))
-    found = status(tmp_path)
-    assert found.runs[0].ended is None
-    assert any("no end: it was killed, or the machine stopped" in line for line in found.lines())
-
-
-def test_the_last_runs_of_a_command(tmp_path: Path) -> None:
-    """Come last first, and no more than asked for."""
-    (tmp_path / ".archiver").mkdir()
-    began = datetime(2026, 11, 24, 2, tzinfo=UTC)
-    with closing(Catalogue.open(tmp_path)) as catalogue:
-        history = catalogue.history()
-        for night in range(3):
-            for command in ("backup", "verify"):
-                history.add(Run(command, began + timedelta(days=night), exit_status=night))
-        assert [run.exit_status for run in history.last(2, "verify")] == [2, 1]
-        assert [run.command for run in history.last(3)] == ["verify", "backup", "verify"]
-
-
-async def test_a_repair_is_a_run_too(stocked: Backups) -> None:
-    """It is recorded as what it is."""
-    settings = stocked.settings(download=quick_downloads())
-    await repair(stocked.archive, Selection(), Fetching(settings, False, ProgressLog()))
-    assert [run.command for run in runs(stocked.archive)] == ["repair", "backup"]
-
-
-def test_a_path_that_is_no_text_can_be_told_of(tmp_path: Path) -> None:
-    """What a file system allows and UTF-8 does not is shown, and remembered, in another way."""
-    (tmp_path / ".archiver").mkdir()
-    trouble = StorageError("the disk failed while using /arch\udcff")
-    with closing(Catalogue.open(tmp_path)) as catalogue:
-        history = catalogue.history()
-        with pytest.raises(StorageError), history.recorded("backup", Report()):
-            raise trouble
-        (run,) = history.last(1)
-    assert run.exit_status == 74

@@ -134,7 +134,9 @@ CASES: list[tuple[Origin | None, tuple[str, ...], bool]] = [
     (TAG, ("206 x", 'ETag: "x"', "Content-Type: multipart/byteranges; boundary=x"), False),
     # Another length is all right if none was announced before
     (
-        replace(TAG, length=None), ("206 x", "Content-Range: bytes 1000-2999/3000", 'ETag: "x"'), True,
+        replace(TAG, length=None),
+        ("206 x", "Content-Range: bytes 1000-2999/3000", 'ETag: "x"'),
+        True,
     ),
     # The encoding
     (TAG, ("206 x", SPAN, 'ETag: "x"', "Content-Encoding: gzip"), False),

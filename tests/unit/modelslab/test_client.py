@@ -95,7 +95,7 @@ async def elapsed(client: Client, generation: Generation = G263) -> tuple[Client
 
 
 async def test_the_request_is_the_documented_one(emulator: Emulator) -> None:
-    """One POST with a JSON body that holds the key, and nothing else does."""
+    """One POST with the key in a JSON body, and nowhere else."""
     await fetched_as(emulator, "ready")
     (request,) = emulator.requests
     assert (request.method, request.path) == ("POST", "/api/v6/deepfake/fetch/263")
@@ -174,7 +174,7 @@ async def test_a_response_that_drips_is_a_server_error() -> None:
 
 
 async def test_a_response_without_end_is_not_read(emulator: Emulator) -> None:
-    """What is longer than a response can be is no response, whatever it would have said."""
+    """What is longer than a response can be is no response, whatever it would have meant."""
     result = await fetched_as(emulator, "huge")
     assert result == ServerError("a response of more than 1,048,576 bytes")
     endless = (b"HTTP/1.1 200 OK\r\n\r\n", Endless(b'"' * 65536))
@@ -309,7 +309,7 @@ async def test_one_try_is_one(emulator: Emulator) -> None:
 
 
 async def test_retries_follow_the_settings(emulator: Emulator) -> None:
-    """Unless a backoff is given there are as many as `retries` says."""
+    """Unless a backoff is given there are as many as `retries`."""
     emulator.scripts[G263] = Script(response="html")
     settings = ApiSettings(ApiKey(KEY), emulator.api_url, retries=0)
     async with open_session(5, AUTHORITIES, allow_private=True) as session:
@@ -333,7 +333,7 @@ async def test_retry_after_counts_more_than_the_backoff(emulator: Emulator) -> N
 
 
 async def test_a_long_retry_after_is_cut_to_a_short_pause(emulator: Emulator) -> None:
-    """One faulty server does not hold a run up for an hour."""
+    """One faulty server does not delay a run by an hour."""
     emulator.scripts[G263] = unavailable("3600")
     timings = replace(QUICK, short_pause=0.3)
     async with connected(emulator.api_url, tries=2, timings=timings) as client:
@@ -369,7 +369,7 @@ async def test_a_short_rate_limit_is_waited_out(emulator: Emulator, throttled: S
 
 
 async def test_a_long_rate_limit_halts_the_run(emulator: Emulator) -> None:
-    """It is believed the second time; the reason is the same for whoever asks then."""
+    """It is believed the second time; other generations get the same reason."""
     emulator.api = ApiScript(always="throttled-words", retry_after=1800)
     reason = "rate-limited, retry in 30 min (Too many requests, try again in 30 minutes)"
     async with connected(emulator.api_url) as client:
@@ -441,7 +441,7 @@ async def test_a_rate_limit_under_the_other_name_halts_too(emulator: Emulator) -
 
 @pytest.mark.parametrize("always", ["refused", "refused-old", "no-credit", "no-credit-old"])
 async def test_a_rejected_key_halts_the_run_at_once(emulator: Emulator, always: Scripted) -> None:
-    """The error says what to check, and is not raised."""
+    """The error names what to check, and is not raised."""
     emulator.api = ApiScript(always=always)
     (result,) = await fetched(emulator, G263)
     assert isinstance(result, Halt)

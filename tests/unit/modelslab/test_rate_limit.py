@@ -1,4 +1,4 @@
-"""Rate limit: a rate, and one pause for everybody when ModelsLab asks for one."""
+"""Rate limit: a rate, and one pause for all requests when ModelsLab asks for it."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ async def timed(work: Awaitable[T]) -> tuple[T, float]:
 
 
 def test_without_a_pause_there_is_no_reason() -> None:
-    """Nobody waits for anything at first."""
+    """At first nothing is waited for."""
     assert limit().pause_reason == ""
 
 
@@ -45,7 +45,7 @@ async def test_the_rate_is_kept() -> None:
     assert seconds >= 0.35
 
 
-async def test_a_short_pause_is_waited_out_by_everybody() -> None:
+async def test_a_short_pause_is_waited_out_by_all_requests() -> None:
     """One request is rate-limited; none is sent before the pause is over."""
     rate_limit = limit()
     rate_limit.pause(RateLimited("Slow down", 0.3))
@@ -153,7 +153,7 @@ async def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
 
 
 async def test_responses_are_counted() -> None:
-    """Whoever is limited can see whether others get responses meanwhile."""
+    """A request that is limited can see whether others get responses meanwhile."""
     rate_limit = limit()
     assert rate_limit.responses == 0
     rate_limit.responded()

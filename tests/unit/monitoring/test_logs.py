@@ -1,4 +1,4 @@
-"""The log file says in the morning what the night has done, in text or in JSON."""
+"""The log file has what happened in a run, in text or in JSON."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ LOG = logging.getLogger("archiver.pipeline.workers")
 
 @pytest.fixture(autouse=True)
 def clean_logger() -> Iterator[None]:
-    """Each test begins and ends with a logger that nobody listens to."""
+    """Each test begins and ends with a logger without handlers."""
     logger = logging.getLogger("archiver")
     before = (logger.level, list(logger.handlers))
     yield
@@ -27,7 +27,7 @@ def clean_logger() -> Iterator[None]:
 
 
 def test_text_is_a_line_for_each_record(tmp_path: Path) -> None:
-    """The time in UTC, the level, what happened; a second line of a message is set off."""
+    """The time in UTC, the level, the message; a second line of a message is indented."""
     log_to_file(tmp_path / "log", "text", 0)
     LOG.info("archived %s", "v6/deepfake/1")
     LOG.warning("one\ntwo")
@@ -42,16 +42,16 @@ def test_json_is_an_object_for_each_record(tmp_path: Path) -> None:
     log_to_file(tmp_path / "log", "json", 0)
     LOG.info('a "quoted"\nline \u2028 %s', "ü")
     (line,) = (tmp_path / "log").read_text().split("\n")[:-1]
-    told = json.loads(line)
-    assert list(told) == ["time", "level", "message"]
-    assert (told["level"], told["message"]) == ("info", 'a "quoted"\nline \u2028 ü')
+    record = json.loads(line)
+    assert list(record) == ["time", "level", "message"]
+    assert (record["level"], record["message"]) == ("info", 'a "quoted"\nline \u2028 ü')
 
 
 @pytest.mark.parametrize(("verbosity", "kept"), [(0, "info"), (1, "info"), (2, "debug info")])
 def test_the_file_has_what_happens_however_quiet_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], verbosity: int, kept: str
 ) -> None:
-    """Each question only with -vv."""
+    """Requests only with -vv."""
     log_to_file(tmp_path / "log", "text", verbosity)
     log_to(logging.StreamHandler(), 0)
     LOG.debug("debug")
@@ -63,7 +63,7 @@ def test_the_file_has_what_happens_however_quiet_the_terminal(
 def test_the_summary_goes_to_the_file_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A person is told it by itself."""
+    """On a terminal it is printed by itself."""
     log_to_file(tmp_path / "log", "text", 0)
     log_to(logging.StreamHandler(), 2)
     log_summary("3 archived", wrong=False)
@@ -74,8 +74,8 @@ def test_the_summary_goes_to_the_file_alone(
     assert capsys.readouterr().err == ""
 
 
-def test_a_file_that_is_rotated_away_is_begun_anew(tmp_path: Path) -> None:
-    """As logrotate does it: nothing is lost, and nothing goes on into the old file."""
+def test_a_file_that_is_rotated_is_created_anew(tmp_path: Path) -> None:
+    """By logrotate: nothing is lost, and nothing more is written to the old file."""
     log_to_file(tmp_path / "log", "text", 0)
     LOG.info("before")
     (tmp_path / "log").rename(tmp_path / "log.1")
@@ -84,15 +84,15 @@ def test_a_file_that_is_rotated_away_is_begun_anew(tmp_path: Path) -> None:
     assert "after" in (tmp_path / "log").read_text()
 
 
-def test_what_was_there_is_kept(tmp_path: Path) -> None:
-    """A night's lines come after the last night's."""
-    (tmp_path / "log").write_text("last night\n")
+def test_earlier_lines_are_kept(tmp_path: Path) -> None:
+    """The lines of a run come after those of the last."""
+    (tmp_path / "log").write_text("last run\n")
     log_to_file(tmp_path / "log", "text", 0)
-    LOG.info("tonight")
-    assert (tmp_path / "log").read_text().startswith("last night\n20")
+    LOG.info("this run")
+    assert (tmp_path / "log").read_text().startswith("last run\n20")
 
 
-def test_a_file_that_cannot_be_written_is_a_wrong_configuration(tmp_path: Path) -> None:
-    """It is said which, and why, before anything else is done."""
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """It names the file and the reason, before anything else is done."""
     with pytest.raises(ConfigurationError, match=r"the log file .*/no/log cannot be written: No s"):
         log_to_file(tmp_path / "no" / "log", "text", 0)

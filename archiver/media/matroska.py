@@ -1,0 +1,119 @@
+"""WebM and Matroska: EBML documents (RFC 8794) of Matroska's elements (RFC 9559)."""
+
+from math import inf
+
+from archiver.media.info import MediaInfo
+from archiver.media.reader import FILE, Extent, NotWhole, Reader, Steps
+
+_SIGNATURE = b"\x1a\x45\xdf\xa3"
+_TOP = {0x1A45DFA3: "EBML", 0x4282: "DocType", 0x18538067: "Segment"}
+_LEVEL_1 = {
+    0x114D9B74: "SeekHead",
+    0x1549A966: "Info",
+    0x1654AE6B: "Tracks",
+    0x1F43B675: "Cluster",
+    0x1C53BB6B: "Cues",
+    0x1941A469: "Attachments",
+    0x1043A770: "Chapters",
+    0x1254C367: "Tags",
+}
+_BLOCKS = {0xA3: "SimpleBlock", 0xA0: "BlockGroup", 0xAF: "EncryptedBlock"}
+_BESIDE_BLOCKS = {0xE7: "Timestamp", 0x5854: "SilentTracks", 0xA7: "Position", 0xAB: "PrevSize"}
+_ANYWHERE = {0xEC: "Void", 0xBF: "CRC-32"}
+_ELEMENTS = _TOP | _LEVEL_1 | _BLOCKS | _BESIDE_BLOCKS | _ANYWHERE
+_IN_SEGMENT = frozenset((_LEVEL_1 | _ANYWHERE).values())
+_IN_CLUSTER = frozenset((_BLOCKS | _BESIDE_BLOCKS | _ANYWHERE).values())
+_EXTENSIONS = {"webm": "webm", "matroska": "mkv"}
+
+
+def matches(head: bytes) -> bool:
+    """Return whether `head`, the first bytes of a file, begins an EBML document."""
+    return head.startswith(_SIGNATURE)
+
+
+def parse(reader: Reader) -> Steps[MediaInfo]:
+    """Walk through a document, element by element; raise `NotWhole` if it is not one video."""
+    extension = yield from _extension(reader)
+    segment = None
+    while (yield from reader.has_more(FILE)):
+        element = yield from _element(reader, FILE)
+        match element.name:
+            case "Segment" if segment is None:
+                segment = element
+                yield from _walk(reader, segment)
+            case "Void" | "CRC-32":
+                yield from reader.skip(element)
+            case name:
+                place = "only a 'Segment' belongs" if segment is None else "it should end"
+                raise NotWhole(f"it goes on with {name!r} where {place}")
+    if segment is None:
+        raise reader.cut("after its header: it has no 'Segment'")
+    return MediaInfo(extension, open_ended=segment.end == inf)
+
+
+def _extension(reader: Reader) -> Steps[str]:
+    """Read the EBML header; return the extension for the type of the document."""
+    header = yield from _element(reader, FILE)
+    doctype = ""
+    while (yield from reader.has_more(header)):
+        element = yield from _element(reader, header)
+        if element.name == "DocType":
+            length = int(min(16, element.end - reader.position))
+            doctype = (yield from reader.read(length, element)).decode("latin-1").rstrip("\0")
+        yield from reader.skip(element)
+    if doctype not in _EXTENSIONS:
+        raise NotWhole(f"not a video: an EBML document of type {doctype!r}")
+    return _EXTENSIONS[doctype]
+
+
+def _walk(reader: Reader, segment: Extent) -> Steps[None]:
+    """Walk through a segment.
+
+    A cluster without a size ends where the next level-1 element begins (RFC 8794, section 6.2).
+    """
+    has_tracks = has_media = in_cluster = False
+    while (yield from reader.has_more(segment)):
+        begin = reader.position
+        element = yield from _element(reader, segment)
+        name, content = element.name, reader.position
+        in_cluster = in_cluster and name in _IN_CLUSTER
+        # In a segment with a size, an unknown element is ignored; in one without, it may be
+        # anything, such as an error page that follows the video.
+        if not in_cluster and segment.end == inf and name not in _IN_SEGMENT:
+            raise NotWhole(f"its {name!r} at {begin:,} does not belong in a 'Segment'")
+        if name == "Cluster" and element.end == inf:
+            in_cluster = True
+            continue
+        yield from reader.skip(element)
+        has_tracks |= name == "Tracks"
+        is_media = name == "Cluster" or (in_cluster and name in _BLOCKS.values())
+        has_media |= is_media and reader.position > content
+    if not has_tracks:
+        raise NotWhole("it has no 'Tracks'")
+    if not has_media:
+        raise NotWhole("it has no media: no 'Cluster', or only empty ones")
+
+
+def _element(reader: Reader, parent: Extent) -> Steps[Extent]:
+    """Read the ID and the size of an element (RFC 8794, sections 5 and 6)."""
+    begin = reader.position
+    id_, _ = yield from _variable_size_integer(reader, parent, 4)
+    marked, length = yield from _variable_size_integer(reader, parent, 8)
+    name, size = _ELEMENTS.get(id_, f"0x{id_:X}"), marked - (1 << 7 * length)
+    if size < (1 << 7 * length) - 1:
+        return parent.child(name, reader.position + size)
+    if name in ("Segment", "Cluster"):
+        return Extent(name)
+    raise NotWhole(
+        f"its {name!r} at {begin:,} gives no size, as only a 'Segment' or a 'Cluster' may"
+    )
+
+
+def _variable_size_integer(reader: Reader, parent: Extent, longest: int) -> Steps[tuple[int, int]]:
+    """Return the integer with its length marker, and its length in bytes (RFC 8794, section 4)."""
+    first = yield from reader.read(1, parent)
+    length = 9 - first[0].bit_length()
+    if length > longest:
+        position = reader.position - 1
+        raise NotWhole(f"expected an element at {position:,}, found 0x{first.hex()}")
+    return int.from_bytes(first + (yield from reader.read(length - 1, parent))), length

@@ -1,0 +1,37 @@
+"""Checks that the tests of every format share."""
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+
+from archiver.media import MediaInfo, NotWhole, Validator
+
+
+def validate(*chunks: bytes) -> MediaInfo:
+    validator = Validator()
+    for chunk in chunks:
+        validator.feed(chunk)
+    return validator.finish()
+
+
+def verdict(chunks: Iterable[bytes]) -> MediaInfo | str:
+    try:
+        return validate(*chunks)
+    except NotWhole as error:
+        return str(error)
+
+
+def chunked(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    edges = [0, *sorted(cuts), len(data)]
+    return [data[a:b] for a, b in pairwise(edges)]
+
+
+def assert_not_whole(data: bytes, reason: str) -> None:
+    with pytest.raises(NotWhole, match=re.escape(reason)):
+        validate(data)
+
+
+def shown(value: object) -> str:
+    return value if isinstance(value, str) else str(value) if isinstance(value, MediaInfo) else ""

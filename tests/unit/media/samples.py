@@ -1,0 +1,88 @@
+"""Samples: real videos, and the pieces that others are built from."""
+
+import struct
+from pathlib import Path
+
+from archiver.media import MediaInfo
+
+VIDEOS = {path.name: path.read_bytes() for path in Path(__file__).parents[2].glob("videos/*.*")}
+del VIDEOS["README.md"]
+MEDIA = {
+    "faststart.mp4": MediaInfo("mp4", open_ended=False),
+    "moov-last.mp4": MediaInfo("mp4", open_ended=False),
+    "fragmented.mp4": MediaInfo("mp4", open_ended=False),
+    "fragmented-no-index.mp4": MediaInfo("mp4", open_ended=True),
+    "quicktime.mov": MediaInfo("mov", open_ended=False),
+    "sized.webm": MediaInfo("webm", open_ended=False),
+    "live.webm": MediaInfo("webm", open_ended=True),
+    "matroska.mkv": MediaInfo("mkv", open_ended=False),
+    "animated.gif": MediaInfo("gif", open_ended=False),
+}
+HTML = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head></html>\n"
+
+# --- MP4
+
+
+def box(name: str, *contents: bytes) -> bytes:
+    body = b"".join(contents)
+    return struct.pack(">I", 8 + len(body)) + name.encode("latin-1") + body
+
+
+def large_box(name: str, *contents: bytes) -> bytes:
+    body = b"".join(contents)
+    return struct.pack(">I4sQ", 1, name.encode("latin-1"), 16 + len(body)) + body
+
+
+def trak(*offsets: int, table: str = "stco") -> bytes:
+    entries = struct.pack(
+        f">II{len(offsets)}{'I' if table == 'stco' else 'Q'}", 0, len(offsets), *offsets
+    )
+    return box("trak", box("tkhd"), box("mdia", box("minf", box("stbl", box(table, entries)))))
+
+
+FTYP = box("ftyp", b"isom\0\0\2\0isommp41")
+MVHD = box("mvhd", bytes(100))
+MOOV = box("moov", MVHD, trak())
+MVEX_MOOV = box("moov", MVHD, trak(), box("mvex", box("trex")))
+MDAT = box("mdat", b"media")
+MOOF = box("moof", box("mfhd"))
+MFRA = box("mfra", box("mfro"))
+
+# --- Matroska
+
+
+def element(id_: int, *contents: bytes, unknown: bool = False) -> bytes:
+    body = b"".join(contents)
+    size = (
+        b"\x01\xff\xff\xff\xff\xff\xff\xff" if unknown else struct.pack(">Q", 1 << 56 | len(body))
+    )
+    return id_.to_bytes((id_.bit_length() + 7) // 8) + size + body
+
+
+def ebml(doctype: bytes) -> bytes:
+    return element(0x1A45DFA3, element(0x4282, doctype))
+
+
+def segment(*contents: bytes, unknown: bool = False) -> bytes:
+    return element(0x18538067, *contents, unknown=unknown)
+
+
+WEBM = ebml(b"webm")
+TRACKS = element(0x1654AE6B, b"tracks")
+SIMPLE_BLOCK = element(0xA3, b"media")
+CLUSTER = element(0x1F43B675, SIMPLE_BLOCK)
+LIVE_CLUSTER = element(0x1F43B675, element(0xE7, b"\0"), SIMPLE_BLOCK, unknown=True)
+EMPTY_LIVE_CLUSTER = element(0x1F43B675, element(0xE7, b"\0"), unknown=True)
+
+# --- GIF
+
+
+def sub_blocks(*blocks: bytes) -> bytes:
+    return b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+
+
+GIF = b"GIF89a" + struct.pack("<HH", 1, 1)
+NO_COLOURS = b"\0\0\0"
+IMAGE = b"\x2c" + bytes(9) + b"\x02" + sub_blocks(b"\x44\x01")
+COMMENT = b"\x21\xfe" + sub_blocks(b"a comment")
+TRAILER = b"\x3b"
