@@ -156,7 +156,7 @@ class PartialFile:
             StorageError: if the disk does not take it.
         """
         with storage_errors(f"writing {self.path}"):
-            if self._memory and self.origin:
+            if self.origin and self.bytes and not self._on_disk:
                 self._open()
             self.close()
             if self._on_disk and not (self.origin and self.bytes):

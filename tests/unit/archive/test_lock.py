@@ -144,7 +144,7 @@ def test_a_name_left_behind_locks_nothing(path: Path) -> None:
 def test_a_lock_that_cannot_be_opened_is_disk_trouble(tmp_path: Path, name: str) -> None:
     """No file, no lock: that is the disk's failure, not another run's."""
     (tmp_path / "missing").touch()
-    with pytest.raises(StorageError, match="locking|writing"), locked(tmp_path / name):
+    with pytest.raises(StorageError, match=r"locking|writing"), locked(tmp_path / name):
         pass
 
 

@@ -98,6 +98,36 @@ async def test_what_a_host_refuses_again_and_again_comes_after_the_others(clock:
     assert await the_end(scheduler)
 
 
+async def test_what_is_ready_and_was_deferred_comes_before_all_else(clock: Clock) -> None:
+    """As soon as its pause is over, which is a few seconds at least: its links may die."""
+    scheduler = Scheduler(listing(("1", True), ("2", True), ("3", True)), 60, TIMINGS)
+    first = await upcoming(scheduler)
+    assert scheduler.defer(first, 0, refused=True)
+    assert [generation.id for generation in scheduler.deferred()] == ["1"]
+    clock.now += TIMINGS.poll_min - 0.1
+    assert (await upcoming(scheduler)).generation.id == "2"
+    scheduler.done()
+    clock.now += 0.1
+    for id_ in ("1", "3"):
+        assert (await upcoming(scheduler)).generation.id == id_
+        scheduler.done()
+    assert await the_end(scheduler)
+
+
+async def test_a_job_is_deferred_no_longer_than_there_is_time(clock: Clock) -> None:
+    """A minute is always waited out; more only if the run may wait so long, counted in all."""
+    scheduler = Scheduler(listing(("1", True)), 0, TIMINGS)
+    assert not scheduler.defer(await upcoming(scheduler), 61, refused=True)
+    scheduler = Scheduler(listing(("1", True)), 0, TIMINGS)
+    assert scheduler.defer(await upcoming(scheduler), 60, refused=True)
+    patient = Scheduler(listing(("1", True)), 100, TIMINGS)
+    assert patient.defer(await upcoming(patient), 99, refused=True)
+    late = Job(Generation("v6/deepfake", "1"), first=True, defer_until=clock.now + 0.5)
+    assert not patient.defer(late, 1, refused=True)
+    polled = Job(Generation("v6/deepfake", "1"), first=True, poll_until=clock.now + 0.5)
+    assert patient.defer(polled, 1, refused=True)
+
+
 async def test_new_ones_come_before_polls_and_polls_before_old_failures(clock: Clock) -> None:
     """Links of what was never tried may die soon; old failures have waited before."""
     scheduler = Scheduler(
@@ -144,7 +174,7 @@ async def test_without_a_wait_nothing_is_polled_again() -> None:
 async def polled(clock: Clock, wait: float, eta: float | None, took: float = 0) -> list[float]:
     """When, in seconds from the first response, one generation that is never ready is polled."""
     scheduler = Scheduler(listing(("a", True)), wait, TIMINGS)
-    job, first, polls = await upcoming(scheduler), clock.now, []
+    job, first, polls = await upcoming(scheduler), clock.now, list[float]()
     while scheduler.poll_again(job, eta):
         assert scheduler.processing() == [job.generation]
         clock.now = scheduler._polls[0][0]

@@ -1,0 +1,15 @@
+"""Fixtures of the downloads' tests."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from archiver.http.session import open_session, trusted_authorities
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A session that may connect to this machine, and gives up after a second of silence."""
+    async with open_session(1, trusted_authorities(), allow_private=True) as session:
+        yield session
