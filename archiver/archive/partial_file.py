@@ -43,6 +43,11 @@ class Payload:
     content: bytes | None = None
     """The bytes, unless they are on the disk."""
 
+    @property
+    def name(self) -> str:
+        """What the name of its staged file ends with: it shows that the file is whole."""
+        return f"{self.sha256}.{self.media.extension}"
+
 
 def this_boot() -> str:
     """Return an ID of this boot of the machine; "" where there is none."""
@@ -66,6 +71,7 @@ class PartialFile:
         self._spool = spool
         self._on_disk = False
         self._file: io.FileIO | None = None
+        self._payload: Payload | None = None
         self._begin()
 
     @classmethod
@@ -147,10 +153,13 @@ class PartialFile:
         content = None if self._on_disk else b"".join(self._memory)
         if self._on_disk:
             self._flush()
-        return Payload(self._digest.hexdigest(), self.bytes, media, content)
+        self._payload = Payload(self._digest.hexdigest(), self.bytes, media, content)
+        return self._payload
 
     def suspend(self) -> None:
         """Close it after a failure: what can be resumed stays on the disk, the rest is deleted.
+
+        What was completed, but not staged before the run was ended, gets the name to be found by.
 
         Raises:
             StorageError: if the disk does not take it.
@@ -159,7 +168,10 @@ class PartialFile:
             if self.origin and self.bytes and not self._on_disk:
                 self._open()
             self.close()
-            if self._on_disk and not (self.origin and self.bytes):
+            if self._on_disk and self._payload:
+                stem = self.path.name.removesuffix(".part")
+                self.path.rename(self.path.with_name(f"{stem}{self._payload.name}"))
+            if self._on_disk and (self._payload or not (self.origin and self.bytes)):
                 self._delete()
 
     def close(self) -> None:
@@ -187,6 +199,7 @@ class PartialFile:
 
     def _begin(self) -> None:
         self.bytes = 0
+        self._payload = None
         self._memory: list[bytes] = []
         self._digest = hashlib.sha256()
         self._validator = Validator()

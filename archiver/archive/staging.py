@@ -10,7 +10,8 @@ output, either a partial file or a payload proven whole, whose name shows it::
 
 `<key>` is the output's: it shows whether a payload staged on an earlier run is the one that the
 response of this run lists. The `.part.json` is the partial file's origin; without it the partial
-file cannot be resumed. Where there is a whole payload, there is the response, too.
+file cannot be resumed. Where there is a whole payload, there is the response, too, unless the run
+was ended just then: the payload is found again when the API lists its output.
 
 The two files of a small generation stay in memory until they are committed: one thread then
 writes those of a whole group, instead of a thread for each.
@@ -139,7 +140,7 @@ class Staging:
         Raises:
             StorageError: if the disk does not take it.
         """
-        name = f"{_stem(output)}{payload.sha256}.{payload.media.extension}"
+        name = f"{_stem(output)}{payload.name}"
         if payload.content is None:
             with storage_errors(f"staging {self._directory / name}"):
                 self._write_response()

@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from archiver.emulator.clip import grown_clip
 from archiver.emulator.scripts import LinkScript, OutputScript, RawResponse, Script
 from archiver.emulator.server import Seen
 from archiver.outcomes import Failed
+from archiver.settings import Timings
 from tests.support.backups import Backups, assert_true_bag, generation, quick_downloads
 from tests.support.marks import slow_except
 from tests.support.raw_server import Pause, RawServer
@@ -499,4 +501,25 @@ async def test_a_partial_file_survives_a_run_without_a_byte(
     backups.emulator.forget()
     assert (await backups.run("263")).archived == 1
     assert ranges(backups) == [f"bytes={left['part']}-"]
+    assert_archived(backups)
+
+
+@pytest.mark.parametrize("link", [LinkScript(), LinkScript(etag="none", last_modified=False)])
+async def test_a_download_that_was_complete_when_the_run_ended_is_not_repeated(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch, link: LinkScript
+) -> None:
+    """A run that ends while the last block is flushed leaves a payload that the next one stages."""
+    backups.emulator.scripts[G263] = script(link)
+    flush = os.fsync
+
+    def slowly(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".part":
+            time.sleep(1)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slowly)
+    report = await backups.run("263", max_time=0.4, timings=Timings(grace=0.2))
+    assert (report.archived, report.skipped, len(gets(backups))) == (0, 1, 1)
+    assert (await backups.run("263")).archived == 1
+    assert len(gets(backups)) == 1
     assert_archived(backups)
