@@ -28,7 +28,7 @@ class DiskSpace:
         self._check(status, count)
 
     def require_now(self, count: int = 0) -> None:
-        """Make sure that `count` bytes more fit, from a thread.
+        """Make sure that `count` bytes more fit, in one short look.
 
         Raises:
             StorageError: if they do not fit.

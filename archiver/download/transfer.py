@@ -136,8 +136,11 @@ class Transfer:
         try:
             async with await self._head(url, range_headers(partial, url)) as response:
                 length = await self._agree(response, partial, url)
-                if not partial.fits_in_memory(length or 1 << 20):
-                    await self._space.require((length or 0) - partial.bytes)
+                missing = (length or 0) - partial.bytes
+                if partial.fits_in_memory(length or 1 << 20):
+                    self._space.require_now(missing)  # a thread would cost more than a small video
+                else:
+                    await self._space.require(missing)
                 received.begin(length, partial.bytes)
                 rest = await self._take_body(response, partial, received)
                 return await _complete(partial, rest, response, length)

@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 
 from archiver.archive.bag import Bag
-from archiver.archive.disk_space import DiskSpace
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, StorageError
@@ -129,8 +128,7 @@ async def _fetch(
 ) -> Ended:
     from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415 (brings aiohttp)
 
-    space = DiskSpace(bag.layout.root, settings.download.min_free)
-    commit = GroupCommit(bag, catalogue, space, settings.timings.stale_after, tally).commit
+    commit = GroupCommit(bag, catalogue, settings.timings.stale_after, tally).commit
     return await fetch_all(Work(bag.layout, catalogue.worklist.take, commit), settings, progress)
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from archiver.archive.bag import Bag
-from archiver.archive.disk_space import DiskSpace
 from archiver.archive.staging import StagedGeneration, Staging
 from archiver.catalogue.store import Catalogue, Record
 from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending
@@ -21,7 +20,6 @@ class GroupCommit:
 
     bag: Bag
     catalogue: Catalogue
-    space: DiskSpace
     stale_after: float
     tally: Tally
 
@@ -32,7 +30,6 @@ class GroupCommit:
             StorageError: if the disk fails.
         """
         fetched = [result.staged for result in group if isinstance(result, Fetched)]
-        self.space.require_now(_unwritten(fetched))
         outcomes = [self._outcome(result) for result in group]
         commit_staged(self.bag, self.catalogue, fetched, outcomes)
         for outcome in outcomes:
@@ -77,11 +74,6 @@ def commit_staged(
     if listed := catalogue.known(target.path for target in targets):
         bag.withdraw(listed)  # of generations that had lost others of their files
     bag.commit(group, lambda: catalogue.record(records, targets, bag.manifest.mark()))
-
-
-def _unwritten(group: Sequence[StagedGeneration]) -> int:
-    """Return how many bytes are still in memory."""
-    return sum(len(file.content or b"") for staged in group for file in staged.files)
 
 
 def record_of(outcome: Outcome) -> Record:

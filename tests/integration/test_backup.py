@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sqlite3
 import time
@@ -608,6 +609,29 @@ async def test_what_was_downloaded_is_committed_when_the_disk_is_full(
     served = {seen.generation for seen in backups.emulator.requests if seen.number}
     assert report.archived >= len(served) - 1 - 2 * 8  # except those that were under way
     assert len(backups.held()) == 2 * report.archived
+    assert_true_bag(backups.archive)
+
+
+async def test_what_was_downloaded_is_committed_when_the_reserved_space_is_reached(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--min-free` ends a run before a download; small videos that were downloaded are held."""
+    names = [str(n) for n in range(20)]
+    backups.emulator.scripts |= {generation(name): Script() for name in names}
+    commit, look = Bag.commit, os.statvfs
+
+    def slowly(self: Bag, *args: Any, **kwargs: Any) -> None:
+        time.sleep(0.3)
+        commit(self, *args, **kwargs)
+
+    def statvfs(path: Any) -> os.statvfs_result:
+        full = sum(1 for seen in backups.emulator.requests if seen.number) > 5
+        return os.statvfs_result([0] * 10) if full else look(path)
+
+    monkeypatch.setattr(Bag, "commit", slowly)
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    report = await backups.run(*names, download=quick_downloads(min_free=1, concurrency=1))
+    assert (report.exit_status, report.archived) == (74, 5)
     assert_true_bag(backups.archive)
 
 

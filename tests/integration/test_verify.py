@@ -20,7 +20,7 @@ from archiver.fixity.repair import repair
 from archiver.fixity.report import FixityReport
 from archiver.fixity.verify import Selection, verify
 from tests.support.archives import open_catalogue
-from tests.support.backups import Backups, assert_true_bag, generation
+from tests.support.backups import Backups, assert_true_bag, generation, quick_downloads
 from tests.support.running import mounted
 
 ALL = Selection()
@@ -452,3 +452,12 @@ def test_a_read_only_archive_can_be_verified(held: Backups, tmp_path: Path) -> N
 async def test_an_impossible_age_is_accepted(held: Backups) -> None:
     """No file was verified that long ago."""
     assert verified(held, replace(ALL, older_than=99999999 * 86400.0)).audit.checked == 0
+
+
+async def test_a_repair_leaves_the_reserved_space(held: Backups) -> None:
+    """`--min-free` holds for the smallest video, too."""
+    (held.archive / ONE).unlink()
+    settings = held.settings(download=quick_downloads(min_free=10**15))
+    report = await repair(held.archive, ALL, settings)
+    assert report.exit_status == 74
+    assert not (held.archive / ONE).exists()
