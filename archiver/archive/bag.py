@@ -165,22 +165,24 @@ class Bag:
         """Put staged files in the places of damaged or missing ones, which are quarantined.
 
         Where a checksum is not the `recorded` one of its path, the old line is removed before and
-        a new one written after: at no time is there a line that is known to be wrong.
+        a new one written after: at no time is there a line that is known to be wrong. In between
+        the journal names the file.
 
         Raises:
             StorageError: if the disk fails.
         """
-        targets = [file.target for file in files]
-        changed = [target for target in targets if recorded.get(target.path) != target.sha256]
+        changed = [f for f in files if recorded.get(f.target.path) != f.target.sha256]
         with storage_errors(f"restoring files of {self.layout.root}"):
             for file in files:
                 fsync(self.layout.at(file.staged))
+            self.quarantine.copy(file.target.path for file in files)
             if changed:
-                self.manifest.remove({target.path for target in changed})
-            self.quarantine.copy(target.path for target in targets)
+                self.journal.write(Entry(tuple(changed), 0))  # their old lines may be anywhere
+                self.manifest.remove({file.target.path for file in changed})
             placement.place(self.layout, files)
             if changed:
-                self.manifest.append(changed)
+                self.manifest.append(file.target for file in changed)
+                self.journal.clear()
 
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`; what is no UTF-8 in it is escaped.

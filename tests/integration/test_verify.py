@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from archiver.archive import placement
+from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.layout import Layout
 from archiver.archive.lock import locked
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
@@ -461,3 +463,31 @@ async def test_a_repair_leaves_the_reserved_space(held: Backups) -> None:
     report = await repair(held.archive, ALL, settings)
     assert report.exit_status == 74
     assert not (held.archive / ONE).exists()
+
+
+@pytest.mark.parametrize("step", ["remove", "place", "append"])
+async def test_a_kill_while_a_changed_file_is_accepted_is_recovered_from(
+    held: Backups, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The next run finishes it, and a repair then finds every file and its records in order."""
+    flip(held.archive)
+    held.emulator.scripts[generation("1")] = Script(outputs=(OutputScript(size=7000),))
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_args: object, **_kwargs: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as killing:
+        killing.setattr(placement if step == "place" else ChecksumManifest, step, kill)
+        with pytest.raises(BaseExceptionGroup):
+            await repaired(held, accept_changed=True)
+    held.emulator.forget()
+    assert (await held.run("1", "2", "3")).already_held == 3
+    assert (await repaired(held)).exit_status == 0
+    assert verified(held).findings == []
+    assert held.emulator.requests == []
+    whole = held.emulator.payload(generation("1")).whole()
+    assert (held.archive / ONE).read_bytes() == whole
+    assert_true_bag(held.archive)
