@@ -87,8 +87,8 @@ class _Damage:
 
     recorded: dict[str, str]
     """By path, the checksum that each should have."""
-    unlisted: frozenset[str]
-    """Those that the catalogue alone remembers."""
+    listed: dict[str, str]
+    """Those of them that the checksum manifest lists: the others the catalogue alone remembers."""
 
 
 def _find_damage(bag: Bag, catalogue: Catalogue, found: Audit, repairs: Repairs) -> _Damage:
@@ -101,7 +101,7 @@ def _find_damage(bag: Bag, catalogue: Catalogue, found: Audit, repairs: Repairs)
         if path not in listed and not bag.exists(path)
         for sha256 in catalogue.checksums(path)
     }
-    return _Damage(listed | unlisted, frozenset(unlisted))
+    return _Damage(listed | unlisted, listed)
 
 
 @dataclass(slots=True)
@@ -166,8 +166,7 @@ class _Replacement:
             for file in staged.files
             if file.target.path in recorded and self._is_acceptable(file)
         ]
-        listed = {p: sha256 for p, sha256 in recorded.items() if p not in self.damage.unlisted}
-        self.bag.restore(files, listed)
+        self.bag.restore(files, self.damage.listed)
         self.catalogue.correct([file.target for file in files])
         for file in files:
             same = recorded[file.target.path] == file.target.sha256
