@@ -5,26 +5,15 @@ A run that was killed leaves a row without an end.
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 from archiver.catalogue.database import sqlite_errors
 from archiver.errors import ArchiverError, StorageError
 from archiver.run import Command, Run
 from archiver.units import printable
-
-
-class Recording:
-    """A run under way, to be closed with what came of it."""
-
-    def __init__(self, began: datetime) -> None:
-        self.began = began
-        self.run: Run | None = None
-
-    def close(self, run: Run) -> None:
-        """Take what came of the run."""
-        self.run = run
 
 
 class History:
@@ -34,24 +23,23 @@ class History:
         self._db = connection
 
     @contextmanager
-    def recording(self, command: Command, began: datetime) -> Iterator[Recording]:
+    def recording(self, command: Command, began: datetime) -> Iterator[Callable[[Run], None]]:
         """Record a run from its beginning to its end, however it ends.
+
+        Yield the function to record what came of it with.
 
         Raises:
             StorageError: if its beginning cannot be recorded. If its end cannot, nothing changes.
         """
         number = self.add(Run(command, began))
-        recording = Recording(began)
         try:
-            yield recording
+            yield partial(self._close, number)
         except ArchiverError as error:
             self._close(number, _failed(command, began, error.exit_status, f"{error}"))
             raise
         except Exception as bug:
             self._close(number, _failed(command, began, 1, f"a bug: {type(bug).__name__}"))
             raise
-        if recording.run:
-            self._close(number, recording.run)
 
     def add(self, run: Run) -> int:
         """Remember a run; return its number.

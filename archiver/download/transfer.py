@@ -94,26 +94,18 @@ class Transfer:
             async with self._hosts.slot(url):
                 return await self._ask_host(url, partial)
         except TransferError as error:
-            return LinkFault(
-                link.role,
-                shown(link),
-                printable(str(error)),
-                status=error.status,
-                transient=error.transient,
-                pause=error.pause,
-            )
+            pause = error.pause
+            if error.status in _THROTTLING:
+                pause = self._hosts.throttled(url, str(error), pause)
+            reason = printable(str(error))
+            return LinkFault(link.role, shown(link), reason, error.status, error.transient, pause)
 
     async def _ask_host(self, url: URL, partial: PartialFile) -> Payload:
         pause, reason = self._hosts.pause(url)
         if pause:
             wait = format_duration(pause)
             raise TransferError(f"not tried: its host paused us ({reason}) for {wait}", pause=pause)
-        try:
-            payload = await self._fetch(url, partial)
-        except TransferError as error:
-            if error.status in _THROTTLING:
-                error.pause = self._hosts.throttled(url, str(error), error.pause)
-            raise
+        payload = await self._fetch(url, partial)
         self._hosts.served(url)
         return payload
 

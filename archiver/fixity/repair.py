@@ -51,7 +51,7 @@ async def repair(
     with (
         Bag.open(root, settings.lock_wait) as bag,
         closing(Catalogue.open(bag.layout.catalogue)) as catalogue,
-        catalogue.history.recording("repair", began) as recording,
+        catalogue.history.recording("repair", began) as record,
     ):
         found, repairs = audit(bag, selection, progress), Repairs()
         recover(bag, catalogue, stale_after, forget=False)
@@ -62,7 +62,7 @@ async def repair(
         absorb(bag, catalogue)
         bag.describe(*catalogue.totals())
         report = FixityReport("repair", began, datetime.now(UTC), ended, found, repairs)
-        recording.close(report.run)
+        record(report.run)
     return report
 
 

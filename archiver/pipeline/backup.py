@@ -96,7 +96,7 @@ async def _run(
 ) -> Report:
     with (
         closing(Catalogue.open(bag.layout.catalogue)) as catalogue,
-        catalogue.history.recording("backup", began) as recording,
+        catalogue.history.recording("backup", began) as record,
         _described_on_error(bag, catalogue),
     ):
         recover(bag, catalogue, settings.timings.stale_after)
@@ -110,7 +110,7 @@ async def _run(
             ended = await _fetch(bag, catalogue, settings, progress, tally)
         ended = _finish(bag, catalogue, ended)
         report = Report(began, datetime.now(UTC), ended, worklist, tally, sources.problems)
-        recording.close(report.run)
+        record(report.run)
         return report
 
 
