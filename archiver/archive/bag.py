@@ -108,7 +108,7 @@ class Bag:
             self.journal.write(Entry(tuple(files), self.manifest.size()))
             placement.place(self.layout, files)
             self.manifest.append(targets)
-        record()
+        record()  # before the journal is cleared: until then a crash is recovered from it
         self.clear_journal(files)
 
     def clear_journal(self, files: Iterable[StagedFile]) -> None:

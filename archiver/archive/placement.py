@@ -28,6 +28,7 @@ def place(layout: Layout, files: Sequence[StagedFile], *, again: bool = False) -
         staged = layout.at(file.staged)
         if not again or os.path.lexists(staged):
             os.rename(staged, layout.at(file.target.path))  # noqa: PTH104
+    # A directory that is new is an entry of the one above, which is no more durable than that.
     for directory in {above for path in directories for above in (path, *path.parents)}:
         fsync(layout.root / directory)
 

@@ -23,7 +23,7 @@ def recover(bag: Bag) -> tuple[StagedFile, ...]:
         entry = bag.journal.read()
         if not entry.files:
             return ()
-        bag.journal.flush()
+        bag.journal.flush()  # before anything is renamed for it, as in a commit
         _remove_lines(bag, entry)
         placement.place(bag.layout, entry.files, again=True)
         targets = list(entry.targets())

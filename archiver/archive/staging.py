@@ -245,6 +245,7 @@ def write_contents(layout: Layout, group: Iterable[StagedGeneration]) -> None:
     try:
         _write(layout, waiting)
     except OSError:
+        # What is half written takes the space that others would fit in: begin again, one by one.
         in_memory = [staged for staged in waiting if all(file.content for file in staged.files)]
         for staged in in_memory:
             shutil.rmtree(layout.at(staged.files[0].directory), ignore_errors=True)
@@ -272,7 +273,7 @@ def _write(layout: Layout, group: Sequence[StagedGeneration]) -> None:
                 renames.append((partial, name))
         if response.content is not None:
             files.append((layout.at(response.staged), response.content))
-    write_files(files)
+    write_files(files)  # flushed before any of them has the name of a whole payload
     for partial, name in renames:
         os.rename(partial, name)  # noqa: PTH104
 

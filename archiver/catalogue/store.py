@@ -196,6 +196,7 @@ class Catalogue:
 
     def known(self, paths: Iterable[str]) -> list[str]:
         """Return those of these paths that are known here."""
+        # CROSS JOIN: each path is looked up, where the planner might scan the whole table.
         query = "SELECT file.path FROM json_each(?) CROSS JOIN file ON file.path = value"
         with sqlite_errors(), self._lock:
             rows = self.connection.execute(query, (json.dumps(list(paths)),))

@@ -65,7 +65,7 @@ class Downloader:
         """
         faults: list[LinkFault] = []
         whole = False
-        try:
+        try:  # one partial file for all links: a proxy resumes what the primary began
             for link in output.links:
                 match await self._from_link(link, partial):
                     case Payload() as payload:

@@ -55,6 +55,7 @@ class Hosts:
         """
         host, now = self._of(url), time.monotonic()
         host.refused.add(url)
+        # A single link that is refused for a day must not keep all other videos of its host waiting.
         if wait and len(host.refused) == 1:
             wait = min(wait, _LONGEST_PAUSE)
         host.reason = reason

@@ -87,6 +87,7 @@ def _read_manifest(bag: Bag, tables: Reconciliation, findings: Findings) -> None
         good = [(number, line) for number, line in batch if not isinstance(line, bytes)]
         tables.add_listed([Listed(line.path, line.sha256, number) for number, line in good])
         for number, line in batch:
+            # A last line without an end may be one that a backup is just writing.
             if isinstance(line, bytes) and (line.endswith(b"\n") or not bag.being_committed()):
                 shown = line.decode(errors="replace").strip()[:60]
                 place = f"{MANIFEST}:{number}"

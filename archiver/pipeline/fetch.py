@@ -69,7 +69,7 @@ class Fetcher:
         for _ in ("the links of the first response", "fresh links"):
             match await self._ask(generation):
                 case Ready(outputs) if outputs == tried and all(fault.gone for fault in faults):
-                    break
+                    break  # the same links, which are dead
                 case Ready() as response:
                     result = await self._download(generation, response)
                     if not isinstance(result, Unavailable):
@@ -145,7 +145,7 @@ class Fetcher:
         pauses = [output.pause for output in missing if output.pause is not None]
         if len(pauses) < len(missing):
             return Unavailable(faults)
-        pause = max(pauses) if self._patient else inf
+        pause = max(pauses) if self._patient else inf  # it is held only with all its outputs
         refused = any(output.refused for output in missing)
         return Deferred(pause, refused, Failed(generation, HOST_PAUSED, faults))
 

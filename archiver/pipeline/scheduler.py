@@ -99,6 +99,7 @@ class Scheduler:
         each time: each of its requests pauses the whole host, and others want to go there.
         """
         now = time.monotonic()
+        # Also without --wait: hosts limit bursts by the minute, and the link may be dead tomorrow.
         until = job.defer_until or now + max(self._wait, self._timings.short_pause)
         self.done()
         if self._closed or now + pause > until:
@@ -132,6 +133,7 @@ class Scheduler:
         now = time.monotonic()
         if self._deferred and self._deferred[0][0] <= now:
             return heapq.heappop(self._deferred)[2]
+        # Each new one would be requested now and again later, and its links age while it waits.
         if not self._listed and len(self._deferred) < _MOST_DEFERRED:
             self._listed.extend(Job(*row) for row in self._take(self._batch))
         overdue = now - self._polls[0][0] if self._polls else -1.0

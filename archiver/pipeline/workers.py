@@ -85,7 +85,7 @@ class _Workers:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._commit_results())
             self._tasks = [tasks.create_task(self._work()) for _ in range(count)]
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks)  # unlike gather, whether or not they were cancelled
             for generation in self._scheduler.processing():
                 self._results.put_nowait(Pending(generation))
             for generation in self._scheduler.deferred():
