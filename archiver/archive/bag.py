@@ -147,7 +147,9 @@ class Bag:
             self.manifest.remove(paths)
 
     def adopt(self, paths: Iterable[str]) -> list[BagFile]:
-        """Write a line for files that are in place and have none.
+        """Write a line for files that are in place; any other lines of theirs are removed.
+
+        So are those that are no checksum lines.
 
         Raises:
             StorageError: if the disk fails.
@@ -158,7 +160,7 @@ class Bag:
             ]
             for file in files:
                 fsync(self.layout.at(file.path))
-            self.manifest.append(files)
+            self.manifest.remove({file.path for file in files}, files)
         return files
 
     def restore(self, files: Sequence[StagedFile], recorded: Mapping[str, str]) -> None:

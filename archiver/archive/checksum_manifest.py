@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from archiver.archive.durable import replace
@@ -77,7 +78,7 @@ class ChecksumManifest:
         Raises:
             OSError: if the disk does not take them.
         """
-        lines = "".join(str(Checksum(file.sha256, file.path)) for file in files)
+        lines = "".join(map(_line, files))
         size = self.size()
         try:
             with self.path.open("ab+") as manifest:
@@ -91,13 +92,16 @@ class ChecksumManifest:
             os.truncate(self.path, size)  # half a line would be read as a whole one
             raise
 
-    def remove(self, paths: Collection[str]) -> None:
+    def remove(self, paths: Collection[str], instead: Iterable[BagFile] = ()) -> None:
         """Remove the lines of these paths, and those that are no checksum lines.
+
+        In the same instant there are the lines of the files that are given `instead`.
 
         Raises:
             OSError: if the disk does not take it.
         """
-        replace(self.path, (str(line) for line in self.lines() if line.path not in paths))
+        kept = (str(line) for line in self.lines() if line.path not in paths)
+        replace(self.path, chain(kept, map(_line, instead)))
 
     def truncate(self, size: int) -> None:
         """Cut it to `size` bytes.
@@ -119,6 +123,10 @@ class ChecksumManifest:
             tail = manifest.read()
         if tail and not tail.endswith(b"\n"):
             self.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
+
+
+def _line(file: BagFile) -> str:
+    return str(Checksum(file.sha256, file.path))
 
 
 def sha256_of(path: str | Path) -> str:

@@ -49,7 +49,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
         with _closed_on_error(connection):
             connection.execute("PRAGMA journal_mode = WAL")
-            # Once the journal is cleared a commit must last: with NORMAL, WAL flushes it only later.
+            # Once the journal is cleared a commit must last: NORMAL would flush it only later.
             connection.execute("PRAGMA synchronous = FULL")
             return upgrade(connection)
 

@@ -55,7 +55,7 @@ class Hosts:
         """
         host, now = self._of(url), time.monotonic()
         host.refused.add(url)
-        # A single link that is refused for a day must not keep all other videos of its host waiting.
+        # A single link that is refused for a day must not keep its host's other videos waiting.
         if wait and len(host.refused) == 1:
             wait = min(wait, _LONGEST_PAUSE)
         host.reason = reason

@@ -31,8 +31,6 @@ def repair_records(bag: Bag, catalogue: Catalogue, audit: Audit, repairs: Repair
     records = _recorded(bag, catalogue, paths)
     proven = [path for path in paths if _is_proven(bag, path, records[path], repairs)]
     if malformed or proven:
-        with storage_errors(f"writing {bag.layout.manifest}"):
-            bag.manifest.remove(set(proven))
         adopted = bag.adopt(proven)
         catalogue.correct(adopted)
         for file in adopted:

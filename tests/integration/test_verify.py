@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from archiver.archive import placement
 from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.layout import Layout
 from archiver.archive.lock import locked
+from archiver.catalogue.store import Catalogue
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.errors import ArchiveLocked, NotAnArchive
 from archiver.fixity.repair import repair
@@ -490,4 +492,27 @@ async def test_a_kill_while_a_changed_file_is_accepted_is_recovered_from(
     assert held.emulator.requests == []
     whole = held.emulator.payload(generation("1")).whole()
     assert (held.archive / ONE).read_bytes() == whole
+    assert_true_bag(held.archive)
+
+
+async def test_a_kill_while_records_are_repaired_is_recovered_from(
+    held: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that matched its checksum line and not the catalogue does not lose the line."""
+    with closing(open_catalogue(held.archive)) as catalogue, catalogue.connection as db:
+        db.execute("UPDATE file SET sha256 = ? WHERE path = ?", ("0" * 64, ONE))
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_args: object, **_kwargs: object) -> None:
+        raise Killed
+
+    for step in ("append", "correct"):
+        with monkeypatch.context() as killing, suppress(Killed):
+            killing.setattr(ChecksumManifest if step == "append" else Catalogue, step, kill)
+            await repaired(held)
+    assert (await held.run("1", "2", "3")).already_held == 3
+    assert (await repaired(held)).exit_status == 0
+    assert verified(held).findings == []
     assert_true_bag(held.archive)
