@@ -33,8 +33,9 @@ class GroupCommit:
         outcomes = [self._outcome(result) for result in group]
         commit_staged(self.bag, self.catalogue, fetched, outcomes)
         for outcome in outcomes:
-            self._tidy(outcome)
             self.tally.add(outcome)
+        for outcome in outcomes:
+            self._tidy(outcome)
         return outcomes
 
     def _outcome(self, result: Result) -> Outcome:

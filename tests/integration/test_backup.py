@@ -17,6 +17,7 @@ from archiver.archive.bag import Bag
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
 from archiver.archive.lock import locked
+from archiver.archive.staging import Staging
 from archiver.catalogue.database import CatalogueDamaged
 from archiver.catalogue.store import Catalogue
 from archiver.emulator.scripts import (
@@ -610,6 +611,24 @@ async def test_what_was_downloaded_is_committed_when_the_disk_is_full(
     assert report.archived >= len(served) - 1 - 2 * 8  # except those that were under way
     assert len(backups.held()) == 2 * report.archived
     assert_true_bag(backups.archive)
+
+
+async def test_what_was_committed_counts_when_the_disk_fails_afterwards(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be tidied up after a failure ends the run, which reports what it archived."""
+    backups.emulator.scripts |= {
+        generation("1"): Script(outputs=(OutputScript(primary=LinkScript(fault="dead")),)),
+        generation("2"): Script(),
+    }
+
+    def fail(_self: Staging, _stale_after: float) -> None:
+        raise StorageError("the disk fails")
+
+    monkeypatch.setattr(Staging, "tidy", fail)
+    report = await backups.run("1", "2")
+    assert len(backups.held()) == 2 * report.archived
+    assert (report.exit_status, report.failed) == (74, 1)
 
 
 async def test_what_was_downloaded_is_committed_when_the_reserved_space_is_reached(
