@@ -88,6 +88,7 @@ class Queries:
 
     def files(self, generation: Generation) -> tuple[HeldFile, ...]:
         """Return the files that are held of a generation."""
+        # A range of the index: "." and "-" follow the name in a path, and "/" sorts after both.
         start = f"data/{generation.name}"
         query = "SELECT path, bytes, sha256, verified FROM file WHERE path > ? AND path < ?"
         with sqlite_errors():

@@ -45,6 +45,7 @@ class WorklistTable:
         """
         with sqlite_errors(), self._lock, self._db:
             last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
+            # A byte for each generation: a set of a million numbers would take 60 times as much.
             held, lost, rest = bytearray(last + 1), set[int](), iter(names)
             while batch := list(islice(rest, self._batch)):
                 document = json.dumps(batch)

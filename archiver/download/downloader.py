@@ -84,5 +84,5 @@ class Downloader:
             result = await self._transfer.run(link, partial)
             if isinstance(result, Payload) or not result.transient or pause is None:
                 return result
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause)  # without a slot: others download meanwhile
         raise AssertionError("the last try returns")

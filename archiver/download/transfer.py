@@ -136,7 +136,7 @@ class Transfer:
                 received.begin(length, partial.bytes)
                 rest = await self._take_body(response, partial, received)
                 return await _complete(partial, rest, response, length)
-        except BaseException as error:
+        except BaseException as error:  # also when cancelled, or the bars would be ahead
             received.undo()
             if isinstance(error, NotWhole):
                 raise

@@ -9,7 +9,7 @@ from archiver.catalogue.database import sqlite_errors
 from archiver.fixity.report import Finding, Kind
 
 _GROUP = 1000
-_LONGEST_AGO = 100 * 365 * 86400.0
+_LONGEST_AGO = 100 * 365 * 86400.0  # seconds: more would lead to before the year 1
 
 _TABLES = """
 CREATE TEMP TABLE known (
