@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 
 from archiver.archive.bag import Bag
-from archiver.archive.disk_space import DiskSpace
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, StorageError
@@ -127,7 +126,9 @@ def _worklist(catalogue: Catalogue, sources: Manifests, settings: Settings) -> W
 async def _fetch(
     bag: Bag, catalogue: Catalogue, settings: Settings, progress: Progress, tally: Tally
 ) -> Ended:
-    from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415 (brings aiohttp)
+    # Most runs have nothing to fetch, and start sooner without aiohttp and aiofiles.
+    from archiver.archive.disk_space import DiskSpace  # noqa: PLC0415
+    from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
 
     space = DiskSpace(bag.layout.root, settings.download.min_free)
     commit = GroupCommit(bag, catalogue, space, settings.timings.stale_after, tally).commit

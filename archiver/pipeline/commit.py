@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from archiver.archive.bag import Bag
-from archiver.archive.disk_space import DiskSpace
 from archiver.archive.staging import StagedGeneration, Staging
 from archiver.catalogue.store import Catalogue, Record
 from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending
 from archiver.pipeline.give_up import decide
 from archiver.pipeline.report import Tally
 from archiver.pipeline.results import Fetched, Result
+
+if TYPE_CHECKING:
+    from archiver.archive.disk_space import DiskSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class GroupCommit:
 
     bag: Bag
     catalogue: Catalogue
-    space: DiskSpace
+    space: "DiskSpace"
     stale_after: float
     tally: Tally
 
