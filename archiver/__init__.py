@@ -19,6 +19,8 @@ Only a run that cannot begin raises an `ArchiverError`.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from archiver.version import __version__
+
 if TYPE_CHECKING:
     from archiver.apikey import ApiKey
     from archiver.errors import ArchiverError
@@ -39,10 +41,10 @@ __all__ = [
     "Report",
     "Selection",
     "Settings",
+    "__version__",
     "backup",
     "verify",
 ]
-__version__ = "0.1.0"
 
 _MODULES = {
     "ApiKey": "apikey",
@@ -67,4 +69,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return __all__

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from archiver import __version__
 from archiver.errors import ArchiverError
+from archiver.version import __version__
 
 Command: TypeAlias = Literal["backup", "verify", "repair"]
 

@@ -223,7 +223,7 @@ class Bag:
         return [target.path for target in self.journal.read().targets()]
 
     def describe(self, files: int, payload_bytes: int) -> None:
-        """Bring `bag-info.txt` up to date: the bag has so many files and bytes.
+        """Bring `bag-info.txt` up to date, for this many files and bytes.
 
         Raises:
             StorageError: if the disk does not take it.

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from archiver import __version__
 from archiver.archive.durable import replace
 from archiver.archive.layout import Layout
 from archiver.errors import storage_errors
+from archiver.version import __version__
 
 _DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _OURS = ("Payload-Oxum:", "Bagging-Date:", "Bag-Software-Agent:")

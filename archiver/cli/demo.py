@@ -28,7 +28,7 @@ def demo(archive: "Path | None", verbose: int, quiet: bool) -> int:
     import asyncio
     import shlex
 
-    from archiver.cli.progress import shown_progress
+    from archiver.cli.terminal import shown_progress
     from archiver.emulator.demo import demonstrate
     from archiver.run import Completed
 

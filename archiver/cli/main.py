@@ -9,11 +9,11 @@ from typing import TextIO
 
 import click
 
-from archiver import __version__
 from archiver.cli.group import Group
 from archiver.cli.help import EXIT_STATUS
 from archiver.cli.options import config_option
 from archiver.errors import ArchiverError
+from archiver.version import __version__
 
 COMMANDS = {
     "backup": "Archive the videos of all generations that are listed.",

@@ -1,13 +1,9 @@
-"""Progress of a run on standard error: log lines, and bars where it is a terminal."""
+"""Progress of a run as log lines."""
 
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from archiver.monitoring.logs import log_to
 from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Worklist
-from archiver.progress import Progress, Silent
+from archiver.progress import Silent
 from archiver.units import format_size
 
 _LOG = logging.getLogger(__name__)
@@ -36,23 +32,3 @@ class ProgressLog(Silent):
                 _LOG.info("%s", outcome)
             case Failed() | Lost():  # the report has them too
                 _LOG.debug("%s", outcome)
-
-
-@contextmanager
-def shown_progress(verbosity: int, *, quiet: bool, generations: bool = True) -> Iterator[Progress]:
-    """Log to standard error and, unless `quiet`, show bars if it is a terminal.
-
-    There is a bar for bytes and, where a run has `generations`, one for these.
-    """
-    if quiet or not sys.stderr.isatty():
-        log_to(logging.StreamHandler(), verbosity)
-        yield ProgressLog()
-        return
-    from archiver.cli.bars import AboveBars, ProgressBars
-
-    log_to(AboveBars(), verbosity)
-    bars = ProgressBars(generations=generations)
-    try:
-        yield bars
-    finally:
-        bars.close()

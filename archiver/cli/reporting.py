@@ -13,7 +13,7 @@ import click
 
 from archiver.archive.layout import Layout
 from archiver.catalogue.store import Catalogue
-from archiver.cli.progress import shown_progress
+from archiver.cli.terminal import shown_progress
 from archiver.errors import ArchiverError, StorageError
 from archiver.monitoring.logs import Format, log_summary, log_to_file
 from archiver.progress import Progress

@@ -1,10 +1,16 @@
-"""Text for a terminal: lines no longer than it is wide."""
+"""What a terminal shows: progress on standard error, and lines no longer than it is wide."""
 
+import logging
 import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from archiver.cli.progress import ProgressLog
+from archiver.monitoring.logs import log_to
+from archiver.progress import Progress
 
 _FIRST_COLUMN = re.compile(r" *\S+( \S+)* {2,}|  +(?=\S)")
 
@@ -36,3 +42,23 @@ def _hanging_indent(line: str, width: int) -> str:
     if 0 < column <= width // 3:
         return " " * column
     return " " * (len(line) - len(line.lstrip()) + 2)
+
+
+@contextmanager
+def shown_progress(verbosity: int, *, quiet: bool, generations: bool = True) -> Iterator[Progress]:
+    """Log to standard error and, unless `quiet`, show bars if it is a terminal.
+
+    There is a bar for bytes and, where a run has `generations`, one for these.
+    """
+    if quiet or not sys.stderr.isatty():
+        log_to(logging.StreamHandler(), verbosity)
+        yield ProgressLog()
+        return
+    from archiver.cli.bars import AboveBars, ProgressBars
+
+    log_to(AboveBars(), verbosity)
+    bars = ProgressBars(generations=generations)
+    try:
+        yield bars
+    finally:
+        bars.close()

@@ -82,7 +82,7 @@ class Transfer:
         self._bandwidth = Bandwidth(settings.limit_rate)
 
     async def run(self, link: Link, partial: PartialFile) -> Payload | LinkFault:
-        """Fetch the payload at `link`, proven whole, or say why not.
+        """Fetch the payload at `link`, proven whole; a fault is a value.
 
         What has come stays in the partial file, if it can be resumed.
 

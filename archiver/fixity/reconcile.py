@@ -114,7 +114,7 @@ class Reconciliation:
                     yield Finding(kind, path, detail)
 
     def choose(self, limit: int, older_than: float) -> None:
-        """Choose files to read: those not verified for so many seconds, the longest ago first."""
+        """Choose files to read: those verified at least `older_than` seconds ago, oldest first."""
         age = timedelta(seconds=min(older_than, _LONGEST_AGO))
         before = (datetime.now(UTC) - age).isoformat(timespec="seconds")
         with sqlite_errors():

@@ -30,7 +30,7 @@ _BATCH = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which files to read: a share of them, or those not verified for so many seconds."""
+    """Which files to read: a share of them, or those last verified at least this many seconds ago."""
 
     sample: float = 1.0
     older_than: float = 0.0

@@ -9,11 +9,11 @@ from urllib.request import getproxies
 
 import aiohttp
 
-from archiver import __version__
 from archiver.apikey import ApiKey
 from archiver.errors import ConfigurationError
 from archiver.http.address_guard import AddressGuard, SocketFactory
 from archiver.http.errors import KeyInRedirect
+from archiver.version import __version__
 
 _READ_BUFFER = 1 << 20
 _SLOW_READ_BUFFER = 1 << 16

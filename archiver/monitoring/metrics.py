@@ -26,12 +26,12 @@ from typing import NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from archiver import __version__
 from archiver.archive.layout import Layout
 from archiver.catalogue.history import History
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ArchiverError, storage_errors
 from archiver.run import Command, Holdings, Run
+from archiver.version import __version__
 
 _LOOKED_AT = 20
 """The last run of a command that has ended is among this many, or too old to matter."""

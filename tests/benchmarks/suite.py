@@ -8,6 +8,7 @@ from .downloads import big, small
 from .fixity import fixity
 from .lists import busy, quiet
 from .memory import memory
+from .repair import repair
 from .start import start
 from .workbench import Workbench
 
@@ -33,6 +34,7 @@ SUITE = {
     "busy": Benchmark(busy, ("nginx",)),
     "memory": Benchmark(memory, ("nginx",)),
     "fixity": Benchmark(fixity, ("nginx", "openssl", "sha256sum")),
+    "repair": Benchmark(repair, ("nginx",)),
     "start": Benchmark(start),
     "committing": Benchmark(committing, ("nginx",)),
 }

@@ -40,7 +40,7 @@ def test_the_list_names_all_benchmarks() -> None:
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert (result.returncode, result.stderr) == (0, "")
     assert list(lines) == [
-        "big", "small", "quiet", "busy", "memory", "fixity", "start", "committing",
+        "big", "small", "quiet", "busy", "memory", "fixity", "repair", "start", "committing",
     ]  # fmt: skip
 
 

@@ -100,7 +100,7 @@ def all_lines_are_true(root: Path) -> bool:
     )
 
 
-def is_settled(root: Path) -> bool:
+def is_committed(root: Path) -> bool:
     """Every file has a true line, and nothing is on its way."""
     return (
         all_lines_are_true(root)
@@ -112,7 +112,7 @@ def is_settled(root: Path) -> bool:
 
 
 def assert_valid(root: Path) -> None:
-    """Both `sha256sum` and the Library of Congress's validator must say that this is a bag."""
+    """Both `sha256sum` and the Library of Congress's validator accept this bag."""
     commands = [[sys.executable, "-W", "ignore", "-m", "bagit", "--validate", "."]]
     if shutil.which("sha256sum"):
         commands.append(["sha256sum", "-c", "--strict", "--quiet", MANIFEST])
@@ -140,7 +140,7 @@ def test_an_archive_is_made_where_there_is_nothing(root: Path) -> None:
         assert (root / "bagit.txt").read_text() == (
             "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
         )
-        assert is_settled(root) or (root / MANIFEST).read_bytes() == b""
+        assert is_committed(root) or (root / MANIFEST).read_bytes() == b""
 
 
 @pytest.mark.parametrize("inside", [[], ["lost+found"], [".archiver"], ["bagit.txt", "data", "x"]])
@@ -182,8 +182,8 @@ def test_a_missing_parent_is_not_made(root: Path) -> None:
     assert not root.exists()
 
 
-def test_a_path_that_the_disk_refuses_is_disk_trouble(tmp_path: Path) -> None:
-    """What the system says of it is told, as one of our errors."""
+def test_a_path_that_the_disk_refuses_is_a_storage_error(tmp_path: Path) -> None:
+    """The system's message is in our error."""
     with pytest.raises(StorageError, match="File name too long"), Bag.open(tmp_path / ("x" * 300)):
         pass
 
@@ -196,7 +196,7 @@ def test_an_archive_is_held_by_one_at_a_time(root: Path) -> None:
         pass
 
 
-# --- Settling
+# --- Committing
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def bag(root: Path) -> Iterator[Bag]:
         yield bag
 
 
-def test_what_is_settled_is_in_the_bag(root: Path, bag: Bag) -> None:
+def test_what_is_committed_is_in_the_bag(root: Path, bag: Bag) -> None:
     """Files and lines are there, the journal and the staging directories are not."""
     group = [
         stage(root, "v6/deepfake/263", MP4),
@@ -223,7 +223,7 @@ def test_what_is_settled_is_in_the_bag(root: Path, bag: Bag) -> None:
         "data/v1/enterprise/video/-1-1.json",
     ]
     assert (root / "data/v7/video-fusion/9-1.webm").read_bytes() == WEBM
-    assert is_settled(root)
+    assert is_committed(root)
     files = [file for staged in group for file in staged.files]
     assert [*bag.manifest.lines()] == [
         Checksum(file.target.sha256, file.target.path) for file in files
@@ -239,11 +239,11 @@ def test_groups_are_added_to_one_another(root: Path, bag: Bag) -> None:
     bag.commit([stage(root, "v6/video/2", MP4)], nothing)
     assert (root / MANIFEST).read_bytes().startswith(first)
     assert len(lines(root)) == 4
-    assert is_settled(root)
+    assert is_committed(root)
 
 
 def test_the_order_is_the_promise(root: Path, bag: Bag, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Payloads are fsynced, journalled, renamed, their directories and lines fsynced; then told."""
+    """Payloads are fsynced, journalled, renamed, directories and lines fsynced; then recorded."""
     log: list[str] = []
     inodes: dict[str, int] = {}
     plain = os.rename, os.truncate
@@ -281,16 +281,16 @@ def test_the_order_is_the_promise(root: Path, bag: Bag, monkeypatch: pytest.Monk
 
 
 def test_nothing_else_that_was_staged_is_in_the_way(root: Path, bag: Bag) -> None:
-    """A payload that a power cut has torn, and its part, go when their generation is settled."""
+    """A payload that a power cut has torn, and its partial file, go with the commit."""
     staged = stage(root, "v6/deepfake/263", MP4)
     torn = root / staged.files[0].staged.replace(staged.files[0].target.sha256, "0" * 64)
     torn.write_bytes(MP4[:100])
     torn.with_name("1of1.part").write_bytes(MP4[:100])
     bag.commit([staged], nothing)
-    assert is_settled(root)
+    assert is_committed(root)
 
 
-def test_a_failed_commit_is_passed_on_and_mended(root: Path, bag: Bag) -> None:
+def test_a_failed_commit_is_passed_on_and_recovered(root: Path, bag: Bag) -> None:
     """The journal stays until the catalogue knows."""
 
     def fail() -> None:
@@ -302,7 +302,7 @@ def test_a_failed_commit_is_passed_on_and_mended(root: Path, bag: Bag) -> None:
     files = recover_commit(bag)
     assert len(files) == 2
     bag.clear_journal(files)
-    assert is_settled(root)
+    assert is_committed(root)
 
 
 # --- Occupants
@@ -329,7 +329,7 @@ def test_an_occupant_is_moved_aside(root: Path, bag: Bag) -> None:
         "data/v6/deepfake/263.mp4": MP4[:100],
         "data/v6/deepfake/263.json": b"{}",
     }
-    assert is_settled(root)
+    assert is_committed(root)
 
 
 def test_a_name_in_another_case_is_not_displaced(
@@ -359,7 +359,7 @@ def test_an_identical_occupant_is_adopted(root: Path, bag: Bag) -> None:
     (root / "data/v6/deepfake/263.mp4").write_bytes(MP4)
     bag.commit([staged], nothing)
     assert quarantined(root) == {}
-    assert is_settled(root)
+    assert is_committed(root)
 
 
 # --- Crashes
@@ -374,7 +374,7 @@ class PowerCut(BaseException):
 
 @dataclass
 class Fuse:
-    """Lets so many steps happen; the next one fails, and all after it."""
+    """Lets a number of steps happen; the next one fails, and all after it."""
 
     steps: float
     error: BaseException = field(default_factory=PowerCut)
@@ -468,28 +468,28 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 SYNCED = len("data/v6/video/1.mp4" + "data/v6/video/1.json") + 2 * (64 + 2 + 1)
 """How long the scene's checksum manifest is."""
-SETTLED = [
+COMMITTED = [
     "data/v6/video/1.mp4", "data/v6/video/1.json",
     "data/v6/deepfake/263.mp4", "data/v6/deepfake/263.json",
     "data/v7/video-fusion/9-1.webm", "data/v7/video-fusion/9-2.mp4", "data/v7/video-fusion/9.json",
 ]  # fmt: skip
 
 
-def settle_until(fuse: Fuse, root: Path, scene: Scene) -> bool:
-    """Settle the scene's group; tell whether it came to its end."""
+def commit_until(fuse: Fuse, root: Path, scene: Scene) -> bool:
+    """Commit the scene's group; return whether it came to its end."""
     with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         try:
             with fused(fuse):
-                settle_fused(fuse, bag, catalogue, scene.group)
+                commit_fused(fuse, bag, catalogue, scene.group)
         except (PowerCut, StorageError):
             return False
     return True
 
 
-def settle_fused(
+def commit_fused(
     fuse: Fuse, bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]
 ) -> None:
-    """Settle a group as a night does; the commit is one step."""
+    """Commit a group as a run does; the catalogue's commit is one step."""
     outcomes = [Archived(staged.generation, 1, ("a",)) for staged in group]
     record = catalogue.record
 
@@ -502,8 +502,8 @@ def settle_fused(
     commit_staged(bag, catalogue, group, outcomes)
 
 
-def mend_until(fuse: Fuse, root: Path) -> bool:
-    """Begin the next run; tell whether its mending came to its end."""
+def recover_until(fuse: Fuse, root: Path) -> bool:
+    """Begin the next run; return whether its recovery came to its end."""
     with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         try:
             with fused(fuse):
@@ -521,23 +521,23 @@ def assert_promised(root: Path, scene: Scene) -> None:
 
 def assert_all_held(root: Path) -> None:
     """The end state, whatever happened on the way."""
-    assert is_settled(root)
-    assert [path for _, path in lines(root)] == SETTLED
+    assert is_committed(root)
+    assert [path for _, path in lines(root)] == COMMITTED
     assert quarantined(root) == {}
     with closing(read_catalogue(root)) as catalogue:
-        assert catalogue.totals() == (7, sum((root / path).stat().st_size for path in SETTLED))
+        assert catalogue.totals() == (7, sum((root / path).stat().st_size for path in COMMITTED))
         held = ["v6/video/1", "v6/deepfake/263", "v7/video-fusion/9"]
         assert all(catalogue.holds(Generation.from_name(name)) for name in held)
 
 
-def test_whatever_is_unplugged_the_next_run_mends(scene: Scene, tmp_path: Path) -> None:
+def test_whatever_is_unplugged_the_next_run_recovers(scene: Scene, tmp_path: Path) -> None:
     """A crash before any step leaves a true bag, and the next run ends where none had been."""
     for steps in count():
         root = scene.copy(tmp_path / str(steps))
-        if settle_until(fuse := Fuse(steps), root, scene):
+        if commit_until(fuse := Fuse(steps), root, scene):
             break
         assert_promised(root, scene)
-        assert mend_until(Fuse(FOREVER), root)
+        assert recover_until(Fuse(FOREVER), root)
         assert_all_held(root)
     assert_all_held(root)
     assert not fuse.blown
@@ -545,21 +545,21 @@ def test_whatever_is_unplugged_the_next_run_mends(scene: Scene, tmp_path: Path) 
 
 
 @pytest.fixture(scope="module")
-def settling(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The steps in which the scene's group is settled."""
+def committing(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The steps in which the scene's group is committed."""
     fuse = Fuse(FOREVER)
-    assert settle_until(fuse, scene.copy(tmp_path_factory.mktemp("settling") / "archive"), scene)
+    assert commit_until(fuse, scene.copy(tmp_path_factory.mktemp("committing") / "archive"), scene)
     return fuse.taken
 
 
-def test_settling_is_known_step_by_step(settling: list[str]) -> None:
-    """What the other tests unplug is what they say, and nothing of it is left out."""
-    renames, lines = settling.index("rename"), settling.index(f"sync {MANIFEST}")
-    assert settling[:renames] == ["sync settling.json", *["mkdir"] * (renames - 1)]
-    assert settling[renames : renames + 5] == ["rename"] * 5
+def test_commit_is_known_step_by_step(committing: list[str]) -> None:
+    """The other tests unplug these steps, and none is left out."""
+    renames, lines = committing.index("rename"), committing.index(f"sync {MANIFEST}")
+    assert committing[:renames] == ["sync settling.json", *["mkdir"] * (renames - 1)]
+    assert committing[renames : renames + 5] == ["rename"] * 5
     names = ["archive", "data", "deepfake", "v6", "v7", "video-fusion"]
-    assert sorted(settling[renames + 5 : lines]) == [f"sync {name}" for name in names]
-    assert settling[lines + 1 :] == ["commit", "truncate", "rmdir", "rmdir"]
+    assert sorted(committing[renames + 5 : lines]) == [f"sync {name}" for name in names]
+    assert committing[lines + 1 :] == ["commit", "truncate", "rmdir", "rmdir"]
 
 
 @pytest.mark.parametrize("keep", TEARS.values(), ids=TEARS)
@@ -574,14 +574,14 @@ def test_what_was_being_synced_may_be_torn(
         path.write_bytes(data[:synced] + keep(data[synced:]))
 
     root = scene.copy(tmp_path / "archive")
-    assert not settle_until(Fuse(FOREVER, synced=name, tear=tear), root, scene)
+    assert not commit_until(Fuse(FOREVER, synced=name, tear=tear), root, scene)
     assert_promised(root, scene)
-    assert mend_until(Fuse(FOREVER), root)
+    assert recover_until(Fuse(FOREVER), root)
     assert_all_held(root)
 
 
-def stage_and_settle(fuse: Fuse, root: Path) -> None:
-    """Stage what the scene's group has, and settle it, from wherever an earlier run stopped."""
+def stage_and_commit(fuse: Fuse, root: Path) -> None:
+    """Stage what the scene's group has, and commit it, from wherever an earlier run stopped."""
     with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         wanted = {"v6/deepfake/263": (OTHER_MP4,), "v7/video-fusion/9": (WEBM, MP4)}
         with fused(fuse):
@@ -592,7 +592,7 @@ def stage_and_settle(fuse: Fuse, root: Path) -> None:
                 if not catalogue.holds(Generation.from_name(name))
             ]
             if group:
-                settle_fused(fuse, bag, catalogue, group)
+                commit_fused(fuse, bag, catalogue, group)
 
 
 def tear_what_was_not_synced(root: Path, fuse: Fuse, tear: Callable[[bytes], bytes]) -> None:
@@ -631,7 +631,7 @@ def test_whatever_was_not_synced_may_be_torn(
         shutil.rmtree(root / INCOMING)
         fuse = Fuse(steps, durable=on_disk(root))
         with suppress(PowerCut):
-            stage_and_settle(fuse, root)
+            stage_and_commit(fuse, root)
         if first == "unplugged":
             tear_what_was_not_synced(root, fuse, TEARS[tear])
             assert_promised(root, scene)
@@ -643,35 +643,35 @@ def test_whatever_was_not_synced_may_be_torn(
         elif fuse.taken[-1] == f"sync {JOURNAL.name}":  # as good as synced: it is acted on
             again.durable[journal.stat().st_ino] = journal.read_bytes()
         with suppress(PowerCut):
-            stage_and_settle(again, root)
+            stage_and_commit(again, root)
         assert again.blown is fuse.blown or "commit" in fuse.taken
         tear_what_was_not_synced(root, again, TEARS[tear])
         assert_promised(root, scene)
-        stage_and_settle(Fuse(FOREVER), root)
+        stage_and_commit(Fuse(FOREVER), root)
         assert_all_held(root)
         if not fuse.blown:
             break
     assert steps >= 30
 
 
-def test_whatever_fails_on_disk_is_told_and_mended(scene: Scene, tmp_path: Path) -> None:
-    """Every step that can fail is disk trouble when it does, and is made good the next night.
+def test_whatever_fails_on_disk_is_reported_and_recovered(scene: Scene, tmp_path: Path) -> None:
+    """Every step that can fail is a storage error when it does, and the next run recovers.
 
-    But for the last ones: an empty directory of what is held may be left to that night untold.
+    But for the last ones: an empty directory may be left to that run, without an error.
     """
-    untold = set()
+    unreported = set()
     for steps in count():
         root = scene.copy(tmp_path / str(steps))
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if settle_until(fuse := Fuse(steps, full), root, scene):
+        if commit_until(fuse := Fuse(steps, full), root, scene):
             if not fuse.blown:
                 break
-            untold.add(fuse.taken[steps])
+            unreported.add(fuse.taken[steps])
         assert_promised(root, scene)
-        assert mend_until(Fuse(FOREVER), root)
+        assert recover_until(Fuse(FOREVER), root)
         assert_all_held(root)
     assert_all_held(root)
-    assert untold == {"rmdir"}
+    assert unreported == {"rmdir"}
     assert steps >= 20
 
 
@@ -680,18 +680,18 @@ def test_whatever_fails_on_disk_is_told_and_mended(scene: Scene, tmp_path: Path)
     [("sync settling.json", 0), ("rename", 2), (f"sync {MANIFEST}", 0), ("commit", 0),
      ("truncate", 0), ("rmdir", 1)],
 )  # fmt: skip
-def test_mending_can_be_unplugged_too(
-    scene: Scene, settling: list[str], tmp_path: Path, step: str, later: int
+def test_recovery_can_be_unplugged_too(
+    scene: Scene, committing: list[str], tmp_path: Path, step: str, later: int
 ) -> None:
     """However often a run is cut short, the next one goes on from there."""
     unplugged = scene.copy(tmp_path / "unplugged")
-    assert not settle_until(Fuse(settling.index(step) + later), unplugged, scene)
+    assert not commit_until(Fuse(committing.index(step) + later), unplugged, scene)
     for steps in count():
         shutil.copytree(unplugged, root := tmp_path / str(steps))
-        if mend_until(Fuse(steps), root):
+        if recover_until(Fuse(steps), root):
             break
         assert_promised(root, scene)
-        assert mend_until(Fuse(FOREVER), root)
+        assert recover_until(Fuse(FOREVER), root)
         assert_all_held(root)
     assert_all_held(root)
 
@@ -715,14 +715,14 @@ def test_renames_may_reach_the_disk_in_any_order(scene: Scene, tmp_path: Path) -
         for file in moved:
             (root / file.target.path).parent.mkdir(parents=True, exist_ok=True)
             (root / file.staged).rename(root / file.target.path)
-        assert mend_until(fuse, root)
+        assert recover_until(fuse, root)
         assert_all_held(root)
 
 
-def test_a_mended_bag_is_valid(scene: Scene, settling: list[str], tmp_path: Path) -> None:
+def test_a_recovered_bag_is_valid(scene: Scene, committing: list[str], tmp_path: Path) -> None:
     """After the run that mends, both judges are content."""
     root = scene.copy(tmp_path / "archive")
-    assert not settle_until(Fuse(settling.index("sync data")), root, scene)
+    assert not commit_until(Fuse(committing.index("sync data")), root, scene)
     recover(root)
     assert_all_held(root)
     assert_valid(root)
@@ -733,8 +733,8 @@ def test_a_payload_that_never_reached_the_disk_is_not_held(scene: Scene, tmp_pat
     root = scene.copy(tmp_path / "archive")
     (root / scene.group[1].files[0].staged).write_bytes(b"")
     recover(root)
-    assert [path for _, path in lines(root)] == SETTLED[:4]
-    assert list(data_files(root)) == sorted(SETTLED[:4])
+    assert [path for _, path in lines(root)] == COMMITTED[:4]
+    assert list(data_files(root)) == sorted(COMMITTED[:4])
     staging = Staging(Layout(root), scene.group[1].generation)
     assert (
         staging.find(outputs("https://a.example/9-0.mp4", "https://a.example/9-1.mp4")[0]) is None
@@ -765,10 +765,10 @@ def test_a_damaged_generation_is_kept_aside_whole(
         (root / file.target.path).rename(root / file.staged)
     harm(root / (file.target.path if placed else file.staged))
     recover(root)
-    assert is_settled(root)
-    assert [path for _, path in lines(root)] == SETTLED[:4]
+    assert is_committed(root)
+    assert [path for _, path in lines(root)] == COMMITTED[:4]
     missing = {file.target.path} if harm is Path.unlink else set()
-    assert set(quarantined(root)) == set(SETTLED[4:]) - missing
+    assert set(quarantined(root)) == set(COMMITTED[4:]) - missing
     assert (root / ".archiver/quarantine").is_dir()
     with closing(read_catalogue(root)) as catalogue:
         assert not catalogue.holds(scene.group[1].generation)
@@ -776,17 +776,17 @@ def test_a_damaged_generation_is_kept_aside_whole(
 
 
 def test_damage_after_the_commit_is_unlearnt(
-    scene: Scene, settling: list[str], tmp_path: Path
+    scene: Scene, committing: list[str], tmp_path: Path
 ) -> None:
     """If the journal outlives the commit, the catalogue forgets what proves damaged."""
     root = scene.copy(tmp_path / "archive")
-    assert not settle_until(Fuse(settling.index("truncate")), root, scene)
+    assert not commit_until(Fuse(committing.index("truncate")), root, scene)
     spared, damaged = scene.group
     with closing(read_catalogue(root)) as catalogue:
         assert catalogue.holds(damaged.generation)
     (root / damaged.files[0].target.path).write_bytes(b"")
     recover(root)
-    assert is_settled(root)
+    assert is_committed(root)
     with closing(read_catalogue(root)) as catalogue:
         assert not catalogue.holds(damaged.generation)
         assert catalogue.holds(spared.generation)
@@ -796,12 +796,12 @@ def test_damage_after_the_commit_is_unlearnt(
     "journal", [b"", b"{", b'{"offset": 0, "files": [{"sta', bytes(500), b"\xff\xfe", b"[]x"]
 )
 def test_a_torn_journal_was_not_acted_on(root: Path, bag: Bag, journal: bytes) -> None:
-    """Nothing was placed before it was whole, so there is nothing to mend."""
+    """Nothing was placed before it was whole, so there is nothing to recover."""
     bag.commit([stage(root, "v6/video/1", MP4)], nothing)
     (root / JOURNAL).write_bytes(journal)
     assert recover_commit(bag) == ()
     bag.clear_journal(())
-    assert is_settled(root)
+    assert is_committed(root)
 
 
 def test_a_directory_in_the_way_is_moved_aside(root: Path, bag: Bag) -> None:
@@ -811,7 +811,7 @@ def test_a_directory_in_the_way_is_moved_aside(root: Path, bag: Bag) -> None:
     (root / "data/v6/deepfake/263.mp4/note").write_text("mine")
     bag.commit([staged], nothing)
     assert quarantined(root) == {"data/v6/deepfake/263.mp4/note": b"mine"}
-    assert is_settled(root)
+    assert is_committed(root)
 
 
 def test_a_journal_from_before_cuts_no_other_lines(root: Path, bag: Bag) -> None:
@@ -826,7 +826,7 @@ def test_a_journal_from_before_cuts_no_other_lines(root: Path, bag: Bag) -> None
     assert len(files) == 2
     bag.clear_journal(files)
     assert len(lines(root)) == 4
-    assert is_settled(root)
+    assert is_committed(root)
 
 
 @pytest.mark.parametrize("tail", ["a", "0" * 64, "0" * 64 + "  data/v6/video/2.mp4", "\0" * 300])
@@ -854,7 +854,7 @@ def test_a_missing_file_has_no_size(root: Path, bag: Bag) -> None:
 
 
 def test_the_bag_is_described(root: Path, bag: Bag) -> None:
-    """Software, date and Payload-Oxum, rewritten only when there is something new to say."""
+    """Software, date and Payload-Oxum, rewritten only when something is new."""
     bag.describe(2, 1000)
     info = root / "bag-info.txt"
     agent, date, oxum = info.read_text().splitlines()
@@ -889,5 +889,5 @@ def test_a_foreign_file_is_counted_but_no_hindrance(root: Path, bag: Bag) -> Non
         recover_in(bag, catalogue)
         commit(bag, catalogue, [stage(root, "v6/video/1", MP4)])
         bag.describe(*catalogue.totals())
-    assert is_settled(root)
+    assert is_committed(root)
     assert_valid(root)

@@ -63,7 +63,7 @@ def test_a_lock_can_be_taken_again_and_again(path: Path) -> None:
             assert path.exists()
 
 
-def test_another_process_is_kept_out_and_told_by_whom(path: Path) -> None:
+def test_another_process_is_kept_out_and_the_holder_is_named(path: Path) -> None:
     """The message names the holder's pid and since when it holds."""
     before = datetime.now(UTC).replace(microsecond=0)
     with (
@@ -72,10 +72,10 @@ def test_another_process_is_kept_out_and_told_by_whom(path: Path) -> None:
         locked(path),
     ):
         pass
-    said = re.search(r"process (\d+), since ([^)]+)\)", str(refusal.value))
-    assert said
-    assert int(said[1]) == holder.pid
-    since = datetime.strptime(said[2], "%Y-%m-%d %H:%M").astimezone()
+    found = re.search(r"process (\d+), since ([^)]+)\)", str(refusal.value))
+    assert found
+    assert int(found[1]) == holder.pid
+    since = datetime.strptime(found[2], "%Y-%m-%d %H:%M").astimezone()
     assert before - timedelta(minutes=1) <= since <= datetime.now(UTC)
 
 
@@ -117,7 +117,7 @@ def test_one_process_cannot_hold_it_twice(path: Path) -> None:
 
 
 def test_a_refused_run_leaves_the_holders_name(path: Path) -> None:
-    """Who comes third is told the holder, not who came second."""
+    """The error of a third run names the holder, not the second run."""
     with held_by_another(path) as holder:
         for _ in range(2):
             with pytest.raises(ArchiveLocked, match=f"process {holder.pid}"), locked(path):

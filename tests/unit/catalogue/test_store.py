@@ -79,7 +79,7 @@ def test_only_the_tail_is_learnt_later(bag: Bag, catalogue: Catalogue) -> None:
 
 
 def test_what_was_recorded_is_not_learnt_again(bag: Bag, catalogue: Catalogue) -> None:
-    """A commit tells the catalogue how far it has come."""
+    """A commit marks how far the catalogue has come."""
     place_generations(bag, 1)
     catalogue.record([record_of(Archived(generation(1), 5, ("a",)))], [], bag.manifest.mark())
     assert absorb(bag, catalogue) == 0
@@ -131,7 +131,7 @@ def test_large_manifests_are_learnt_in_batches(bag: Bag) -> None:
 
 
 def test_a_missing_file_has_no_bytes(bag: Bag, catalogue: Catalogue) -> None:
-    """What was deleted by hand is held all the same: it is fixity's work to tell."""
+    """What was deleted by hand is held all the same: to find that out is fixity's work."""
     place_generations(bag, 1)
     (bag.layout.root / generation(1).payload_path(1, 1, "mp4")).unlink()
     absorb(bag, catalogue)
@@ -338,7 +338,7 @@ db.execute("BEGIN")
 db.execute(sys.argv[2])
 os.kill(os.getpid(), 9)
 """
-"""With room for one page in memory, pages are on the disk before the commit."""
+"""With one page in memory at most, pages are on the disk before the commit."""
 
 
 @pytest.fixture(params=["writable", "read-only"])
@@ -425,7 +425,7 @@ def test_looking_does_not_disturb_who_works(bag: Bag, catalogue: Catalogue) -> N
 
 
 def test_looking_writes_nothing(bag: Bag) -> None:
-    """Even if it is told to."""
+    """Even if a caller tries."""
     open_catalogue(bag.layout.root).close()
     before = bag.layout.catalogue.read_bytes()
     with closing(read_catalogue(bag.layout.root)) as catalogue, suppress(StorageError):

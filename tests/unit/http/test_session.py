@@ -8,11 +8,11 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from archiver import __version__
 from archiver.apikey import ApiKey
 from archiver.errors import ConfigurationError
 from archiver.http.errors import KeyInRedirect, describe_error
 from archiver.http.session import open_session, trusted_authorities
+from archiver.version import __version__
 from tests.support.raw_server import ForwardProxy, RawServer
 
 KEY = "sk-Secret/Key+42"

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from archiver import __version__
 from archiver.archive.layout import Layout
 from archiver.catalogue.store import Catalogue
 from archiver.errors import StorageError
 from archiver.monitoring.metrics import Snapshot, look, write
 from archiver.run import Holdings, Run
+from archiver.version import __version__
 
 HERE = "/srv/videos"
 BEGAN = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)

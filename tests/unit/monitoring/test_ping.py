@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver import __version__
 from archiver.cli.params import ping_url
 from archiver.http.retry import Backoff
 from archiver.monitoring.ping import Patience, Pinger, PingUrl, tail
+from archiver.version import __version__
 from tests.support.raw_server import (
     Close,
     Endless,
@@ -500,11 +500,11 @@ def test_a_long_body_is_cut_at_a_line(service: Service) -> None:
 def test_a_line_that_just_fits_is_sent() -> None:
     """The line before the cut is whole where the cut falls on its beginning, and not otherwise."""
     mark = "…\n".encode()
-    room = 10_000 - len(mark)
-    assert tail("head\n" + "x" * room) == mark + b"x" * room
-    assert tail("head\n" + "x" * (room + 1)) == mark + b"x" * room
-    assert tail("head" * 9 + "\n" + "x" * (room - 2) + "\ny") == mark + b"x" * (room - 2) + b"\ny"
-    assert tail("head" * 9 + "\n" + "x" * (room - 1) + "\ny") == mark + b"y"
+    space = 10_000 - len(mark)
+    assert tail("head\n" + "x" * space) == mark + b"x" * space
+    assert tail("head\n" + "x" * (space + 1)) == mark + b"x" * space
+    assert tail("head" * 9 + "\n" + "x" * (space - 2) + "\ny") == mark + b"x" * (space - 2) + b"\ny"
+    assert tail("head" * 9 + "\n" + "x" * (space - 1) + "\ny") == mark + b"y"
 
 
 def test_a_long_line_is_cut_at_a_character() -> None:
