@@ -18,7 +18,7 @@ from archiver.outcomes import LinkFault
 from archiver.outputs import Link, Output
 from archiver.progress import ByteProgress, Silent
 from tests.support.backups import quick_downloads
-from tests.support.disk import DiskLog, everything, names
+from tests.support.disk import IO_ERROR, DiskLog, everything, names
 from tests.support.http import chunked, head, sized
 from tests.support.raw_server import Close, Pause, RawServer, Steps, closed_port
 from tests.support.videos import HTML, MP4, OPEN_ENDED, OTHER_MP4, sha256
@@ -102,8 +102,12 @@ def content(downloaded: Downloaded | Unavailable, path: Path) -> bytes:
 # --- A payload
 
 
-async def test_a_small_payload_touches_no_disk(downloads: Downloads, disk: DiskLog) -> None:
-    """It stays in memory, whole, and nobody looks whether there is space for it."""
+async def test_a_small_payload_touches_no_disk(
+    downloads: Downloads, disk: DiskLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays in memory, whole, and takes neither a thread nor a look at the free space."""
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "run_in_executor", IO_ERROR)
     downloads.root = downloads.root / "gone"
     async with RawServer({"*": (sized(MP4),)}) as server:
         downloaded = await downloads.fetch(f"http://{server.host}/a.mp4")
