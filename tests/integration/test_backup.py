@@ -33,7 +33,7 @@ from archiver.pipeline.backup import backup
 from archiver.settings import ApiSettings, Timings
 from tests.support.archives import open_catalogue
 from tests.support.backups import KEY, Backups, assert_true_bag, generation, quick_downloads
-from tests.support.marks import slow_except
+from tests.support.marks import slow, slow_except
 
 VIDEOS = Path(__file__).parents[1] / "videos"
 G263 = generation("263")
@@ -502,6 +502,7 @@ async def test_responses_of_every_form_are_archived(backups: Backups) -> None:
     assert (await backups.run(*names)).archived == 4
 
 
+@slow
 async def test_a_server_error_is_retried(backups: Backups) -> None:
     """A server error that ends within the retries costs only time."""
     backups.emulator.scripts[G263] = Script(trouble=(RawResponse(b"<html>", 502),))
@@ -583,6 +584,7 @@ async def test_a_time_limit_without_any_response_is_a_failure(backups: Backups) 
     assert (report.exit_status, report.skipped) == (3, 3)
 
 
+@slow
 async def test_what_was_downloaded_is_committed_when_the_disk_is_full(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
