@@ -157,6 +157,7 @@ async def test_nothing_is_archived_where_all_links_fail(backups: Backups, fault:
     assert_true_bag(backups.archive)
 
 
+@slow
 @pytest.mark.parametrize(
     "link",
     [
@@ -194,6 +195,7 @@ async def test_the_same_link_is_not_tried_twice_for_one_response(
     assert backups.emulator.downloads(G263) == 1
 
 
+@slow
 async def test_a_transient_failure_is_tried_again_on_the_same_link(backups: Backups) -> None:
     """A link that fails once serves the second time."""
     backups.emulator.scripts[G263] = one(LinkScript(fault="error", times=1))

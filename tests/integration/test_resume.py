@@ -161,6 +161,7 @@ async def test_a_partial_file_that_no_link_finishes_is_kept_or_deleted(
     assert 0 < left["part"] < LARGE
 
 
+@slow
 @pytest.mark.parametrize("proxy", [LinkScript(), replace(NO_VALIDATOR, fault="none")])
 async def test_a_partial_file_that_cannot_be_resumed_starts_from_zero(
     backups: Backups, openings: list[str], proxy: LinkScript
@@ -323,6 +324,7 @@ async def test_a_damaged_partial_file_starts_from_zero_once(backups: Backups) ->
     assert_archived(backups)
 
 
+@slow
 async def test_a_partial_file_from_before_a_reboot_is_not_resumed(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
