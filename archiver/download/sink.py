@@ -45,7 +45,8 @@ class Sink:
         """Begin to write what is gathered, once the block before is written."""
         await self._written()
         block, self._gathered, self._size = self._gathered, [], 0
-        self._writing = asyncio.ensure_future(in_thread(self._store, block))
+        loop = asyncio.get_running_loop()
+        self._writing = loop.run_in_executor(None, self._store, block)
 
     async def rest(self) -> bytes:
         """Return what is gathered and not written; the thread is idle then."""
