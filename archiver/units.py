@@ -1,10 +1,14 @@
 """Units: durations, sizes and rates as people write and read them, and printable text."""
 
 import re
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import islice
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+SHOWN_LIMIT = 20
+"""At most this many lines of one kind are shown to a person; the rest is counted."""
 _NUMBER = r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,15})?)"
 
 
@@ -87,6 +91,13 @@ def format_duration(seconds: float) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count for people: `1 line`, `2,000 lines`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def capped(items: Iterable[object], total: int) -> Iterator[str]:
+    """Yield the first lines of one kind, of which there are `total`, and a count of the rest."""
+    yield from map(str, islice(items, SHOWN_LIMIT))
+    if total > SHOWN_LIMIT:
+        yield f"… and {total - SHOWN_LIMIT:,} more like these"
 
 
 def printable(text: str) -> str:

@@ -128,11 +128,8 @@ class Transfer:
         try:
             async with await self._head(url, range_headers(partial, url)) as response:
                 length = await self._agree(response, partial, url)
-                missing = (length or 0) - partial.bytes
-                if partial.fits_in_memory(length or 1 << 20):
-                    self._space.require_now(missing)  # a thread would cost more than a small video
-                else:
-                    await self._space.require(missing)
+                if not partial.fits_in_memory(length or 1 << 20):
+                    await self._space.require((length or 0) - partial.bytes)
                 received.begin(length, partial.bytes)
                 rest = await self._take_body(response, partial, received)
                 return await _complete(partial, rest, response, length)
@@ -177,7 +174,7 @@ class Transfer:
         """Write the body to the partial file, but for its last block, which is returned."""
         crawl, share = _Crawl(self._settings.timeout), self._bandwidth.share()
         content = response.content
-        async with Sink(partial) as sink:
+        async with Sink(partial, self._space) as sink:
             while not content.at_eof() and (chunk := await self._some(content)):
                 received.add(len(chunk))
                 crawl.check(len(chunk))
@@ -186,7 +183,6 @@ class Transfer:
                 if received.total > self._settings.max_size:
                     raise TransferError("it goes on beyond what --max-size allows")
                 if sink.take(chunk):
-                    await self._space.require()
                     await sink.write()
             return await sink.rest()
 

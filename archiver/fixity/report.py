@@ -8,11 +8,10 @@ from typing import Literal, TypeAlias
 
 from archiver.errors import ArchiverError
 from archiver.run import Command, Completed, Ended, Run, Stopped
-from archiver.units import format_duration, format_size
+from archiver.units import capped, format_duration, format_size
 
-SHOWN_LIMIT = 20
 KEPT_LIMIT = 100_000
-"""At most this many findings are shown to a person, and kept; the rest is counted."""
+"""At most this many findings are kept; the rest is counted."""
 
 Kind: TypeAlias = Literal["missing", "changed", "unreadable", "unexpected", "contradictory"]
 """missing: listed, and not there; changed: its checksum differs; unreadable: the disk fails;
@@ -155,12 +154,7 @@ class FixityReport:
         """Describe what was found: a line of counts, then one for each finding."""
         yield self.headline
         yield from self._ended_early()
-        for finding in self.findings[:SHOWN_LIMIT]:
-            result = self.repairs.result(finding.path)
-            yield f"{finding}; {result}" if result else str(finding)
-        if len(self.findings) > SHOWN_LIMIT:
-            more = self.audit.findings.total - SHOWN_LIMIT
-            yield f"… and {more:,} more like these (see --json)"
+        yield from capped(map(self._described, self.findings), self.audit.findings.total)
 
     def as_json(self) -> dict[str, object]:
         """Return the report for `--json`."""
@@ -185,6 +179,10 @@ class FixityReport:
             ],
             "findings_omitted": audit.findings.total - len(self.findings),
         }
+
+    def _described(self, finding: Finding) -> str:
+        result = self.repairs.result(finding.path)
+        return f"{finding}; {result}" if result else str(finding)
 
     def _ended_early(self) -> Iterator[str]:
         if isinstance(self.ended, Stopped):

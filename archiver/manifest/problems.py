@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from archiver.manifest.entries import BadLine
+from archiver.units import capped
 
-_SHOWN, _KEPT = 20, 1000
-"""At most this many bad lines are shown to a person, and kept for the JSON report."""
+_KEPT = 1000
+"""At most this many bad lines are kept for the JSON report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,7 @@ class Problems:
     def lines(self) -> Iterator[str]:
         """Describe the problems, a line each; beyond twenty bad lines the rest is counted."""
         yield from self.unreadable
-        yield from map(str, self.kept_lines[:_SHOWN])
-        if self.bad_lines > _SHOWN:
-            yield f"… and {self.bad_lines - _SHOWN:,} more lines like these"
+        yield from capped(self.kept_lines, self.bad_lines)
 
     def as_json(self) -> dict[str, object]:
         """Return the problems for `--json`."""

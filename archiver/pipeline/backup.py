@@ -126,7 +126,8 @@ def _worklist(catalogue: Catalogue, sources: Manifests, settings: Settings) -> W
 async def _fetch(
     bag: Bag, catalogue: Catalogue, settings: Settings, progress: Progress, tally: Tally
 ) -> Ended:
-    from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415 (brings aiohttp)
+    # Most runs have nothing to fetch, and start sooner without aiohttp and aiofiles.
+    from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
 
     commit = GroupCommit(bag, catalogue, settings.timings.stale_after, tally).commit
     return await fetch_all(Work(bag.layout, catalogue.worklist.take, commit), settings, progress)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TypeAlias, assert_never
 
+from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
 from archiver.archive.partial_file import PartialFile
 from archiver.archive.staging import StagedFile, Staging
@@ -49,12 +50,19 @@ class Fetcher:
     """Fetches generations, each independently of the others."""
 
     def __init__(
-        self, client: Client, downloader: Downloader, layout: Layout, *, patient: bool
+        self,
+        client: Client,
+        downloader: Downloader,
+        layout: Layout,
+        space: DiskSpace,
+        *,
+        patient: bool,
     ) -> None:
         """With `patient`, what a host refuses is deferred; otherwise it fails at once."""
         self._client = client
         self._downloader = downloader
         self._layout = layout
+        self._space = space
         self._patient = patient
         self._asking: set[asyncio.Task[object] | None] = set()
 
@@ -123,6 +131,8 @@ class Fetcher:
     ) -> "_StagedOutput | Unavailable":
         if isinstance(leftover, StagedFile):
             return _StagedOutput(leftover, "an earlier try")
+        # Now, since what is small stays in memory: when it is written, it is too late to refuse it.
+        self._space.require_now()
         match await self._downloader.fetch(output, leftover):
             case Unavailable() as unavailable:
                 return unavailable

@@ -1,6 +1,6 @@
 """The report of a backup run: outcomes counted, failures named, how it ended, the exit status."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar, assert_never
@@ -9,14 +9,12 @@ from archiver.errors import ArchiverError
 from archiver.manifest.problems import Problems
 from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Worklist
 from archiver.run import Completed, Ended, Run, Skipped, Stopped, TimeUp
-from archiver.units import counted, format_duration, format_size
+from archiver.units import capped, counted, format_duration, format_size
 
 T = TypeVar("T")
 
-SHOWN_LIMIT = 20
-"""At most this many failures of each kind are shown to a person; the rest is counted."""
 KEPT_LIMIT = 1000
-"""At most this many are kept for the JSON report; the catalogue has them all."""
+"""At most this many failures are kept for the JSON report; the catalogue has them all."""
 
 
 @dataclass(slots=True)
@@ -171,8 +169,8 @@ class Report:
             why = "" if isinstance(self.ended, Stopped) else self.reason
             yield f"skipped {self.skipped:,}, retried on the next run{': ' if why else ''}{why}"
         yield from self.problems.lines()
-        yield from _capped(self.tally.failures, self.failed)
-        yield from _capped(self.tally.losses, self.lost)
+        yield from capped(self.tally.failures, self.failed)
+        yield from capped(self.tally.losses, self.lost)
 
     @property
     def reason(self) -> str:
@@ -255,9 +253,3 @@ def _as_json(failure: Failed | Lost) -> dict[str, object]:
 def _keep(item: T, kept: list[T]) -> None:
     if len(kept) < KEPT_LIMIT:
         kept.append(item)
-
-
-def _capped(kept: Sequence[object], total: int) -> Iterator[str]:
-    yield from map(str, kept[:SHOWN_LIMIT])
-    if total > SHOWN_LIMIT:
-        yield f"… and {total - SHOWN_LIMIT:,} more like these"

@@ -50,7 +50,7 @@ async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended
     async with AsyncExitStack() as stack:
         client, links = await _open(stack, settings)
         downloader = Downloader(links, download, space, progress)
-        fetcher = Fetcher(client, downloader, work.layout, patient=download.retries > 0)
+        fetcher = Fetcher(client, downloader, work.layout, space, patient=download.retries > 0)
         workers = _Workers(work, fetcher, settings, progress)
         with (
             workers.shutdown.on_signals(),

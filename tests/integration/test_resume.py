@@ -16,7 +16,7 @@ from archiver.emulator.server import Seen
 from archiver.outcomes import Failed
 from archiver.settings import Timings
 from tests.support.backups import Backups, assert_true_bag, generation, quick_downloads
-from tests.support.marks import slow_except
+from tests.support.marks import slow, slow_except
 from tests.support.raw_server import Pause, RawServer
 
 G263 = generation("263")
@@ -129,6 +129,7 @@ async def test_a_proxy_resumes_the_primarys_partial_file(
     assert_archived(backups)
 
 
+@slow
 async def test_a_partial_file_is_resumed_by_every_try(
     backups: Backups, openings: list[str]
 ) -> None:
@@ -146,6 +147,7 @@ async def test_a_partial_file_is_resumed_by_every_try(
     assert_archived(backups)
 
 
+@slow
 @pytest.mark.parametrize("proxy", [None, LinkScript(fault="dead"), NO_VALIDATOR])
 async def test_a_partial_file_that_no_link_finishes_is_kept_or_deleted(
     backups: Backups, proxy: LinkScript | None
@@ -161,6 +163,7 @@ async def test_a_partial_file_that_no_link_finishes_is_kept_or_deleted(
     assert 0 < left["part"] < LARGE
 
 
+@slow
 @pytest.mark.parametrize("proxy", [LinkScript(), replace(NO_VALIDATOR, fault="none")])
 async def test_a_partial_file_that_cannot_be_resumed_starts_from_zero(
     backups: Backups, openings: list[str], proxy: LinkScript
@@ -173,6 +176,7 @@ async def test_a_partial_file_that_cannot_be_resumed_starts_from_zero(
     assert_archived(backups)
 
 
+@slow
 async def test_a_partial_file_of_another_version_is_deleted_with_its_origin(
     backups: Backups,
 ) -> None:
@@ -182,6 +186,7 @@ async def test_a_partial_file_of_another_version_is_deleted_with_its_origin(
     assert_nothing_left(backups)
 
 
+@slow
 @pytest.mark.parametrize(
     "link",
     [
@@ -197,6 +202,7 @@ async def test_without_a_validator_nothing_is_resumed(backups: Backups, link: Li
     assert_archived(backups)
 
 
+@slow
 async def test_an_old_date_is_a_validator_for_its_own_link(backups: Backups) -> None:
     """Without a strong entity tag, a Last-Modified well before Date is a validator."""
     backups.emulator.scripts[G263] = script(replace(CUT_ONCE, etag="none"))
@@ -228,6 +234,7 @@ async def test_a_date_is_no_validator_on_another_host(backups: Backups) -> None:
     assert_archived(backups)
 
 
+@slow
 async def test_a_server_without_ranges_starts_over(backups: Backups) -> None:
     """Status 200 in response to a range is the whole file, from its beginning."""
     backups.emulator.scripts[G263] = script(replace(CUT_ONCE, ranges=False))
@@ -235,6 +242,7 @@ async def test_a_server_without_ranges_starts_over(backups: Backups) -> None:
     assert_archived(backups)
 
 
+@slow
 async def test_a_file_that_has_changed_starts_over(backups: Backups) -> None:
     """Another version has another entity tag: nothing of the old one is left in the new."""
     backups.emulator.scripts[G263] = script(CUT_ONCE, versions=2)
@@ -263,6 +271,7 @@ def head(status: str, *lines: str) -> bytes:
     return "\r\n".join((f"HTTP/1.1 {status}", date, *lines, "", "")).encode()
 
 
+@slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -302,6 +311,7 @@ async def test_the_rest_of_another_file_is_rejected(
     assert backups.held()["data/v6/deepfake/263.mp4"] == new
 
 
+@slow
 async def test_a_damaged_partial_file_starts_from_zero_once(backups: Backups) -> None:
     """A resumed file that is no whole video is downloaded again, once."""
     backups.emulator.scripts[G263] = script(CUT_IN_ONE_RUN)
@@ -316,6 +326,7 @@ async def test_a_damaged_partial_file_starts_from_zero_once(backups: Backups) ->
     assert_archived(backups)
 
 
+@slow
 async def test_a_partial_file_from_before_a_reboot_is_not_resumed(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,6 +393,7 @@ async def test_a_stale_partial_file_is_deleted(backups: Backups) -> None:
     assert not any((backups.archive / ".archiver/incoming").iterdir())
 
 
+@slow
 async def test_a_small_file_is_not_worth_resuming(backups: Backups) -> None:
     """Less than a quarter of a megabyte is downloaded again."""
     backups.emulator.scripts[G263] = script(CUT_ONCE, size=100_000)
@@ -408,6 +420,7 @@ async def test_a_full_disk_is_noticed_before_a_download(backups: Backups) -> Non
     assert (await backups.run("263")).archived == 1
 
 
+@slow
 async def test_a_partial_file_of_full_length_starts_over(backups: Backups) -> None:
     """Where no range is left, the status is 416, and the whole file is downloaded again."""
     backups.emulator.scripts[G263] = script(CUT_IN_ONE_RUN)

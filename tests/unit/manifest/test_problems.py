@@ -47,7 +47,7 @@ def test_many_bad_lines() -> None:
     assert len(list(problems(bad_lines=20).lines())) == 20
     *shown, rest = problems(bad_lines=12_345).lines()
     assert shown == [f"ids.txt:{number}: 'x y': expected an ID" for number in range(1, 21)]
-    assert rest == "… and 12,325 more lines like these"
+    assert rest == "… and 12,325 more like these"
 
 
 def test_every_unreadable_manifest_is_shown() -> None:

@@ -11,8 +11,9 @@ from archiver.generation import Generation
 from archiver.manifest.entries import BadLine
 from archiver.manifest.problems import Problems, Unreadable
 from archiver.outcomes import Archived, Failed, LinkFault, Lost, Outcome, Pending, Worklist
-from archiver.pipeline.report import KEPT_LIMIT, SHOWN_LIMIT, Report, Tally
+from archiver.pipeline.report import KEPT_LIMIT, Report, Tally
 from archiver.run import Completed, Ended, Skipped, Stopped, TimeUp
+from archiver.units import SHOWN_LIMIT
 from tests.unit.test_errors import STATUSES
 
 BEGAN = datetime(2026, 11, 26, 2, 30, tzinfo=UTC)
