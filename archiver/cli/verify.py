@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @option(
     "--accept-changed", is_flag=True, heading="Repair",
-    help="With --repair: accept another file than the recorded one, if ModelsLab has that now.",
+    help="With --repair: accept a file that differs from the recorded one, if that is what "
+    "ModelsLab has now.",
 )  # fmt: skip
 @verbose_option
 @quiet_option

@@ -107,7 +107,9 @@ class Transfer:
         pause, reason = self._hosts.pause(url)
         if pause:
             wait = format_duration(pause)
-            raise TransferError(f"not tried: its host paused us ({reason}) for {wait}", pause=pause)
+            raise TransferError(
+                f"not tried: its host asked for a pause ({reason}), over in {wait}", pause=pause
+            )
         try:
             payload = await self._fetch(url, partial)
         except TransferError as error:
