@@ -68,8 +68,8 @@ def verify(archive: "Path", repair: bool, accept_changed: bool, **options: Any) 
     may run beside a backup; --repair needs one, and locks the archive. A damaged file is moved to
     .archiver/quarantine, never deleted.
 
-    The options from "API" on are for --repair alone. DURATION is in seconds, or 90s, 15m, 2h,
-    30d; SIZE in bytes, or 500K, 20M, 1G; SHARE is 5% or 0.05.
+    The options under API, Downloads and Limits are for --repair alone. DURATION is in seconds,
+    or 90s, 15m, 2h, 30d; SIZE in bytes, or 500K, 20M, 1G; SHARE is 5% or 0.05.
     """
     from archiver.cli.fetching import FetchOptions
     from archiver.cli.reporting import ReportingOptions, perform
