@@ -3,6 +3,7 @@
 import asyncio
 from typing import Self
 
+from archiver.archive.disk_space import DiskSpace
 from archiver.archive.partial_file import PartialFile
 from archiver.errors import StorageError
 from archiver.media import NotWhole
@@ -17,8 +18,9 @@ class Sink:
     What has come before a connection breaks is written too, if it can be resumed.
     """
 
-    def __init__(self, partial: PartialFile) -> None:
+    def __init__(self, partial: PartialFile, space: DiskSpace) -> None:
         self._partial = partial
+        self._space = space
         self._gathered: list[bytes] = []
         self._size = 0
         self._writing: asyncio.Future[None] | None = None
@@ -31,7 +33,7 @@ class Sink:
     ) -> None:
         await self._written()
         if kind and self._partial.origin and not issubclass(kind, NotWhole | StorageError):
-            await in_thread(self._partial.write, b"".join(self._gathered))
+            await in_thread(self._store, self._gathered)
 
     def take(self, chunk: bytes) -> bool:
         """Gather a chunk; return whether there is a block to be written."""
@@ -43,13 +45,17 @@ class Sink:
         """Begin to write what is gathered, once the block before is written."""
         await self._written()
         block, self._gathered, self._size = self._gathered, [], 0
-        work = in_thread(self._partial.write, b"".join(block))
-        self._writing = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        self._writing = loop.run_in_executor(None, self._store, block)
 
     async def rest(self) -> bytes:
         """Return what is gathered and not written; the thread is idle then."""
         await self._written()
         return b"".join(self._gathered)
+
+    def _store(self, block: list[bytes]) -> None:
+        self._space.require_now()
+        self._partial.write(b"".join(block))
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None

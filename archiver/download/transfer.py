@@ -184,7 +184,7 @@ class Transfer:
         """Write the body to the partial file, but for its last block, which is returned."""
         crawl, share = _Crawl(self._settings.timeout), self._bandwidth.share()
         content = response.content
-        async with Sink(partial) as sink:
+        async with Sink(partial, self._space) as sink:
             while not content.at_eof() and (chunk := await self._some(content)):
                 received.add(len(chunk))
                 crawl.check(len(chunk))
@@ -193,7 +193,6 @@ class Transfer:
                 if received.total > self._settings.max_size:
                     raise TransferError("it goes on beyond what --max-size allows")
                 if sink.take(chunk):
-                    await self._space.require()
                     await sink.write()
             return await sink.rest()
 

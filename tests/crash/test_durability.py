@@ -282,6 +282,7 @@ async def test_a_resumed_partial_file_is_durable_too(tmp_path: Path, emulator: E
     assert_true_bag(workspace.archive)
 
 
+@slow
 @needs_strace
 async def test_what_a_killed_run_staged_is_recovered_durably(
     tmp_path: Path, emulator: Emulator

@@ -33,7 +33,7 @@ from archiver.pipeline.backup import backup
 from archiver.settings import ApiSettings, Timings
 from tests.support.archives import open_catalogue
 from tests.support.backups import KEY, Backups, assert_true_bag, generation, quick_downloads
-from tests.support.marks import slow_except
+from tests.support.marks import slow, slow_except
 
 VIDEOS = Path(__file__).parents[1] / "videos"
 G263 = generation("263")
@@ -157,6 +157,7 @@ async def test_nothing_is_archived_where_all_links_fail(backups: Backups, fault:
     assert_true_bag(backups.archive)
 
 
+@slow
 @pytest.mark.parametrize(
     "link",
     [
@@ -194,6 +195,7 @@ async def test_the_same_link_is_not_tried_twice_for_one_response(
     assert backups.emulator.downloads(G263) == 1
 
 
+@slow
 async def test_a_transient_failure_is_tried_again_on_the_same_link(backups: Backups) -> None:
     """A link that fails once serves the second time."""
     backups.emulator.scripts[G263] = one(LinkScript(fault="error", times=1))
@@ -502,6 +504,7 @@ async def test_responses_of_every_form_are_archived(backups: Backups) -> None:
     assert (await backups.run(*names)).archived == 4
 
 
+@slow
 async def test_a_server_error_is_retried(backups: Backups) -> None:
     """A server error that ends within the retries costs only time."""
     backups.emulator.scripts[G263] = Script(trouble=(RawResponse(b"<html>", 502),))
@@ -583,6 +586,7 @@ async def test_a_time_limit_without_any_response_is_a_failure(backups: Backups) 
     assert (report.exit_status, report.skipped) == (3, 3)
 
 
+@slow
 async def test_what_was_downloaded_is_committed_when_the_disk_is_full(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:

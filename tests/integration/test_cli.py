@@ -301,6 +301,7 @@ async def test_no_manifest_that_can_be_read(workspace: Workspace, kind: str) -> 
         assert not workspace.archive.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNREADABLE)
 async def test_an_unreadable_manifest_beside_a_good_one(workspace: Workspace, kind: str) -> None:
     """One manifest that cannot be read is named and makes 3; the other is archived."""
@@ -311,6 +312,7 @@ async def test_an_unreadable_manifest_beside_a_good_one(workspace: Workspace, ki
     assert workspace.held() == ["v6/deepfake/1.mp4"]
 
 
+@pytest.mark.slow
 async def test_an_unreadable_list_in_a_directory(workspace: Workspace) -> None:
     """It is reported and the others are read; what an editor hides there is not a list."""
     lists = workspace.home / "lists"
@@ -382,6 +384,7 @@ async def test_strict_fetches_nothing(workspace: Workspace) -> None:
 # --- Options from the environment
 
 
+@pytest.mark.slow
 async def test_every_option_can_come_from_the_environment(workspace: Workspace) -> None:
     """Flags and counts too: the manifest is then the only argument."""
     ready(workspace, "realtime/1")
@@ -479,6 +482,7 @@ async def test_verbose_is_for_people(workspace: Workspace) -> None:
     assert "pending v6/deepfake/1: still processing\n" in run.err
 
 
+@pytest.mark.slow
 async def test_very_verbose_prints_each_request(workspace: Workspace) -> None:
     """`-vv` prints each request and the response of the API."""
     names = script(workspace, {"1": Script(ready_after=0)})
@@ -525,6 +529,7 @@ async def test_json_is_one_object(workspace: Workspace) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "status"),
     [
@@ -573,6 +578,7 @@ async def test_a_second_run_makes_no_request(workspace: Workspace) -> None:
     assert workspace.emulator.requests == []
 
 
+@pytest.mark.slow
 async def test_retry_lost_tries_again(workspace: Workspace) -> None:
     """`--retry-lost` requests what was lost, and only that; it may be there after all."""
     names = script(workspace, {"1": Script(), "2": Script(response="unknown")})
@@ -584,6 +590,7 @@ async def test_retry_lost_tries_again(workspace: Workspace) -> None:
     assert workspace.held() == ["v6/deepfake/1.mp4", "v6/deepfake/2.mp4"]
 
 
+@pytest.mark.slow
 async def test_a_lost_catalogue_downloads_nothing_again(workspace: Workspace) -> None:
     """The catalogue is rebuilt from the checksum manifest: no request, a valid bag, and 0."""
     names = ready(workspace, "1", "2", "v7/video-fusion/3")
@@ -651,6 +658,7 @@ async def test_a_dry_run_in_json(workspace: Workspace) -> None:
     assert isinstance(json.loads(run.out), dict)
 
 
+@pytest.mark.slow
 async def test_a_dry_run_can_be_cut_short(workspace: Workspace) -> None:
     """Piped into `head` it ends without a traceback."""
     names = workspace.manifest(*(str(n) for n in range(100_000)))
@@ -663,6 +671,7 @@ async def test_a_dry_run_can_be_cut_short(workspace: Workspace) -> None:
 # --- Exit statuses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scripts", "api", "status", "message"),
     [
@@ -722,6 +731,7 @@ async def test_pages_instead_of_responses_end_the_run(workspace: Workspace) -> N
     assert "retried on the next run" in run.err
 
 
+@pytest.mark.slow
 async def test_a_long_rate_limit_skips_the_rest(workspace: Workspace) -> None:
     """A run that may not wait half an hour skips the rest, with 3."""
     words = RawResponse({"status": "error", "message": "Slow down, try again in 30 minutes"}, 429)
@@ -737,6 +747,7 @@ async def test_a_long_rate_limit_skips_the_rest(workspace: Workspace) -> None:
     assert await workspace.backup(names) == Ended(0, "", "")
 
 
+@pytest.mark.slow
 async def test_another_run_holds_the_archive(workspace: Workspace) -> None:
     """A second run at the same time ends with 75 and names the first, whose lock dies with it."""
     stalled = LinkScript(fault="stall")
@@ -774,6 +785,7 @@ async def test_a_wrong_archive_is_left_alone(workspace: Workspace, kind: str) ->
     assert not workspace.emulator.requests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made_before", [True, False])
 async def test_a_read_only_archive(workspace: Workspace, made_before: bool) -> None:
     """On a disk that cannot be written the run ends with 74 and one line, before any request."""
@@ -791,6 +803,7 @@ async def test_a_read_only_archive(workspace: Workspace, made_before: bool) -> N
         assert not workspace.emulator.requests
 
 
+@pytest.mark.slow
 async def test_a_full_disk(workspace: Workspace) -> None:
     """When the disk is full the run ends with 74; what was finished is held in a valid bag."""
     with mounted(workspace.archive, "size=3m"):
@@ -804,6 +817,7 @@ async def test_a_full_disk(workspace: Workspace) -> None:
         assert_true_bag(workspace.archive)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status", "name", "never"),
     [(signal.SIGINT, 130, "SIGINT", True), (signal.SIGTERM, 143, "SIGTERM", False)],
@@ -834,6 +848,7 @@ async def test_a_signal_ends_a_run_in_order(
     assert all(workspace.emulator.downloads(generation(n)) == 1 for n in finished)
 
 
+@pytest.mark.slow
 async def test_a_second_signal_ends_a_run_at_once(workspace: Workspace) -> None:
     """The run ends at once, and the archive is none the worse."""
     names = script(workspace, {"1": Script(), "2": NEVER})
@@ -914,6 +929,7 @@ def _rest(descriptor: int) -> bytes:
     return b"".join(iter(lambda: _available(descriptor), b""))
 
 
+@pytest.mark.slow
 async def test_a_terminal_shows_bars_and_keeps_lines_whole(workspace: Workspace) -> None:
     """Bars move during the run; in the end there are only whole lines, the counts last."""
     names = script(workspace, {str(n): slow(0.3 + n / 10) for n in range(1, 7)})
@@ -929,6 +945,7 @@ async def test_a_terminal_shows_bars_and_keeps_lines_whole(workspace: Workspace)
     assert re.fullmatch(r"6 archived; 6\.0 MB in \d s", counts)
 
 
+@pytest.mark.slow
 async def test_a_terminal_shows_the_counts(workspace: Workspace) -> None:
     """A person sees the counts also when all is well, and nothing with `--quiet`."""
     names = script(workspace, {"1": slow(0.3)})
@@ -944,6 +961,7 @@ async def test_a_terminal_shows_the_counts(workspace: Workspace) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_a_terminal_is_clean_after_a_failure(workspace: Workspace) -> None:
     """No rest of a bar stays among the lines of the report."""
     names = script(workspace, {"1": slow(0.3), "2": Script(response="failed")})
@@ -954,6 +972,7 @@ async def test_a_terminal_is_clean_after_a_failure(workspace: Workspace) -> None
     assert why == "lost v6/deepfake/2: ModelsLab responded: Failed, Try Again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80])
 async def test_a_terminal_has_columns_and_whole_links(workspace: Workspace, width: int) -> None:
     """What is too long continues in its column; a link stays in one piece, to be copied."""
@@ -975,6 +994,7 @@ async def test_a_terminal_has_columns_and_whole_links(workspace: Workspace, widt
 # --- Output that cannot be written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["2>&-", ">&- 2>&-", "2>/dev/full", "2>&1 | true"])
 async def test_a_closed_standard_error_changes_no_result(
     workspace: Workspace, redirection: str
@@ -989,6 +1009,7 @@ async def test_a_closed_standard_error_changes_no_result(
     assert workspace.held() == ["v6/deepfake/1.mp4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["export", "status", "status --json", "backup --json"])
 async def test_a_full_standard_output_is_an_error(workspace: Workspace, command: str) -> None:
     """It is reported in one line, with 74."""
@@ -1012,6 +1033,7 @@ async def test_a_log_file_on_a_full_disk_is_reported_once(workspace: Workspace) 
     assert run.err == f"{why} The run is not affected\n"
 
 
+@pytest.mark.slow
 async def test_what_was_repaired_is_reported(workspace: Workspace) -> None:
     """Damage is reported also when all of it is repaired: the disk may be failing."""
     assert (await workspace.backup(script(workspace, {"1": Script()}))).status == 0
@@ -1041,6 +1063,7 @@ async def test_an_empty_name_is_an_error(workspace: Workspace, arguments: tuple[
 # --- The demo
 
 
+@pytest.mark.slow
 async def test_the_demo(workspace: Workspace) -> None:
     """`archiver demo` creates an archive of videos that play, in ten seconds and a new place."""
     workspace.key = None

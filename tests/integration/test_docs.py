@@ -18,6 +18,7 @@ from archiver.emulator.scripts import Script
 from archiver.emulator.server import Emulator
 from tests.support.backups import KEY, generation
 from tests.support.markdown import MANUAL, ROOT, Block, Page, table, topics
+from tests.support.marks import slow
 from tests.support.running import COMMAND, Ended, ended
 
 README = Page(ROOT / "README.md")
@@ -138,6 +139,7 @@ def _scripts_to_run() -> list[str]:
     return [script for script in map("\n".join, scripts) if script]
 
 
+@slow
 @pytest.mark.parametrize("script", _scripts_to_run())
 async def test_each_script_that_is_printed_succeeds(script: str, machine: Machine) -> None:
     """Whatever the guides print for a shell does what it should, on an archive without faults."""
@@ -157,6 +159,7 @@ def test_each_reason_not_to_run_a_command_is_needed() -> None:
     assert not idle
 
 
+@slow
 async def test_the_first_line_ends_in_a_demo_that_succeeds(machine: Machine) -> None:
     """The README's one line runs the demo, whose archive `sha256sum` finds to be true."""
     (line,) = (each for script in README.scripts() for each in script if "archiver demo" in each)
@@ -180,6 +183,7 @@ def _crontab_lines() -> Iterator[tuple[str, str, dict[str, str]]]:
                 yield page.name, job[1], assignments
 
 
+@slow
 @pytest.mark.parametrize(("page", "command", "assignments"), list(_crontab_lines()))
 async def test_cron_runs_each_line_in_silence(
     page: str, command: str, assignments: dict[str, str], machine: Machine
@@ -197,6 +201,7 @@ def test_there_are_crontabs() -> None:
     ]
 
 
+@slow
 async def test_a_crontab_line_can_be_tried_by_hand(machine: Machine) -> None:
     """What is printed to try a line as cron would run it shows its exit status and its output."""
     scripts = (each for script in TOPICS["cron"].scripts() for each in script)
@@ -208,6 +213,7 @@ async def test_a_crontab_line_can_be_tried_by_hand(machine: Machine) -> None:
     assert list((machine.archive / "data").rglob("263.mp4"))
 
 
+@slow
 async def test_the_copy_script_makes_a_copy_that_verifies(machine: Machine) -> None:
     """The script for copies verifies, copies videos first and the manifest last, and cleans up."""
     assert (await machine.sh("archiver backup -a /srv/videos /srv/manifests")).status == 0
@@ -232,6 +238,7 @@ async def test_the_copy_script_makes_a_copy_that_verifies(machine: Machine) -> N
     assert (await machine.sh("archiver verify -a /mnt/copy")).status == 0
 
 
+@slow
 async def test_the_copy_script_waits_for_a_run_that_holds_the_archive(machine: Machine) -> None:
     """The lock that the script takes with `flock` is the one that keeps two runs apart."""
     await machine.back_up()

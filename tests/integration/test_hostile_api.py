@@ -153,7 +153,7 @@ QUICK = [
 
 def from_raw_api(server: RawServer) -> dict[str, Any]:
     """Return the settings of a run with a raw server in place of the API."""
-    api = ApiSettings(ApiKey(KEY), f"http://{server.host}", timeout=1, retries=0)
+    api = ApiSettings(ApiKey(KEY), f"http://{server.host}", rate=1000, timeout=1, retries=0)
     return {"api": api, "download": quick_downloads(max_size=LARGEST)}
 
 

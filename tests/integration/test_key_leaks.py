@@ -227,7 +227,8 @@ async def test_no_rejection_leaks_an_echoed_key(workspace: Workspace, always: Re
     (await traces(workspace, script(workspace, {"1": Script()}))).assert_keyless()
 
 
-@pytest.mark.parametrize("name", slow_except(SPELLINGS, "URL-encoded"))
+@slow
+@pytest.mark.parametrize("name", SPELLINGS)
 async def test_no_field_of_a_response_leaks_an_echoed_key(workspace: Workspace, name: str) -> None:
     """A key in messages, names, nested values or headers gets into no sidecar."""
     key = SPELLINGS[name]
@@ -246,6 +247,7 @@ async def test_no_field_of_a_response_leaks_an_echoed_key(workspace: Workspace, 
     assert workspace.held() == ["v6/deepfake/1.mp4", "v6/deepfake/2.mp4"]
 
 
+@slow
 async def test_no_json_escape_leaks_an_echoed_key(workspace: Workspace) -> None:
     """JSON may spell the key with escapes."""
     script(workspace, {"1": Script()})
@@ -282,7 +284,8 @@ async def test_a_link_with_the_key_is_not_followed(workspace: Workspace, name: s
     assert workspace.held() == ["v6/deepfake/1.mp4"]
 
 
-@pytest.mark.parametrize("name", slow_except(SPELLINGS, "URL-encoded"))
+@slow
+@pytest.mark.parametrize("name", SPELLINGS)
 async def test_a_redirect_with_the_key_is_not_followed(workspace: Workspace, name: str) -> None:
     """A host that has the key cannot make us pass it on to another one."""
     key = SPELLINGS[name]
@@ -293,6 +296,7 @@ async def test_a_redirect_with_the_key_is_not_followed(workspace: Workspace, nam
     assert not workspace.emulator.downloads(host="proxy")
 
 
+@slow
 async def test_a_redirect_of_the_api_is_not_followed(workspace: Workspace) -> None:
     """The key is not sent to the target of a redirect."""
     names = script(workspace, {"1": Script(response="redirect")})
@@ -323,6 +327,7 @@ async def test_a_bug_does_not_show_the_key(workspace: Workspace) -> None:
     Traces(left_by(workspace)).assert_keyless()
 
 
+@slow
 async def test_an_old_kind_of_redirect_with_the_key_is_not_followed(
     workspace: Workspace,
 ) -> None:

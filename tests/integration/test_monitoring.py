@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from tests.support.backups import generation
+from tests.support.marks import slow
 from tests.support.running import COMMAND, Workspace, ended
 
 DEAD = Script(outputs=(OutputScript(primary=LinkScript(fault="dead")),))
@@ -118,6 +119,7 @@ async def test_a_run_that_cannot_begin_is_reported_too(workspace: Workspace) -> 
     assert "did not begin: no API key" in log.read_text()
 
 
+@slow
 async def test_a_verify_keeps_the_metrics_of_a_backup_that_could_not_begin(
     workspace: Workspace,
 ) -> None:
@@ -134,6 +136,7 @@ async def test_a_verify_keeps_the_metrics_of_a_backup_that_could_not_begin(
     assert shown.out.count("backup, exit status 2: did not begin: no API key") == 1
 
 
+@slow
 @pytest.mark.parametrize("status", [404, 500])
 async def test_a_ping_that_fails_changes_nothing(workspace: Workspace, status: int) -> None:
     """It is a warning without the URL, and the run ends as it would have."""
@@ -154,6 +157,7 @@ async def test_metrics_that_cannot_be_written_change_nothing(workspace: Workspac
     assert run.err.count("\n") == 1
 
 
+@slow
 async def test_a_verify_is_reported_too(workspace: Workspace) -> None:
     """The metrics of the last backup stay in the file."""
     prom = workspace.home / "a.prom"

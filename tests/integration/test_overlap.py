@@ -133,6 +133,7 @@ async def test_runs_that_wait_get_the_lock_one_after_the_other(workspace: Worksp
     assert_true_bag(workspace.archive)
 
 
+@slow
 async def test_a_killed_holder_leaves_no_lock(workspace: Workspace) -> None:
     """A run that waits for one that is killed goes on at once, and so does any later run."""
     first, second = script(workspace, g1=STALLED), script(workspace, g2=Script())
@@ -159,6 +160,7 @@ async def test_the_content_of_a_lock_file_locks_nothing(workspace: Workspace, le
         assert await workspace.backup(workspace.manifest("1")) == Ended(0, "", "")
 
 
+@slow
 async def test_a_holder_that_is_not_known(workspace: Workspace) -> None:
     """Where the lock file is damaged, a second run still ends with status 75."""
     names = script(workspace, g1=STALLED)

@@ -12,6 +12,7 @@ from archiver.emulator.server import Seen
 from archiver.outcomes import Failed
 from archiver.settings import Timings
 from tests.support.backups import Backups, generation, quick_downloads
+from tests.support.marks import slow
 from tests.support.raw_server import RawServer
 
 FAULTY: tuple[Fault, ...] = ("busy", "throttled")
@@ -66,6 +67,7 @@ async def test_downloads_from_one_host_are_bounded_apart(backups: Backups) -> No
     assert report.archived == 12
 
 
+@slow
 async def test_the_byte_rate_holds(backups: Backups) -> None:
     """Downloads at once share the rate: together they take as long as their bytes need."""
     names = [str(number) for number in range(4)]
@@ -77,6 +79,7 @@ async def test_the_byte_rate_holds(backups: Backups) -> None:
     assert report.seconds >= 1.8  # 4 MB, a tenth of a second's worth at once
 
 
+@slow
 async def test_a_slow_rate_is_no_crawl(backups: Backups) -> None:
     """What is slow because we wait is not given up as a link that crawls."""
     backups.emulator.scripts[generation("1")] = video(LinkScript(), size=300_000)
@@ -88,6 +91,7 @@ async def test_a_slow_rate_is_no_crawl(backups: Backups) -> None:
 # --- A host that throttles
 
 
+@slow
 @pytest.mark.parametrize("fault", FAULTY)
 async def test_a_host_that_throttles_is_left_alone(backups: Backups, fault: Fault) -> None:
     """For as long as it asks, or a second, it gets no requests; then all are archived."""
@@ -101,6 +105,7 @@ async def test_a_host_that_throttles_is_left_alone(backups: Backups, fault: Faul
     assert len(times) == 11
 
 
+@slow
 async def test_other_hosts_go_on_meanwhile(backups: Backups) -> None:
     """Videos on another host are downloaded during the pause, however many are deferred."""
     deferred, others = [str(number) for number in range(6)], [f"b{number}" for number in range(10)]
@@ -125,6 +130,7 @@ async def test_a_proxy_serves_while_the_primary_is_left_alone(backups: Backups) 
     assert backups.emulator.asked() == 5
 
 
+@slow
 async def test_a_video_that_is_never_served_delays_no_others(
     backups: Backups,
 ) -> None:
@@ -166,6 +172,7 @@ async def test_a_pause_that_is_too_long_is_a_failure(backups: Backups) -> None:
 # --- Hosts that throttle without end
 
 
+@slow
 async def test_after_a_pause_of_nothing_it_is_not_tried_again_at_once(backups: Backups) -> None:
     """A `Retry-After` in the past, as of a clock that is wrong, is no invitation."""
     past = "Wed, 01 Jan 2020 00:00:00 GMT"
@@ -178,6 +185,7 @@ async def test_after_a_pause_of_nothing_it_is_not_tried_again_at_once(backups: B
     assert backups.emulator.asked() <= 3
 
 
+@slow
 async def test_an_api_that_asks_for_no_pause_is_given_time(backups: Backups) -> None:
     """Its `Retry-After: 0` does not take the backoff away: it may be back in a few seconds."""
     backups.emulator.scripts[generation("1")] = Script()

@@ -33,6 +33,7 @@ async def test_a_long_pause_leaves_the_rest_to_the_next_run(backups: Backups) ->
     assert backups.emulator.asked() < 20
 
 
+@slow
 @pytest.mark.parametrize("downloads", [1, 8])
 async def test_a_pause_for_one_generation_does_not_skip_the_others(
     backups: Backups, downloads: int

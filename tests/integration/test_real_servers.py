@@ -220,6 +220,7 @@ async def test_every_kind_of_mp4_is_archived_whole(workspace: Workspace, site: S
     await assert_valid_bag(workspace.archive)
 
 
+@slow
 async def test_a_private_ca_must_be_named(workspace: Workspace, site: Site) -> None:
     """Without `SSL_CERT_FILE` the link fails with its certificate as the reason, and status 3."""
     await film(site.videos / "1.mp4", seconds=0.2)
@@ -233,6 +234,7 @@ async def test_a_private_ca_must_be_named(workspace: Workspace, site: Site) -> N
     assert trusted == Ended(0, "", "")
 
 
+@slow
 async def test_a_certificate_for_another_host_is_not_accepted(
     workspace: Workspace, site: Site
 ) -> None:

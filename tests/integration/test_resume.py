@@ -14,7 +14,7 @@ from archiver.emulator.scripts import LinkScript, OutputScript, RawResponse, Scr
 from archiver.emulator.server import Seen
 from archiver.outcomes import Failed
 from tests.support.backups import Backups, assert_true_bag, generation, quick_downloads
-from tests.support.marks import slow_except
+from tests.support.marks import slow, slow_except
 from tests.support.raw_server import Pause, RawServer
 
 G263 = generation("263")
@@ -127,6 +127,7 @@ async def test_a_proxy_resumes_the_primarys_partial_file(
     assert_archived(backups)
 
 
+@slow
 async def test_a_partial_file_is_resumed_by_every_try(
     backups: Backups, openings: list[str]
 ) -> None:
@@ -144,6 +145,7 @@ async def test_a_partial_file_is_resumed_by_every_try(
     assert_archived(backups)
 
 
+@slow
 @pytest.mark.parametrize("proxy", [None, LinkScript(fault="dead"), NO_VALIDATOR])
 async def test_a_partial_file_that_no_link_finishes_is_kept_or_deleted(
     backups: Backups, proxy: LinkScript | None
@@ -159,6 +161,7 @@ async def test_a_partial_file_that_no_link_finishes_is_kept_or_deleted(
     assert 0 < left["part"] < LARGE
 
 
+@slow
 @pytest.mark.parametrize("proxy", [LinkScript(), replace(NO_VALIDATOR, fault="none")])
 async def test_a_partial_file_that_cannot_be_resumed_starts_from_zero(
     backups: Backups, openings: list[str], proxy: LinkScript
@@ -171,6 +174,7 @@ async def test_a_partial_file_that_cannot_be_resumed_starts_from_zero(
     assert_archived(backups)
 
 
+@slow
 async def test_a_partial_file_of_another_version_is_deleted_with_its_origin(
     backups: Backups,
 ) -> None:
@@ -180,6 +184,7 @@ async def test_a_partial_file_of_another_version_is_deleted_with_its_origin(
     assert_nothing_left(backups)
 
 
+@slow
 @pytest.mark.parametrize(
     "link",
     [
@@ -195,6 +200,7 @@ async def test_without_a_validator_nothing_is_resumed(backups: Backups, link: Li
     assert_archived(backups)
 
 
+@slow
 async def test_an_old_date_is_a_validator_for_its_own_link(backups: Backups) -> None:
     """Without a strong entity tag, a Last-Modified well before Date is a validator."""
     backups.emulator.scripts[G263] = script(replace(CUT_ONCE, etag="none"))
@@ -226,6 +232,7 @@ async def test_a_date_is_no_validator_on_another_host(backups: Backups) -> None:
     assert_archived(backups)
 
 
+@slow
 async def test_a_server_without_ranges_starts_over(backups: Backups) -> None:
     """Status 200 in response to a range is the whole file, from its beginning."""
     backups.emulator.scripts[G263] = script(replace(CUT_ONCE, ranges=False))
@@ -233,6 +240,7 @@ async def test_a_server_without_ranges_starts_over(backups: Backups) -> None:
     assert_archived(backups)
 
 
+@slow
 async def test_a_file_that_has_changed_starts_over(backups: Backups) -> None:
     """Another version has another entity tag: nothing of the old one is left in the new."""
     backups.emulator.scripts[G263] = script(CUT_ONCE, versions=2)
@@ -261,6 +269,7 @@ def head(status: str, *lines: str) -> bytes:
     return "\r\n".join((f"HTTP/1.1 {status}", date, *lines, "", "")).encode()
 
 
+@slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -300,6 +309,7 @@ async def test_the_rest_of_another_file_is_rejected(
     assert backups.held()["data/v6/deepfake/263.mp4"] == new
 
 
+@slow
 async def test_a_damaged_partial_file_starts_from_zero_once(backups: Backups) -> None:
     """A resumed file that is no whole video is downloaded again, once."""
     backups.emulator.scripts[G263] = script(CUT_IN_ONE_RUN)
@@ -314,6 +324,7 @@ async def test_a_damaged_partial_file_starts_from_zero_once(backups: Backups) ->
     assert_archived(backups)
 
 
+@slow
 async def test_a_partial_file_from_before_a_reboot_is_not_resumed(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,6 +391,7 @@ async def test_a_stale_partial_file_is_deleted(backups: Backups) -> None:
     assert not any((backups.archive / ".archiver/incoming").iterdir())
 
 
+@slow
 async def test_a_small_file_is_not_worth_resuming(backups: Backups) -> None:
     """Less than a quarter of a megabyte is downloaded again."""
     backups.emulator.scripts[G263] = script(CUT_ONCE, size=100_000)
@@ -406,6 +418,7 @@ async def test_a_full_disk_is_noticed_before_a_download(backups: Backups) -> Non
     assert (await backups.run("263")).archived == 1
 
 
+@slow
 async def test_a_partial_file_of_full_length_starts_over(backups: Backups) -> None:
     """Where no range is left, the status is 416, and the whole file is downloaded again."""
     backups.emulator.scripts[G263] = script(CUT_IN_ONE_RUN)

@@ -1,9 +1,11 @@
-"""HTTP responses, byte for byte, for a raw server to send."""
+"""HTTP responses, byte for byte, for a raw server to send: one a connection."""
 
 
 def head(*lines: str, status: str = "200 OK") -> bytes:
     """Return the head of a response, in Latin-1, as HTTP once had it."""
-    return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode("latin-1")
+    return "\r\n".join([f"HTTP/1.1 {status}", "Connection: close", *lines, "", ""]).encode(
+        "latin-1"
+    )
 
 
 def sized(body: bytes, *lines: str, status: str = "200 OK") -> bytes:

@@ -14,6 +14,7 @@ from tests.benchmarks.measure import Contender, Measurement, Unsuccessful, in_tu
 from tests.benchmarks.suite import SUITE
 from tests.benchmarks.table import WIDTH, Row, line
 from tests.benchmarks.tools import missing
+from tests.support.marks import slow
 
 ROOT = Path(__file__).parents[2]
 RUN = Measurement(wall=2.0, cpu=1.5, peak=40.0)
@@ -60,6 +61,7 @@ def test_an_unknown_name_is_refused() -> None:
     assert "'huge' is not one of" in result.stderr
 
 
+@slow
 @pytest.mark.skipif(bool(DOWNLOADERS), reason=DOWNLOADERS)
 def test_benchmarks_run_to_the_end(tmp_path: Path) -> None:
     """Each contender gets a row, with a verdict where there is a target; no file is left over."""

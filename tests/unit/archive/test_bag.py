@@ -28,6 +28,7 @@ from archiver.generation import Generation
 from archiver.outcomes import Archived
 from archiver.pipeline.commit import commit_staged
 from tests.support.archives import open_catalogue, outputs, read_catalogue, recover_in, stage
+from tests.support.marks import slow
 
 VIDEOS = Path(__file__).parents[2] / "videos"
 MP4 = (VIDEOS / "faststart.mp4").read_bytes()
@@ -616,6 +617,7 @@ def on_disk(root: Path) -> dict[int, bytes]:
     return {path.stat().st_ino: path.read_bytes() for path in files}
 
 
+@slow
 @pytest.mark.parametrize("tear", ["cut by a byte", "never written", "half zeros"])
 @pytest.mark.parametrize("first", ["killed", "unplugged"])
 def test_whatever_was_not_synced_may_be_torn(

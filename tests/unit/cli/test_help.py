@@ -12,6 +12,7 @@ import pytest
 
 from archiver.cli.help import GENERAL, Argument, Option
 from archiver.cli.main import COMMANDS, cli
+from tests.support.marks import slow
 from tests.support.running import COMMAND
 
 BARE = {"PATH": os.environ["PATH"], "HOME": "/home/ada"}
@@ -186,6 +187,7 @@ def on_a_terminal(*args: str, **env: str) -> bytes:
 # --- Secrets and speed
 
 
+@slow
 @pytest.mark.parametrize(
     "args",
     [

@@ -6,8 +6,10 @@ import time
 import pytest
 
 from archiver.download.bandwidth import Bandwidth
+from tests.support.marks import slow
 
 
+@slow
 async def test_the_rate_is_within_five_percent_and_fair() -> None:
     """Three downloads, one of which comes in large chunks, get a third of the rate each."""
     bandwidth, got = Bandwidth(10_000_000), [0, 0, 0]

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
+from archiver.archive.disk_space import DiskSpace
 from archiver.archive.partial_file import Origin, PartialFile
 from archiver.download.sink import Sink
 from archiver.emulator.clip import grown_clip
@@ -29,6 +30,11 @@ def partial(tmp_path: Path) -> Iterator[PartialFile]:
         yield partial
 
 
+def space(partial: PartialFile) -> DiskSpace:
+    """Return a guard that keeps nothing free."""
+    return DiskSpace(partial.path.parent, 0)
+
+
 def chunks(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
@@ -36,7 +42,7 @@ def chunks(data: bytes, size: int) -> list[bytes]:
 @pytest.mark.parametrize("size", [1000, 100_000, MIB, 3_000_000])
 async def test_what_is_taken_is_written_in_its_order(partial: PartialFile, size: int) -> None:
     """All but the last block, which is returned: a small payload never needs a thread."""
-    async with Sink(partial) as sink:
+    async with Sink(partial, space(partial)) as sink:
         for chunk in chunks(VIDEO, size):
             if sink.take(chunk):
                 await sink.write()
@@ -48,7 +54,7 @@ async def test_what_is_taken_is_written_in_its_order(partial: PartialFile, size:
 
 async def test_a_block_is_a_mebibyte_at_least(tmp_path: Path, partial: PartialFile) -> None:
     """Until one is gathered, nothing is written."""
-    async with Sink(partial) as sink:
+    async with Sink(partial, space(partial)) as sink:
         assert not sink.take(VIDEO[: MIB - 1])
         assert sink.take(VIDEO[MIB - 1 : MIB])
         assert everything(tmp_path) == {}
@@ -73,7 +79,7 @@ async def test_the_next_block_is_gathered_while_one_is_written(
         writing -= 1
 
     monkeypatch.setattr(partial, "write", slow)
-    async with Sink(partial) as sink:
+    async with Sink(partial, space(partial)) as sink:
         assert sink.take(VIDEO[:MIB])
         await sink.write()
         assert sink.take(VIDEO[MIB : 2 * MIB])
@@ -122,7 +128,7 @@ async def test_what_is_no_video_or_does_not_fit_is_not_written(
 
 
 async def broken(partial: PartialFile, data: bytes, error: BaseException) -> None:
-    async with Sink(partial) as sink:
+    async with Sink(partial, space(partial)) as sink:
         for chunk in chunks(data, MIB):
             if sink.take(chunk):
                 await sink.write()
@@ -131,7 +137,7 @@ async def broken(partial: PartialFile, data: bytes, error: BaseException) -> Non
 
 async def written(partial: PartialFile, data: bytes, step: Step | None = None) -> None:
     """Write a block, and take a step after it."""
-    async with Sink(partial) as sink:
+    async with Sink(partial, space(partial)) as sink:
         sink.take(data)
         await sink.write()
         if step:
@@ -157,7 +163,7 @@ async def test_a_block_that_does_not_fit_is_an_error(partial: PartialFile) -> No
 async def test_nothing_taken_is_nothing_written(tmp_path: Path, partial: PartialFile) -> None:
     """A body without a byte leaves no trace, also where it breaks and could be resumed."""
     partial.reset(ORIGIN)
-    async with Sink(partial) as sink:
+    async with Sink(partial, space(partial)) as sink:
         assert await sink.rest() == b""
     with pytest.raises(ConnectionError):
         await broken(partial, b"", ConnectionError())
@@ -178,7 +184,7 @@ async def test_a_cancelled_write_is_not_abandoned(
         plain(data)
 
     async def download() -> None:
-        async with Sink(partial) as sink:
+        async with Sink(partial, space(partial)) as sink:
             sink.take(VIDEO[:MIB])
             await sink.write()
             sink.take(MP4)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from archiver.generation import Generation
 from archiver.manifest.entries import BadLine, read
+from tests.support.marks import slow
 from tests.unit.manifest.reading import each, names, readings, stream
 
 generations = st.builds(
@@ -116,6 +117,7 @@ def test_unreadable_stream() -> None:
         list(reading)
 
 
+@slow
 @pytest.mark.parametrize(
     ("head", "element"),
     [
@@ -160,6 +162,7 @@ def test_endless_element(head: bytes) -> None:
     assert peak < 6_000_000
 
 
+@slow
 @pytest.mark.parametrize(
     "garbage",
     [b'{"a":\n', b'{"a":[', b"[\n", b"[", b"{\n", b'"', b'"\n', b"9", b"x\n", b"\\", b"/v6/"],
@@ -172,6 +175,7 @@ def test_garbage(head: bytes, garbage: bytes) -> None:
         pass
 
 
+@slow
 @pytest.mark.parametrize(
     "document",
     [

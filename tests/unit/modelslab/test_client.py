@@ -30,6 +30,7 @@ from archiver.modelslab.responses import (
 from archiver.outputs import Link, Output
 from archiver.run import Skipped, Stopped
 from archiver.settings import ApiSettings, Timings
+from tests.support.marks import slow
 from tests.support.raw_server import Close, Endless, RawServer, Steps, closed_port
 
 KEY = "sk-Emulated/Key+42"
@@ -323,6 +324,7 @@ def unavailable(retry_after: str) -> Script:
     return Script(trouble=(RawResponse(b"<html>", 503, {"Retry-After": retry_after}),))
 
 
+@slow
 async def test_retry_after_counts_more_than_the_backoff(emulator: Emulator) -> None:
     """The server knows better when it will be back."""
     emulator.scripts[G263] = unavailable("1")
@@ -354,6 +356,7 @@ async def test_a_retry_after_of_nothing_leaves_the_backoff(emulator: Emulator) -
 # --- Rate limits
 
 
+@slow
 @pytest.mark.parametrize(
     "throttled", ["throttled", "throttled-header", "throttled-old", "throttled-words"]
 )
@@ -418,6 +421,7 @@ async def test_words_like_a_rate_limit_while_others_get_responses_are_a_message(
     assert emulator.asked(G263) >= 5
 
 
+@slow
 async def test_a_certain_rate_limit_of_one_generation_is_no_message(emulator: Emulator) -> None:
     """With HTTP 429 it is requested again for as long as others get responses."""
     result = await alongside(emulator, RawResponse(LIMITED | {"retry_after": 3600}, 429))

@@ -11,6 +11,7 @@ from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import RateLimited
 from archiver.run import Skipped
 from archiver.settings import Timings
+from tests.support.marks import slow
 
 T = TypeVar("T")
 QUICK = Timings(short_pause=0.6, default_pause=0.2, after_pause=0.1)
@@ -123,6 +124,7 @@ async def test_pauses_without_a_response_in_between_add_up() -> None:
     assert results[-1] == Skipped("rate-limited, retry in 0 s (Slow down)")
 
 
+@slow
 async def test_pauses_that_end_in_a_response_do_not_add_up() -> None:
     """The waiting is counted anew from each response."""
     rate_limit = limit()

@@ -25,6 +25,7 @@ from archiver.cli.params import ping_url
 from archiver.http.retry import Backoff
 from archiver.monitoring.ping import Patience, Pinger, PingUrl, tail
 from archiver.version import __version__
+from tests.support.marks import slow
 from tests.support.raw_server import (
     Close,
     Endless,
@@ -278,6 +279,7 @@ BROKEN: dict[str, tuple[Steps, str]] = {
 }
 
 
+@slow
 @pytest.mark.parametrize("fault", SLOW)
 async def test_a_slow_service_is_a_warning(fault: str, warning: Callable[[], str]) -> None:
     """However slowly it answers, or sends without answering, it is given up in time."""
@@ -357,6 +359,7 @@ def test_a_name_that_never_resolves_is_a_warning(
     assert "at the start of the run failed: no response within " in warning()
 
 
+@slow
 def test_a_process_ends_while_a_name_never_resolves() -> None:
     """The resolver does not keep the process from ending either."""
     script = "import socket, time\nfrom archiver.monitoring.ping import *\n"
@@ -465,6 +468,7 @@ async def test_the_last_try_has_what_time_is_left(warning: Callable[[], str]) ->
     assert "no response within 0." in warning()
 
 
+@slow
 def test_a_retry_counts_nothing_for_prometheus() -> None:
     """A retry does not import the metrics library, which only --metrics needs."""
     script = "import sys\nfrom archiver.monitoring.ping import *\n"
