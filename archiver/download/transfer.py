@@ -108,7 +108,8 @@ class Transfer:
         if pause:
             wait = format_duration(pause)
             raise TransferError(
-                f"not tried: its host asked for a pause ({reason}), over in {wait}", pause=pause
+                f"not tried: its host asked for a pause ({reason}), which ends in {wait}",
+                pause=pause,
             )
         try:
             payload = await self._fetch(url, partial)
