@@ -33,7 +33,7 @@ class LinkFault:
         return self.status == 403
 
     def __str__(self) -> str:
-        return f"{self.role} {self.link} {self.reason}"
+        return f"{self.role} {self.link}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,16 +25,20 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class TimeUp:
-    """The time limit ended the run in order: what was not tried is no failure."""
+    """The time limit ended the run: what was not tried is no failure."""
 
     reason: str = "the time limit was reached (--max-time)"
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """An error ended the run early, and decides its exit status."""
+    """An error ended the run early, or kept it from beginning; it decides the exit status."""
 
     error: ArchiverError
+    begun: bool = True
+
+    def __str__(self) -> str:
+        return f"{'ended early' if self.begun else 'did not begin'}: {self.error}"
 
 
 Ended: TypeAlias = Completed | Skipped | TimeUp | Stopped

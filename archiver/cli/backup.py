@@ -36,16 +36,17 @@ if TYPE_CHECKING:
 @manifests_argument
 @archive_option
 @endpoint_option
-@option("--dry-run", is_flag=True, heading=INPUT, help="List what would be fetched; do nothing.")
+@option("--dry-run", is_flag=True, heading=INPUT, help="List what would be fetched; fetch nothing.")
 @option(
     "--strict", is_flag=True, heading=INPUT,
-    help="Fetch nothing if a line of a MANIFEST is not understood.",
+    help="Fetch nothing, and end with status 2, if a line of a MANIFEST is not understood.",
 )  # fmt: skip
-@option("--retry-lost", is_flag=True, heading=INPUT, help="Try again what is known to be lost.")
+@option("--retry-lost", is_flag=True, heading=INPUT, help="Try lost generations again.")
 @fetch_options
 @option(
     "--max-time", metavar="DURATION", type=Parsed("duration", parse_duration), heading=LIMITS,
-    help="End the run in order after this long; the next run goes on with the rest.",
+    help="End the run after this long: downloads in progress get 10 s to finish, and the next run "
+    "goes on with the rest.",
 )  # fmt: skip
 @verbose_option
 @quiet_option

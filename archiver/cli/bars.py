@@ -14,7 +14,11 @@ class ProgressBars(ProgressLog):
 
     def __init__(self, *, generations: bool) -> None:
         self._generations = tqdm(
-            unit="", desc="generations", position=0, dynamic_ncols=True, disable=not generations
+            desc="generations",
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]",
+            position=0,
+            dynamic_ncols=True,
+            disable=not generations,
         )
         self._bytes = tqdm(
             unit="B",

@@ -126,7 +126,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        why = f"cannot be read: {error.strerror}; --config names another"
+        why = f"cannot be read: {error.strerror}"
         raise ConfigurationError(f"the configuration file {path} {why}") from None
     except UnicodeError:
         raise ConfigurationError(f"the configuration file {path} is not text in UTF-8") from None
@@ -144,10 +144,10 @@ def _parse(path: Path, text: str) -> dict[str, object]:
 def _toml_error(path: Path, text: str, error: str) -> str:
     match = _TOML_ERROR.fullmatch(error)
     if not match:
-        return f"{path}: this is no TOML: {printable(error.partition(':')[0])}"
+        return f"{path}: not valid TOML: {printable(error.partition(':')[0])}"
     line = match["line"] or text.rstrip("\n").count("\n") + 1
     hint = "; text needs quotes" if match["what"] == "Invalid value" else ""
-    return f"{path}:{line}: this is no TOML: {printable(match['what'])}{hint}"
+    return f"{path}:{line}: not valid TOML: {printable(match['what'])}{hint}"
 
 
 def _lines(text: str) -> dict[_Place, int]:

@@ -20,7 +20,7 @@ Exit status (the worst that happened wins):
     0  every generation asked for is held, or is still being made
     1  a bug: the traceback is shown
     2  the command line or the configuration is wrong
-    3  some generations could not be archived, or a manifest line was not understood
+    3  some generations could not be archived, or a manifest or one of its lines could not be read
     4  fixity: a held file is missing or does not match its checksum
    69  the API cannot be reached at all: the run ended early
    74  storage: full, read-only or failing

@@ -132,7 +132,7 @@ _limit = partial(option, heading=LIMITS)
 manifests_argument = argument(
     "manifests", metavar="MANIFEST...", nargs=-1, required=True, type=Name(allow_dash=True),
     envvar="ARCHIVER_MANIFESTS", heading=INPUT,
-    help="Lists of IDs; in the environment variable with a colon between them.",
+    help="Lists of IDs; separate them with colons in the environment variable.",
 )  # fmt: skip
 archive_option = _input(
     "-a", "--archive", metavar="DIR", type=Directory(), required=True,
@@ -189,13 +189,13 @@ fetch_options = _all(
     ),
     _api(
         "--wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="15m",
-        help="How long to poll for what is still being made, and to wait out rate limits; with 0 "
-        "that is left to the next run. A pause of up to a minute is always waited out.",
+        help="How long to poll for generations still being made, and to wait out rate limits; "
+        "with 0 they are left to the next run. A pause of up to a minute is always waited out.",
     ),
     _api(
         "--retries", metavar="N", type=Count(0, 20), default=6,
-        help="How often to repeat a request that got no usable response, at growing intervals. A "
-        "link is tried again as often, but at most twice.",
+        help="Repeat a request that gets no usable response up to this many times, at growing "
+        "intervals; a download at most twice.",
     ),
     _api(
         "--api-url", metavar="URL", type=Parsed("url", api_url),
@@ -211,11 +211,11 @@ fetch_options = _all(
     ),
     _download(
         "--limit-rate", metavar="RATE", type=Parsed("rate", parse_byte_rate),
-        help="Download at most this many bytes a second in total: 500K, 20M.",
+        help="Download at most this many bytes per second in total: 500K, 20M.",
     ),
     _download(
         "--timeout", metavar="DURATION", type=Parsed("duration", positive_duration), default="30s",
-        help="Give up a connection, to the API too, that is silent for this long.",
+        help="Give up on a connection, to the API or a link, that is silent for this long.",
     ),
     _download(
         "--max-size", metavar="SIZE", type=Parsed("size", parse_size), default="100G",

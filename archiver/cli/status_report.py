@@ -81,12 +81,14 @@ class Status:
         generations, files = counted(holds.generations, "generation"), counted(holds.files, "file")
         return [
             f"{generations} in {files}, {format_size(holds.bytes)}",
-            f"the first since {local(self.held.first)}, the last since {local(self.held.last)}",
+            _since(self.held),
         ]
 
     def _last_runs(self) -> Iterator[str]:
-        for number, run in enumerate(self.runs):
-            yield _run(run, running=self.running is not None and number == 0)
+        open_runs = [run for run in self.runs if not run.ended]
+        running = open_runs[0] if open_runs and self.running else None
+        for run in self.runs:
+            yield _run(run, running=run is running)
 
 
 def look(archive: Path) -> Status:
@@ -107,13 +109,10 @@ def look(archive: Path) -> Status:
             archive,
             queries.holdings(),
             queries.tally("held"),
-            {
-                s: Unfinished(queries.tally(s), queries.latest(s, _SHOWN_GENERATIONS))
-                for s in _UNFINISHED
-            },
+            {state: _unfinished(queries, state) for state in _UNFINISHED},
             runs,
             _last_fixity_run(history),
-            holder(bag.layout.lock) if any(not run.ended for run in runs) else None,
+            holder(bag.layout.lock) if _has_open_run(history) else None,
             disk.free,
             disk.total,
         )
@@ -193,6 +192,11 @@ def _last_fixity_run(history: History) -> Run | None:
     return next((run for run in runs if run.counts.get("checked")), None)
 
 
+def _has_open_run(history: History) -> bool:
+    """Return whether a run may be in progress; runs that found the archive locked came later."""
+    return any(not run.ended for run in history.last(100, "backup", "repair"))
+
+
 def _headed(heading: str, lines: Sequence[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
         yield f"{'' if number else heading:12}{line}"
@@ -201,14 +205,18 @@ def _headed(heading: str, lines: Sequence[str]) -> Iterator[str]:
 def _count(tally: Tally) -> str:
     if not tally.count:
         return "0"
+    return f"{tally.count:,}, {_since(tally)}"
+
+
+def _since(tally: Tally) -> str:
     first, last = local(tally.first), local(tally.last)
-    return f"{tally.count:,}, since {first}" + (f" to {last}" if last != first else "")
+    return f"since {first}" if first == last else f"the first since {first}, the last since {last}"
 
 
 def _run(run: Run, *, running: bool = False) -> str:
     if run.ended is None:
-        what = "it is running" if running else "it was killed, or the machine stopped"
-        return f"{local(run.began)}  {run.command}, no end: {what}"
+        what = "in progress" if running else "no end: it was killed, or the machine stopped"
+        return f"{local(run.began)}  {run.command}, {what}"
     return f"{local(run.began)}  {run.command}, exit status {run.exit_status}: {run.summary}"
 
 

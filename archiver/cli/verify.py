@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @option(
     "--accept-changed", is_flag=True, heading="Repair",
-    help="With --repair: accept another file than the recorded one, if ModelsLab has that now.",
+    help="With --repair: accept a file that differs from the recorded one, if that is what "
+    "ModelsLab has now.",
 )  # fmt: skip
 @verbose_option
 @quiet_option
@@ -67,8 +68,8 @@ def verify(archive: "Path", repair: bool, accept_changed: bool, **options: Any) 
     may run beside a backup; --repair needs one, and locks the archive. A damaged file is moved to
     .archiver/quarantine, never deleted.
 
-    The options from "API" on are for --repair alone. DURATION is in seconds, or 90s, 15m, 2h,
-    30d; SIZE in bytes, or 500K, 20M, 1G; SHARE is 5% or 0.05.
+    The options under API, Downloads and Limits are for --repair alone. DURATION is in seconds,
+    or 90s, 15m, 2h, 30d; SIZE in bytes, or 500K, 20M, 1G; SHARE is 5% or 0.05.
     """
     from archiver.cli.fetching import FetchOptions
     from archiver.cli.reporting import ReportingOptions, perform

@@ -104,7 +104,10 @@ class Transfer:
         pause, reason = self._hosts.pause(url)
         if pause:
             wait = format_duration(pause)
-            raise TransferError(f"not tried: its host paused us ({reason}) for {wait}", pause=pause)
+            raise TransferError(
+                f"not tried: its host asked for a pause ({reason}), which ends in {wait}",
+                pause=pause,
+            )
         payload = await self._fetch(url, partial)
         self._hosts.served(url)
         return payload

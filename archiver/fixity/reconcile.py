@@ -35,17 +35,17 @@ CREATE TEMP TABLE chosen (
 _COMPARISONS: tuple[tuple[Kind, str], ...] = (
     (
         "missing",
-        "SELECT DISTINCT path, 'it is listed and not there' FROM line"
+        "SELECT DISTINCT path, 'it is listed, but not there' FROM line"
         " WHERE path NOT IN (SELECT path FROM found)",
     ),
     (
         "unexpected",
-        "SELECT path, 'it is there and not listed' FROM found"
+        "SELECT path, 'it is there, but not listed' FROM found"
         " WHERE path NOT IN (SELECT path FROM line) AND path NOT IN (SELECT path FROM known)",
     ),
     (
         "contradictory",
-        "SELECT path, 'it is held by the catalogue, and its checksum line is gone' FROM known"
+        "SELECT path, 'the catalogue has it, but its checksum line is gone' FROM known"
         " WHERE path NOT IN (SELECT path FROM line)",
     ),
     (

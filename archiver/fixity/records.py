@@ -59,7 +59,9 @@ def _is_proven(bag: Bag, path: str, recorded: set[str], repairs: Repairs) -> boo
             return True
         repairs.failed[path] = "it matches none of its records"
     elif generation_at(path) is None or not _is_whole(bag.layout.root / path):
-        repairs.failed[path] = "it is not ours, or not surely whole: move it away"
+        repairs.failed[path] = (
+            "it is not a complete video or response of a generation: move it away"
+        )
     else:
         return True
     return False

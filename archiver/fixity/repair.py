@@ -123,7 +123,7 @@ class _Replacement:
             if generation := generation_at(path):
                 self._paths.setdefault(generation, []).append(path)
             else:
-                self.repairs.failed[path] = "no generation's file: it cannot be fetched"
+                self.repairs.failed[path] = "it belongs to no generation: it cannot be fetched"
         self.waiting = deque(self._paths)
 
     def take(self, count: int) -> list[tuple[Generation, bool]]:
@@ -146,7 +146,7 @@ class _Replacement:
         match result:
             case Fetched(staged, outcome):
                 Staging(self.bag.layout, staged.generation).clear()
-                self._note_rest(staged.generation, "ModelsLab has other files now")
+                self._note_rest(staged.generation, "ModelsLab has different files now")
                 return outcome
             case Failed() | Lost() | Pending() | Archived() as outcome:
                 Staging(self.bag.layout, outcome.generation).tidy(self.stale_after)
@@ -170,14 +170,16 @@ class _Replacement:
         self.catalogue.correct([file.target for file in files])
         for file in files:
             same = recorded[file.target.path] == file.target.sha256
-            self.repairs.done[file.target.path] = f"fetched anew{'' if same else ', another file'}"
+            self.repairs.done[file.target.path] = (
+                f"fetched anew{'' if same else ', a different file'}"
+            )
 
     def _is_acceptable(self, file: StagedFile) -> bool:
         target = file.target
         if self.accept_changed or self.damage.recorded[target.path] == target.sha256:
             return True
         self.repairs.failed[target.path] = (
-            f"ModelsLab has another file now (SHA-256 {target.sha256}): --accept-changed takes it"
+            f"ModelsLab has a different file now (SHA-256 {target.sha256}): see --accept-changed"
         )
         return False
 

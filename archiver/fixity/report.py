@@ -96,7 +96,7 @@ class FixityReport:
         cls, command: Command, began: datetime, error: ArchiverError
     ) -> "FixityReport":
         """Return the report of a run that an error kept from beginning."""
-        return cls(command, began, datetime.now(UTC), Stopped(error))
+        return cls(command, began, datetime.now(UTC), Stopped(error, begun=False))
 
     @property
     def findings(self) -> list[Finding]:
@@ -122,16 +122,6 @@ class FixityReport:
         return (self.finished - self.began).total_seconds()
 
     @property
-    def headline(self) -> str:
-        """The counts, in a line."""
-        audit = self.audit
-        found = ", ".join(f"{count:,} {kind}" for kind, count in audit.findings.counts.items())
-        return (
-            f"{audit.checked:,} of {audit.listed:,} files checked, {format_size(audit.bytes)} in "
-            f"{format_duration(self.seconds)}: {found or 'no errors found'}"
-        )
-
-    @property
     def run(self) -> Run:
         """What is remembered of the run."""
         audit = self.audit
@@ -147,13 +137,13 @@ class FixityReport:
             self.exit_status,
             counts | {str(kind): count for kind, count in audit.findings.counts.items()},
             audit.bytes,
-            "; ".join([*self._ended_early(), self.headline]),
+            "; ".join([*self._stopped(), *self._headline()]),
         )
 
     def lines(self) -> Iterator[str]:
         """Describe what was found: a line of counts, then one for each finding."""
-        yield self.headline
-        yield from self._ended_early()
+        yield from self._headline()
+        yield from self._stopped()
         yield from capped(map(self._described, self.findings), self.audit.findings.total)
 
     def as_json(self) -> dict[str, object]:
@@ -184,6 +174,19 @@ class FixityReport:
         result = self.repairs.result(finding.path)
         return f"{finding}; {result}" if result else str(finding)
 
-    def _ended_early(self) -> Iterator[str]:
+    def _headline(self) -> Iterator[str]:
+        """Yield the counts in a line; a run that did not begin has none."""
+        if isinstance(self.ended, Stopped) and not self.ended.begun:
+            return
+        audit = self.audit
+        found = [f"{count:,} {kind}" for kind, count in audit.findings.counts.items()]
+        if self.repairs.done:
+            found.append(f"{len(self.repairs.done):,} repaired")
+        yield (
+            f"{audit.checked:,} of {audit.listed:,} files checked, {format_size(audit.bytes)} in "
+            f"{format_duration(self.seconds)}: {', '.join(found) or 'no errors found'}"
+        )
+
+    def _stopped(self) -> Iterator[str]:
         if isinstance(self.ended, Stopped):
-            yield f"ended early: {self.ended.error}"
+            yield str(self.ended)

@@ -91,7 +91,7 @@ def _read_manifest(bag: Bag, tables: Reconciliation, findings: Findings) -> None
             if isinstance(line, bytes) and (line.endswith(b"\n") or not bag.being_committed()):
                 shown = line.decode(errors="replace").strip()[:60]
                 place = f"{MANIFEST}:{number}"
-                findings.add(Finding("contradictory", place, f"{shown!r} is no checksum line"))
+                findings.add(Finding("contradictory", place, f"{shown!r} is not a checksum line"))
 
 
 class _Reading:
@@ -130,7 +130,7 @@ class _Reading:
                 actual = hashlib.file_digest(file, "sha256").hexdigest()
                 size = os.fstat(file.fileno()).st_size
         except FileNotFoundError:
-            return Finding("missing", listed.path, "it is listed and not there"), 0
+            return Finding("missing", listed.path, "it is listed, but not there"), 0
         except OSError as error:
             return Finding("unreadable", listed.path, error.strerror or str(error)), 0
         if actual == listed.sha256:

@@ -82,7 +82,7 @@ class Manifests:
             self._cannot_read(str(error.filename or name), error)
             return []
         if not files:
-            self.problems.add(Unreadable(name, f"no list in it ({', '.join(SUFFIXES)})"))
+            self.problems.add(Unreadable(name, f"no manifest in it ({', '.join(SUFFIXES)})"))
         return [_Source(str(file), _opener(file)) for file in files if self._can_read(file)]
 
     def _can_read(self, file: Path) -> bool:

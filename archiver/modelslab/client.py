@@ -166,7 +166,7 @@ class Client:
         try:
             document = self._settings.key.redact_json(parse_json(reply.body))
         except ValueError as error:
-            return Rejected(f"a response that is {error}")
+            return Rejected(f"it is {error}", usable=False)
         response = read_response(reply, document, id_, datetime.now(UTC))
         _LOG.debug("requested %s: HTTP %d, %s", path, reply.status, type(response).__name__)
         return response

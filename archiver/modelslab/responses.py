@@ -94,6 +94,8 @@ class Rejected:
     """The API responded and does not help with this generation; asking again now is no use."""
 
     message: str
+    usable: bool = True
+    """The message is the API's; otherwise it is what is wrong with the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def read_response(reply: HttpReply, document: object, id_: str, now: datetime) -
         return _unusable(reply, "a JSON response that is not an object", now)
     if not _is_about(document.get("id"), id_):
         other = printable(str(document["id"])[:128])
-        return Rejected(f"the response is about generation {other}, not {id_}")
+        return Rejected(f"it is about generation {other}, not {id_}", usable=False)
     match str(document.get("status", "")).strip().lower():
         case "success":
             return _success(document)
@@ -162,7 +164,7 @@ def _success(document: dict[str, object]) -> Response:
     if primaries is None or not (primaries or proxies):
         return Processing()
     if (most := max(len(primaries), len(proxies))) > OUTPUTS_LIMIT:
-        return Rejected(f"the response lists {most:,} links")
+        return Rejected(f"it has {most:,} links", usable=False)
     return Ready(paired_outputs(primaries, proxies), document)
 
 

@@ -119,7 +119,8 @@ def _worklist(catalogue: Catalogue, sources: Manifests, settings: Settings) -> W
     worklist = catalogue.worklist.add(names, retry_lost=settings.retry_lost)
     sources.check()
     if settings.strict and sources.problems:
-        raise ConfigurationError("\n".join(sources.problems.lines()))
+        problems = "\n".join(sources.problems.lines())
+        raise ConfigurationError(f"{problems}\nnothing was fetched, because of --strict")
     return worklist
 
 

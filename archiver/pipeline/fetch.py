@@ -28,7 +28,7 @@ from archiver.pipeline.results import Fetched
 from archiver.threads import in_thread
 
 _LOG = logging.getLogger(__name__)
-HOST_PAUSED = "its host asks for a pause: retried on the next run"
+HOST_PAUSED = "a link's host asked for a pause, retried on the next run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +180,9 @@ def _failure(
             return Lost(generation, reason, faults)
         case GenerationFailed():
             return Failed(generation, reason, faults, hopeless=True)
-        case Rejected():
+        case Rejected(usable=True):
             return Failed(generation, reason, faults)
-        case ServerError(message):
+        case Rejected(message) | ServerError(message):
             return Failed(generation, f"no usable response: {message}", faults)
         case _:
             assert_never(response)

@@ -67,7 +67,7 @@ class Report:
     @classmethod
     def failed_to_begin(cls, began: datetime, error: ArchiverError) -> "Report":
         """Return the report of a run that an error kept from beginning."""
-        return cls(began, datetime.now(UTC), Stopped(error))
+        return cls(began, datetime.now(UTC), Stopped(error, begun=False))
 
     @property
     def archived(self) -> int:
@@ -144,7 +144,7 @@ class Report:
             self.exit_status,
             counts | {"bad_lines": self.problems.bad_lines},
             self.bytes,
-            "; ".join([*self._ended_early(), self._headline()]),
+            "; ".join([*self._stopped(), *self._headline()]),
         )
 
     def as_json(self) -> dict[str, object]:
@@ -163,8 +163,8 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """Describe the run: a line of counts, then one for each thing that went wrong."""
-        yield self._headline()
-        yield from self._ended_early()
+        yield from self._headline()
+        yield from self._stopped()
         if self.skipped:
             why = "" if isinstance(self.ended, Stopped) else self.reason
             yield f"skipped {self.skipped:,}, retried on the next run{': ' if why else ''}{why}"
@@ -185,9 +185,9 @@ class Report:
             case _:
                 assert_never(self.ended)
 
-    def _ended_early(self) -> Iterator[str]:
+    def _stopped(self) -> Iterator[str]:
         if isinstance(self.ended, Stopped):
-            yield f"ended early: {self.ended.error}"
+            yield str(self.ended)
 
     def _counts(self) -> list[tuple[str, str, int]]:
         return [
@@ -200,10 +200,13 @@ class Report:
             ("skipped", "skipped", self.skipped),
         ]
 
-    def _headline(self) -> str:
+    def _headline(self) -> Iterator[str]:
+        """Yield the counts in a line; a run that did not begin has none."""
+        if isinstance(self.ended, Stopped) and not self.ended.begun:
+            return
         parts = [f"{count:,} {label}" for _, label, count in self._counts() if count]
         done = ", ".join(parts) or "nothing to do"
-        return f"{done}; {format_size(self.bytes)} in {format_duration(self.seconds)}"
+        yield f"{done}; {format_size(self.bytes)} in {format_duration(self.seconds)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Shutdown: what ends a run before its worklist is done, and how it ends in order."""
+"""Shutdown: what ends a run before its worklist is done, and how it ends cleanly."""
 
 import asyncio
 import logging
@@ -66,7 +66,7 @@ class Shutdown:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """End the run in order on SIGINT and SIGTERM, and at once on the second."""
+        """End the run cleanly on SIGINT and SIGTERM, and at once on the second."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._interrupt, number)
@@ -78,7 +78,7 @@ class Shutdown:
 
     @contextmanager
     def after(self, max_time: float | None, reason: Callable[[], Ended]) -> Iterator[None]:
-        """End the run in order after `max_time` seconds, if that is given, for this reason."""
+        """End the run cleanly after `max_time` seconds, if that is given, for this reason."""
         if max_time is None:
             yield
             return

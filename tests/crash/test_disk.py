@@ -1,4 +1,4 @@
-"""A disk that is full, read-only or failing ends a run in order, and the next run goes on."""
+"""A disk that is full, read-only or failing ends a run cleanly, and the next run goes on."""
 
 import re
 import shutil

@@ -470,7 +470,7 @@ async def test_strict_fetches_nothing_if_a_line_is_bad(backups: Backups) -> None
 async def test_no_manifest_at_all_makes_no_archive(backups: Backups) -> None:
     """Without a list, nothing is touched."""
     backups.archive.with_name("ids.txt").mkdir()
-    with pytest.raises(ManifestUnreadable, match="no list in it"):
+    with pytest.raises(ManifestUnreadable, match="no manifest in it"):
         await asyncio.wait_for(_run_unwritten(backups), 10)
     assert not backups.archive.exists()
 

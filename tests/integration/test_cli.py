@@ -440,7 +440,7 @@ async def test_what_went_wrong_is_printed(workspace: Workspace, quiet: tuple[str
     primary, proxy = (
         workspace.emulator.link(generation("2"), 1, host) for host in ("primary", "proxy")
     )
-    assert f": primary {primary} 404 Not Found; proxy {proxy} not a video but an HTML" in failed
+    assert f": primary {primary}: 404 Not Found; proxy {proxy}: not a video but an HTML" in failed
     assert lost == "lost v6/deepfake/3: ModelsLab responded: Failed, Try Again"
 
 
@@ -466,7 +466,7 @@ async def test_verbose_prints_each_outcome(workspace: Workspace) -> None:
     assert f"archived v6/deepfake/1: 64.0 kB from primary {link(generation('1'))}\n" in run.err
     assert (
         f"archived v6/deepfake/2: 64.0 kB from proxy {link(generation('2'), 1, 'proxy')}; "
-        f"primary {link(generation('2'))} 404 Not Found\n"
+        f"primary {link(generation('2'))}: 404 Not Found\n"
     ) in run.err
     assert run.err.splitlines()[-1].startswith("2 archived; 128.0 kB in ")
 
@@ -988,7 +988,7 @@ async def test_a_terminal_has_columns_and_whole_links(workspace: Workspace, widt
     )
     held = lines.index(next(line for line in lines if line.startswith("held  ")))
     assert all(line.startswith(" " * 12) for line in lines[held + 1 : lines.index("pending     0")])
-    assert lines[held + 1].startswith(" " * 12 + ("the" if width == 80 else ""))
+    assert lines[held + 1].startswith(" " * 12 + ("since 2" if width == 80 else ""))
 
 
 # --- Output that cannot be written

@@ -116,7 +116,7 @@ async def test_a_run_that_cannot_begin_is_reported_too(workspace: Workspace) -> 
     assert pings[1][0] == "/s3cret-uuid/2"
     assert "no API key" in pings[1][1]
     assert metrics(prom)["archiver_last_run_exit_status", "backup"] == 2
-    assert "ended early: no API key" in log.read_text()
+    assert "did not begin: no API key" in log.read_text()
 
 
 @slow
@@ -133,7 +133,7 @@ async def test_a_verify_keeps_the_metrics_of_a_backup_that_could_not_begin(
     assert verified.status == 0
     assert metrics(prom)["archiver_last_run_exit_status", "backup"] == 2
     shown = await workspace.run("status", "-a", str(workspace.archive))
-    assert shown.out.count("backup, exit status 2: ended early: no API key") == 1
+    assert shown.out.count("backup, exit status 2: did not begin: no API key") == 1
 
 
 @slow

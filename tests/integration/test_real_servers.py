@@ -229,7 +229,7 @@ async def test_a_private_ca_must_be_named(workspace: Workspace, site: Site) -> N
     assert result.status == 3
     (line,) = (line for line in result.err.splitlines() if line.startswith("failed v6/deepfake/1"))
     link = f"primary https://127.0.0.1:{site.port}/1.mp4"
-    assert f"{link} its TLS certificate is not accepted (unable to get local issuer" in line
+    assert f"{link}: its TLS certificate is not accepted (unable to get local issuer" in line
     trusted = await workspace.backup(workspace.manifest("1"), SSL_CERT_FILE=site.authority)
     assert trusted == Ended(0, "", "")
 

@@ -1,4 +1,4 @@
-"""A run that a signal or `--max-time` ends stops in order, and the next run goes on."""
+"""A signal or `--max-time` ends a run cleanly, and the next run goes on."""
 
 import asyncio
 import json

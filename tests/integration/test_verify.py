@@ -141,6 +141,7 @@ async def test_a_matching_download_repairs_a_payload(
     report = await repaired(held)
     assert report.repairs.done.keys() == {ONE}
     assert report.exit_status == 0
+    assert report.run.summary.endswith(", 1 repaired")
     assert held.held() == before
     quarantined = [p.read_bytes() for p in (held.archive / ".archiver/quarantine").rglob("1.mp4")]
     assert quarantined == ([] if damaged is None else [damaged])

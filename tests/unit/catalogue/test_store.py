@@ -178,7 +178,7 @@ def test_outcomes_are_remembered(bag: Bag, clock: Clock) -> None:
         "v6/deepfake/3": ("lost", "ModelsLab responded: Request not found", 0, None),
         "v6/deepfake/4": (
             "failed",
-            "all links failed: primary https://a.example/x.mp4 cut after 5 of 9 bytes",
+            "all links failed: primary https://a.example/x.mp4: cut after 5 of 9 bytes",
             0,
             None,
         ),

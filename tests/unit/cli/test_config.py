@@ -368,12 +368,12 @@ async def test_help_needs_no_file(workspace: Workspace, args: tuple[str, ...]) -
         ("[verify]\n\nsampel = 1", "3: verify.sampel: verify has no such option; did you mean sam"),
         ("[verify]\nsample = 7", "2: verify.sample: '7' is not more than 0 and at most 100%"),
         ("[backup]\nx.y = 1", "2: backup.x: no such table"),
-        ("archive = /srv", "1: this is no TOML: Invalid value; text needs quotes"),
-        ("\n=\n", "2: this is no TOML: "),
-        ("strict = true\nstrict = true\n", "2: this is no TOML: "),
-        ('wait = """\n1m\n', "2: this is no TOML: "),
+        ("archive = /srv", "1: not valid TOML: Invalid value; text needs quotes"),
+        ("\n=\n", "2: not valid TOML: "),
+        ("strict = true\nstrict = true\n", "2: not valid TOML: "),
+        ('wait = """\n1m\n', "2: not valid TOML: "),
         (f"wait = {'[' * 5000}", " it is nested too deeply"),
-        (f"wait = {'1' * 5000}", " this is no TOML: Exceeds the limit"),
+        (f"wait = {'1' * 5000}", " not valid TOML: Exceeds the limit"),
     ],
 )
 def test_an_error_is_named(file: Path, text: str, message: str) -> None:

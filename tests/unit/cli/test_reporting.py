@@ -99,11 +99,12 @@ def test_a_run_that_could_not_begin_is_reported(
     with pytest.raises(ArchiveLocked):
         perform(job(archive, LOCKED), replace(options, as_json=True))
     assert exit_statuses(options) == [75]
-    assert f"WARNING ended early: {LOCKED}\n" in log(options)
+    assert f"WARNING did not begin: {LOCKED}\n" in log(options)
+    assert "nothing to do" not in log(options)
     assert json.loads(capsys.readouterr().out)["ended_early"] == str(LOCKED)
     (run,) = runs(archive)
     assert (run.command, run.exit_status) == ("backup", 75)
-    assert run.summary.startswith(f"ended early: {LOCKED}")
+    assert run.summary == f"did not begin: {LOCKED}"
 
 
 def test_a_run_is_in_the_history_once(archive: Path, options: ReportingOptions) -> None:

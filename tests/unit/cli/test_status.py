@@ -122,6 +122,27 @@ async def test_status_works_during_a_run(backups: Backups) -> None:
     assert look(backups.archive).running is None
 
 
+async def test_a_run_in_progress_is_shown_after_others(backups: Backups) -> None:
+    """It is in progress also if later runs found the archive locked, however many."""
+    found: list[Status] = []
+    now = datetime.now(UTC)
+
+    class Curious(Silent):
+        def planned(self, worklist: Worklist) -> None:
+            with closing(open_catalogue(backups.archive)) as catalogue:
+                for _ in range(6):
+                    catalogue.history.add(Run("backup", now, now, 75, summary="locked"))
+                    found.append(look(backups.archive))
+
+    manifest = backups.archive.with_name("ids.txt")
+    manifest.write_text("1\n")
+    await backup(backups.archive, [manifest], backups.settings(), Curious())
+    assert [status.running is None for status in found] == [False] * 6
+    shown = "\n".join(found[0].lines())
+    assert "backup, in progress" in shown
+    assert "killed" not in shown
+
+
 def test_an_empty_archive_has_a_status(tmp_path: Path) -> None:
     """Nothing held, nothing pending, no run."""
     (tmp_path / "manifest-sha256.txt").touch()

@@ -381,7 +381,7 @@ async def test_a_host_that_throttles_gets_no_other_request(downloads: Downloads)
     refused, paused = downloaded.faults
     assert (refused.status, refused.reason) == (429, "429 Slow")
     assert (paused.status, paused.transient) == (0, False)
-    assert paused.reason == "not tried: its host paused us (429 Slow) for 1 s"
+    assert paused.reason == "not tried: its host asked for a pause (429 Slow), which ends in 1 s"
     assert paused.pause == pytest.approx(1, abs=0.5)
     assert len(busy.heads) == 1
 

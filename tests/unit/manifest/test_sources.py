@@ -243,7 +243,9 @@ class TestDirectories:
         manifests = opened(tmp_path)
         with pytest.raises(ManifestUnreadable) as raised:
             manifests.check()
-        assert str(raised.value) == (f"{tmp_path}: no list in it (.txt, .csv, .tsv, .json, .jsonl)")
+        assert str(raised.value) == (
+            f"{tmp_path}: no manifest in it (.txt, .csv, .tsv, .json, .jsonl)"
+        )
 
     def test_permission(self, tmp_path: Path) -> None:
         """A directory that may not be listed is named with the system's reason."""

@@ -187,13 +187,13 @@ async def test_a_response_nested_too_deeply_is_rejected(emulator: Emulator) -> N
     """Nothing that means anything to us is."""
     deep = b'{"status":"success","id":263,"output":%s}' % (b"[" * 900 + b"]" * 900)
     result = await fetched_as(emulator, RawResponse(deep))
-    assert result == Rejected("a response that is nested too deeply")
+    assert result == Rejected("it is nested too deeply", usable=False)
 
 
 async def test_a_response_about_another_generation_is_rejected(emulator: Emulator) -> None:
     """Its video is not archived under this ID."""
     result = await fetched_as(emulator, "wrong-id")
-    assert result == Rejected("the response is about generation 999999999, not 263")
+    assert result == Rejected("it is about generation 999999999, not 263", usable=False)
 
 
 async def test_a_redirect_is_not_followed(emulator: Emulator) -> None:

@@ -162,8 +162,8 @@ def test_what_went_wrong_has_a_line_each() -> None:
         "gone.txt: cannot be read: No such file or directory",
         "ids.txt:7: 'a/b/c/d': expected an ID",
         "failed v6/deepfake/263: all links failed: "
-        "primary https://a.example/x.mp4 404 Not Found; "
-        "proxy https://b.example/x.mp4 cut after 5 of 9 bytes",
+        "primary https://a.example/x.mp4: 404 Not Found; "
+        "proxy https://b.example/x.mp4: cut after 5 of 9 bytes",
         "lost v6/deepfake/263: ModelsLab responded: Request not found",
     ]
 
