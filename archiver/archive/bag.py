@@ -131,7 +131,8 @@ class Bag:
             StorageError: if the disk fails.
         """
         with storage_errors(f"reading what {self.layout.manifest} no longer lists"):
-            missing = [file for file in files if not (self.layout.root / file.path).exists()]
+            # Unlike pathlib's, this `exists` also answers for a path that no file can have.
+            missing = [f for f in files if not os.path.exists(self.layout.at(f.path))]  # noqa: PTH110
             matching = [file for file in files if placement.matches(self.layout, file)]
             self.manifest.append(matching)
             return matching, missing

@@ -58,5 +58,5 @@ def matches(layout: Layout, file: BagFile) -> bool:
     Raises:
         OSError: if it cannot be read.
     """
-    path = layout.root / file.path
-    return path.is_file() and sha256_of(path) == file.sha256
+    path = layout.at(file.path)
+    return os.path.isfile(path) and sha256_of(path) == file.sha256  # noqa: PTH113

@@ -73,7 +73,7 @@ def _is_whole(path: Path) -> bool:
         return _has_payload(path) and _is_document(path)
     try:
         media = inspect(path).media
-    except NotWhole:
+    except (NotWhole, OSError):  # what cannot be read is not surely whole
         return False
     return f".{media.extension}" == path.suffix and not media.open_ended
 

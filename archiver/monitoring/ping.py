@@ -149,6 +149,8 @@ async def _post(url: str, body: bytes, seconds: float) -> _Failure | None:
         if isinstance(error, ValueError) and not isinstance(error, OSError):
             return _Failure("no usable address: look at the ping URL, and at the proxy")
         return _Failure(describe_error(error, seconds), transient=True)
+    finally:
+        await asyncio.sleep(0)  # a closed connection releases its socket in the loop's next turn
 
 
 def _refusal(status: int) -> _Failure | None:

@@ -22,7 +22,7 @@ from archiver.archive.layout import INCOMING, MANIFEST, Layout
 from archiver.archive.recovery import recover as recover_commit
 from archiver.archive.staging import StagedGeneration, Staging
 from archiver.catalogue.store import Catalogue
-from archiver.checksums import Checksum
+from archiver.checksums import BagFile, Checksum
 from archiver.errors import ArchiveLocked, NotAnArchive, StorageError, storage_errors
 from archiver.generation import Generation
 from archiver.outcomes import Archived
@@ -893,3 +893,9 @@ def test_a_foreign_file_is_counted_but_no_hindrance(root: Path, bag: Bag) -> Non
         bag.describe(*catalogue.totals())
     assert is_committed(root)
     assert_valid(root)
+
+
+def test_a_path_that_no_file_can_have_is_missing(bag: Bag) -> None:
+    """A line that was once listed and names nonsense keeps no run from working."""
+    nonsense = BagFile(f"data/{'x' * 5000}", "0" * 64, 1)
+    assert bag.relist([nonsense]) == ([], [nonsense])
