@@ -171,6 +171,7 @@ def test_each_spelling_is_found() -> None:
 # --- Where nothing is echoed
 
 
+@slow
 @pytest.mark.parametrize("source", ["variable", "file"])
 async def test_the_key_is_not_where_others_can_read_it(workspace: Workspace, source: str) -> None:
     """It is on no command line, and no child process inherits it."""

@@ -78,6 +78,7 @@ async def test_a_good_run_is_reported_everywhere(workspace: Workspace) -> None:
     assert "s3cret" not in text + prom.read_text()
 
 
+@slow
 async def test_a_failure_is_reported_everywhere(workspace: Workspace) -> None:
     """With its exit status and its reasons; the last success stays what it was."""
     prom, log = workspace.home / "a.prom", workspace.home / "run.log"
@@ -98,6 +99,7 @@ async def test_a_failure_is_reported_everywhere(workspace: Workspace) -> None:
     )
 
 
+@slow
 async def test_a_run_that_cannot_begin_is_reported_too(workspace: Workspace) -> None:
     """No key, no archive: the ping and the metrics have the exit status, the log the reason."""
     prom, log = workspace.home / "a.prom", workspace.home / "run.log"
@@ -147,6 +149,7 @@ async def test_a_ping_that_fails_changes_nothing(workspace: Workspace, status: i
     assert "s3cret" not in run.err
 
 
+@slow
 async def test_metrics_that_cannot_be_written_change_nothing(workspace: Workspace) -> None:
     """There is an error with the reason, and the run ends as it would have."""
     run = await workspace.backup(
@@ -188,6 +191,7 @@ async def test_a_bad_ping_url_is_refused_and_not_shown(workspace: Workspace) -> 
 # --- Status, export and completion
 
 
+@slow
 async def test_status_and_export_from_the_command_line(workspace: Workspace) -> None:
     """Without a key and without a lock; a manifest and IDs may be named together."""
     await workspace.backup(workspace.manifest("1", "2"))
@@ -216,6 +220,7 @@ async def test_status_and_export_from_the_command_line(workspace: Workspace) -> 
     ]  # fmt: skip
 
 
+@slow
 async def test_what_is_no_id_is_reported(workspace: Workspace) -> None:
     """The others are shown, and the exit status is that of a line not understood."""
     await workspace.backup(workspace.manifest("1"))
@@ -225,6 +230,7 @@ async def test_what_is_no_id_is_reported(workspace: Workspace) -> None:
     assert run.err == "'no id': neither an ID nor a file\n"
 
 
+@slow
 async def test_a_reader_that_stops_reading_is_no_error(workspace: Workspace) -> None:
     """Such as `head`: no traceback."""
     many = workspace.manifest(*map(str, range(3000)))

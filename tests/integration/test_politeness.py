@@ -36,6 +36,7 @@ def at_hosts(backups: Backups, host: str) -> list[Seen]:
 # --- Rates and bounds
 
 
+@slow
 async def test_the_api_rate_holds(backups: Backups) -> None:
     """Twenty requests at twenty a second take about a second."""
     names = [str(number) for number in range(20)]
@@ -54,6 +55,7 @@ async def test_downloads_are_bounded(backups: Backups) -> None:
     assert backups.emulator.busiest["primary"] == 3
 
 
+@slow
 async def test_downloads_from_one_host_are_bounded_apart(backups: Backups) -> None:
     """A host's bound is its own: the other host has as many downloads as are allowed in all."""
     here, there = [str(number) for number in range(6)], [f"b{number}" for number in range(6)]

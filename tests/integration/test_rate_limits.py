@@ -106,6 +106,7 @@ async def test_a_message_like_a_rate_limit_is_skipped_when_there_are_no_others(
     assert any("Too many faces" in line for line in report.lines())
 
 
+@slow
 async def test_a_long_pause_in_words_is_believed_when_it_is_repeated(
     backups: Backups,
 ) -> None:

@@ -250,6 +250,7 @@ async def test_a_file_that_has_changed_starts_over(backups: Backups) -> None:
     assert_archived(backups)
 
 
+@slow
 async def test_a_wrong_range_is_rejected(backups: Backups) -> None:
     """A 206 with another range than the requested one is dropped, and the whole file requested."""
     backups.emulator.scripts[G263] = script(CUT_IN_ONE_RUN)
@@ -340,6 +341,7 @@ async def test_a_partial_file_from_before_a_reboot_is_not_resumed(
     assert_archived(backups)
 
 
+@slow
 async def test_the_partial_file_of_a_lost_generation_is_deleted(backups: Backups) -> None:
     """Nothing is kept of what is lost."""
     backups.emulator.scripts[G263] = script(CUT)
@@ -500,6 +502,7 @@ async def test_a_head_without_a_body_leaves_nothing(backups: Backups, lines: lis
     assert_nothing_left(backups)
 
 
+@slow
 async def test_a_partial_file_survives_a_run_without_a_byte(
     backups: Backups,
 ) -> None:
@@ -517,6 +520,7 @@ async def test_a_partial_file_survives_a_run_without_a_byte(
     assert_archived(backups)
 
 
+@slow
 @pytest.mark.parametrize("link", [LinkScript(), LinkScript(etag="none", last_modified=False)])
 async def test_a_download_that_was_complete_when_the_run_ended_is_not_repeated(
     backups: Backups, monkeypatch: pytest.MonkeyPatch, link: LinkScript

@@ -181,6 +181,7 @@ async def test_a_failure_before_the_time_limit_is_reported(workspace: Workspace)
     assert_true_bag(workspace.archive)
 
 
+@slow
 async def test_a_time_limit_that_is_not_reached_changes_nothing(workspace: Workspace) -> None:
     """A run that is done sooner ends when it is done."""
     before = time.monotonic()
@@ -209,6 +210,7 @@ async def test_a_signal_ends_a_rate_limit_pause(
     assert "Traceback" not in result.err
 
 
+@slow
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
 async def test_a_signal_ends_the_polling(workspace: Workspace, number: int, status: int) -> None:
     """What is still processing after a signal is left for the next run."""

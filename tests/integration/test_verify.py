@@ -25,6 +25,7 @@ from archiver.fixity.report import FixityReport
 from archiver.fixity.verify import Selection, verify
 from tests.support.archives import open_catalogue
 from tests.support.backups import Backups, assert_true_bag, generation, quick_downloads
+from tests.support.marks import slow
 from tests.support.running import mounted
 
 ALL = Selection()
@@ -411,6 +412,7 @@ async def test_verify_works_while_the_archive_is_locked(held: Backups) -> None:
             await repaired(held)
 
 
+@slow
 async def test_verify_during_a_busy_backup_finds_nothing(held: Backups) -> None:
     """Again and again while videos are committed, there is no false alarm."""
     names = [str(number) for number in range(100, 220)]

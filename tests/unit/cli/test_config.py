@@ -19,6 +19,7 @@ from archiver.errors import ConfigurationError
 from archiver.generation import canonical_endpoint
 from archiver.settings import ApiSettings, DownloadSettings, Settings
 from tests.support.backups import KEY, generation
+from tests.support.marks import slow
 from tests.support.running import Ended, Workspace
 
 VALUES = {
@@ -458,6 +459,7 @@ def test_a_ping_url_under_a_wrong_name_is_not_shown(file: Path, key: str) -> Non
 # --- A run
 
 
+@slow
 async def test_a_run_from_a_file(workspace: Workspace) -> None:
     """With everything in the file the command alone is enough, whoever may read the file."""
     workspace.emulator.scripts[generation("realtime/1")] = Script()

@@ -20,6 +20,7 @@ from archiver.progress import ByteProgress, Silent
 from tests.support.backups import quick_downloads
 from tests.support.disk import IO_ERROR, DiskLog, everything, names
 from tests.support.http import chunked, head, sized
+from tests.support.marks import slow
 from tests.support.raw_server import Close, Pause, RawServer, Steps, closed_port
 from tests.support.videos import HTML, MP4, OPEN_ENDED, OTHER_MP4, sha256
 
@@ -470,6 +471,7 @@ async def test_another_try_goes_on_where_the_last_one_stopped(downloads: Downloa
     assert 'If-Range: "x"\r\n' in second
 
 
+@slow
 async def test_another_link_goes_on_where_the_last_one_stopped(downloads: Downloads) -> None:
     """On another host, under the same entity tag."""
     async with RawServer({"*": cut(TAG)}) as broken, Resumable(0) as server:
@@ -480,6 +482,7 @@ async def test_another_link_goes_on_where_the_last_one_stopped(downloads: Downlo
     assert "Range: bytes=300000-\r\n" in server.heads[0]
 
 
+@slow
 async def test_another_run_goes_on_where_the_last_one_stopped(downloads: Downloads) -> None:
     """What has come is suspended on the disk with its origin."""
     async with Resumable(1) as server:
@@ -494,6 +497,7 @@ async def test_another_run_goes_on_where_the_last_one_stopped(downloads: Downloa
     assert content(downloaded, downloads.path) == LARGE
 
 
+@slow
 @pytest.mark.parametrize(
     "response",
     [
@@ -514,6 +518,7 @@ async def test_what_is_not_the_rest_is_followed_by_one_request_for_the_whole(
     assert "Range:" not in server.heads[2]
 
 
+@slow
 async def test_a_spoilt_file_is_fetched_anew_once(downloads: Downloads) -> None:
     """What has become no whole video by a rest that seemed to fit is not resumed for ever."""
     span = f"Content-Range: bytes 1500-{len(OTHER_MP4) - 1}/{len(OTHER_MP4)}"
@@ -531,6 +536,7 @@ async def test_a_spoilt_file_is_fetched_anew_once(downloads: Downloads) -> None:
     assert everything(downloads.root) == {}
 
 
+@slow
 async def test_without_a_validator_the_next_try_begins_anew(downloads: Downloads) -> None:
     """And nothing is left for the next run."""
     async with Changing(cut(), (sized(LARGE),)) as server:
@@ -607,6 +613,7 @@ async def test_what_goes_on_beyond_the_largest_size_is_a_fault(downloads: Downlo
     assert not result.faults[0].transient
 
 
+@slow
 async def test_progress_counts_what_has_come_of_a_payload(downloads: Downloads) -> None:
     """The bytes of tries that came to nothing are taken back."""
     counted = Counted()

@@ -165,6 +165,7 @@ async def test_silence_is_a_server_error(emulator: Emulator, response: Scripted)
     )
 
 
+@slow
 async def test_a_response_that_drips_is_a_server_error() -> None:
     """A whole response may take twice as long as a connection may be silent."""
     drips = (b"HTTP/1.1 200 OK\r\n\r\n", Endless(b" ", every=0.1))
@@ -384,6 +385,7 @@ async def test_a_long_rate_limit_halts_the_run(emulator: Emulator) -> None:
     assert emulator.asked() == 2
 
 
+@slow
 async def test_a_long_rate_limit_in_words_alone_needs_five(emulator: Emulator) -> None:
     """With HTTP 200 it may be one generation's message."""
     emulator.api = ApiScript(always=RawResponse(WORDS))
@@ -412,6 +414,7 @@ async def alongside(emulator: Emulator, response: RawResponse) -> ClientResult |
     return None if limited.cancelled() else limited.result()
 
 
+@slow
 async def test_words_like_a_rate_limit_while_others_get_responses_are_a_message(
     emulator: Emulator,
 ) -> None:

@@ -93,6 +93,7 @@ async def test_a_pause_too_long_to_wait_for_is_believed_when_it_is_repeated() ->
     assert rate_limit.pause_reason == skipped.reason
 
 
+@slow
 async def test_a_response_in_between_makes_it_the_first_again() -> None:
     """Others get responses: then a long pause is not about the account."""
     rate_limit = limit()
@@ -112,6 +113,7 @@ async def test_a_long_pause_is_waited_out_where_the_run_may() -> None:
             await rate_limit.acquire()
 
 
+@slow
 async def test_pauses_without_a_response_in_between_add_up() -> None:
     """Short pauses without end are as good as a long one."""
     rate_limit, results = limit(), []
@@ -145,6 +147,7 @@ async def test_a_long_pause_in_words_alone_needs_five_of_them() -> None:
     assert await rate_limit.acquire() == Skipped("rate-limited, retry in 2 h (Wait 2 hours)")
 
 
+@slow
 async def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
     """Requests that were under way may each come back with a pause of their own."""
     rate_limit = limit()
