@@ -198,6 +198,7 @@ async def test_a_missing_key_is_an_error(workspace: Workspace) -> None:
     assert not workspace.archive.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["variable", "option", "file variable", "credentials"])
 async def test_the_key_is_found(workspace: Workspace, source: str) -> None:
     """The key is read from the environment, from a named file, or from systemd."""
@@ -216,6 +217,7 @@ async def test_the_key_is_found(workspace: Workspace, source: str) -> None:
     ]
 
 
+@pytest.mark.slow
 async def test_a_named_key_file_takes_precedence(workspace: Workspace) -> None:
     """A key file on the command line takes precedence over a key in the environment."""
     file = workspace.manifest(KEY, name="key")
@@ -245,6 +247,7 @@ async def test_an_unusable_key_file_is_named(workspace: Workspace) -> None:
     assert_refused(await workspace.backup(ready(workspace, "1"), "--api-key-file", file), file)
 
 
+@pytest.mark.slow
 async def test_the_key_goes_to_the_api_and_nowhere_else(workspace: Workspace) -> None:
     """Whatever the server echoes, the key is in no output, no file and no link's request."""
     workspace.emulator.api = ApiScript(echo_key=True)
@@ -288,6 +291,7 @@ def no_manifest(workspace: Workspace, kind: str) -> str:
 UNREADABLE = ["missing", "dangling", "empty directory", "fails when read"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNREADABLE)
 async def test_no_manifest_that_can_be_read(workspace: Workspace, kind: str) -> None:
     """When nothing can be read, the run ends with 2, the path and the reason."""
@@ -327,6 +331,7 @@ async def test_an_unreadable_list_in_a_directory(workspace: Workspace) -> None:
     assert f"{lists / 'old.txt'}: cannot be read: Is a directory" in run.err
 
 
+@pytest.mark.slow
 async def test_a_directory_of_manifests(workspace: Workspace) -> None:
     """All lists in a directory are read, in order and in any format; other files are not."""
     ready(workspace, *"12345")
@@ -343,6 +348,7 @@ async def test_a_directory_of_manifests(workspace: Workspace) -> None:
     assert workspace.held() == [f"v6/deepfake/{n}.mp4" for n in "12345"]
 
 
+@pytest.mark.slow
 async def test_standard_input(workspace: Workspace) -> None:
     """`-` reads the list from standard input; a bad line in it is named `<stdin>`."""
     ready(workspace, "realtime/1", "2")
@@ -354,6 +360,7 @@ async def test_standard_input(workspace: Workspace) -> None:
     assert workspace.held() == ["v6/deepfake/2.mp4", "v6/realtime/1.mp4"]
 
 
+@pytest.mark.slow
 async def test_bad_lines_are_named_and_the_others_archived(workspace: Workspace) -> None:
     """Every bad line is reported with its file and number, and makes 3; the rest is archived."""
     ready(workspace, "1", "2")
@@ -367,6 +374,7 @@ async def test_bad_lines_are_named_and_the_others_archived(workspace: Workspace)
     assert workspace.held() == ["v6/deepfake/1.mp4", "v6/deepfake/2.mp4"]
 
 
+@pytest.mark.slow
 async def test_strict_fetches_nothing(workspace: Workspace) -> None:
     """With `--strict` a bad line ends the run with 2 before any request."""
     ready(workspace, "1")
@@ -444,6 +452,7 @@ async def test_what_went_wrong_is_printed(workspace: Workspace, quiet: tuple[str
     assert lost == "lost v6/deepfake/3: ModelsLab responded: Failed, Try Again"
 
 
+@pytest.mark.slow
 async def test_the_paragraph_stays_short(workspace: Workspace) -> None:
     """Of many failures the first are listed and the rest is counted."""
     run = await workspace.backup(
@@ -456,6 +465,7 @@ async def test_the_paragraph_stays_short(workspace: Workspace) -> None:
     assert lines[-1] == "… and 30 more like these"
 
 
+@pytest.mark.slow
 async def test_verbose_prints_each_outcome(workspace: Workspace) -> None:
     """`-v` prints the link that served each video and why others did not, on standard error."""
     proxied = OutputScript(primary=LinkScript(fault="dead"), proxy=LinkScript())
@@ -471,6 +481,7 @@ async def test_verbose_prints_each_outcome(workspace: Workspace) -> None:
     assert run.err.splitlines()[-1].startswith("2 archived; 128.0 kB in ")
 
 
+@pytest.mark.slow
 async def test_verbose_is_for_people(workspace: Workspace) -> None:
     """`-v` prints in words also what is still processing, failed or lost."""
     names = script(
@@ -494,6 +505,7 @@ async def test_very_verbose_prints_each_request(workspace: Workspace) -> None:
     assert "v6/deepfake/fetch/1" not in less.err
 
 
+@pytest.mark.slow
 async def test_json_is_one_object(workspace: Workspace) -> None:
     """`--json` prints counts, bytes, seconds and reasons to standard output, nothing else there."""
     ready(workspace, "1")
@@ -639,6 +651,7 @@ async def test_a_dry_run_makes_no_archive(workspace: Workspace) -> None:
     assert not workspace.archive.exists()
 
 
+@pytest.mark.slow
 async def test_a_dry_run_names_bad_lines(workspace: Workspace) -> None:
     """Bad lines and unreadable manifests have the exit status they would have in a run."""
     run = await workspace.backup("--dry-run", workspace.manifest("1", "no such thing"), "/nowhere")
@@ -710,6 +723,7 @@ async def test_exit_statuses(
     assert "Traceback" not in run.err
 
 
+@pytest.mark.slow
 async def test_an_api_that_is_gone_is_not_hammered(workspace: Workspace) -> None:
     """When no server listens the run ends early with 69, and names the API and what was skipped."""
     with socket.socket() as nobody:
@@ -722,6 +736,7 @@ async def test_an_api_that_is_gone_is_not_hammered(workspace: Workspace) -> None
     assert len(run.err.splitlines()) < 30
 
 
+@pytest.mark.slow
 async def test_pages_instead_of_responses_end_the_run(workspace: Workspace) -> None:
     """An API that gives only HTML counts as unreachable: 69, after a few requests."""
     workspace.emulator.api = ApiScript(always="html-200")
@@ -764,6 +779,7 @@ async def test_another_run_holds_the_archive(workspace: Workspace) -> None:
     assert_true_bag(workspace.archive)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", "other directory", "missing parent", "dangling"])
 async def test_a_wrong_archive_is_left_alone(workspace: Workspace, kind: str) -> None:
     """What is not an archive is named with 2, and nothing is created or changed there."""
@@ -1025,6 +1041,7 @@ async def test_a_full_standard_output_is_an_error(workspace: Workspace, command:
     assert run == Ended(74, "", "archiver: the disk failed: No space left on device\n")
 
 
+@pytest.mark.slow
 async def test_a_log_file_on_a_full_disk_is_reported_once(workspace: Workspace) -> None:
     """In one line; the run goes on, and its result is not affected."""
     run = await workspace.backup("--log-file", "/dev/full", script(workspace, {"1": Script()}))

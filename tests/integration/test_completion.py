@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.running import COMMAND
 
+pytestmark = pytest.mark.slow
+
 SHELLS = {"bash": ("bash", "-n"), "zsh": ("zsh", "-n"), "fish": ("fish", "--no-execute")}
 """How each shell reads a script without running it."""
 

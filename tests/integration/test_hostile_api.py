@@ -40,6 +40,8 @@ from tests.support.hostile import (
 from tests.support.marks import slow_except
 from tests.support.raw_server import Close, Endless, RawServer, Steps
 
+pytestmark = pytest.mark.slow
+
 FETCH = "/v6/deepfake/fetch/263"
 
 

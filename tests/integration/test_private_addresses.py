@@ -26,6 +26,8 @@ from tests.support.hostile import (
 )
 from tests.support.raw_server import RawServer, closed_port
 
+pytestmark = pytest.mark.slow
+
 PRIVATE = [
     "http://127.0.0.1:{port}/a.mp4",
     "https://127.0.0.1:{port}/a.mp4",
