@@ -8,31 +8,19 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from archiver.download.hosts import Hosts
+from tests.support.clock import MonotonicClock
 
 ONE, OTHER = URL("http://a.example/1"), URL("http://a.example/2")
 ELSEWHERE = URL("http://b.example/1")
 
 
-class Clock:
-    """A monotonic clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MonotonicClock:
+    return MonotonicClock.of("archiver.download.hosts", monkeypatch)
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("archiver.download.hosts.time.monotonic", clock)
-    return clock
-
-
-@pytest.fixture
-def hosts(clock: Clock) -> Hosts:
+def hosts(clock: MonotonicClock) -> Hosts:
     return Hosts(8, 8)
 
 
@@ -46,7 +34,9 @@ def test_a_host_that_was_never_asked_is_not_paused(hosts: Hosts) -> None:
     assert hosts.pause(ONE) == (0, "")
 
 
-def test_a_paused_host_is_left_alone_until_its_time_is_over(hosts: Hosts, clock: Clock) -> None:
+def test_a_paused_host_is_left_alone_until_its_time_is_over(
+    hosts: Hosts, clock: MonotonicClock
+) -> None:
     """All its links, for the reason that it gave; links elsewhere are not concerned."""
     assert hosts.throttled(ONE, "429 Too Many Requests", 10) == 10
     assert hosts.pause(OTHER) == (10, "429 Too Many Requests")
@@ -58,7 +48,7 @@ def test_a_paused_host_is_left_alone_until_its_time_is_over(hosts: Hosts, clock:
         assert hosts.pause(url) == (0, "")
 
 
-def test_without_a_hint_each_pause_is_twice_as_long(hosts: Hosts, clock: Clock) -> None:
+def test_without_a_hint_each_pause_is_twice_as_long(hosts: Hosts, clock: MonotonicClock) -> None:
     """Up to a minute, and from the beginning once the host has served something."""
     pauses = []
     for _ in range(9):
@@ -69,7 +59,9 @@ def test_without_a_hint_each_pause_is_twice_as_long(hosts: Hosts, clock: Clock) 
     assert hosts.throttled(ONE, "429", None) == 1
 
 
-def test_downloads_that_are_refused_together_are_one_pause(hosts: Hosts, clock: Clock) -> None:
+def test_downloads_that_are_refused_together_are_one_pause(
+    hosts: Hosts, clock: MonotonicClock
+) -> None:
     """Those of the same moment do not make it longer."""
     assert hosts.throttled(ONE, "429", None) == 1
     clock.now += 0.25
@@ -95,7 +87,9 @@ def test_a_long_pause_must_be_asked_for_by_two_links(hosts: Hosts) -> None:
 
 
 @pytest.mark.parametrize("wait", [0.0, 1.0, None])
-def test_a_host_may_throttle_for_ever(hosts: Hosts, clock: Clock, wait: float | None) -> None:
+def test_a_host_may_throttle_for_ever(
+    hosts: Hosts, clock: MonotonicClock, wait: float | None
+) -> None:
     """However often it does: its hint is followed, and a wait of nothing is no hint."""
     pauses = []
     for _ in range(2000):
@@ -115,8 +109,7 @@ def test_a_pause_is_as_long_as_it_was_announced(
 ) -> None:
     """Whatever comes: what `throttled` returns is what `pause` then shows, and never nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        clock = Clock()
-        patch.setattr("archiver.download.hosts.time.monotonic", clock)
+        clock = MonotonicClock.of("archiver.download.hosts", patch)
         hosts = Hosts(1, 1)
         for seconds, wait, first in steps:
             clock.now += seconds

@@ -12,27 +12,15 @@ from hypothesis import strategies as st
 from archiver.generation import Generation
 from archiver.pipeline.scheduler import Job, Scheduler
 from archiver.settings import Timings
+from tests.support.clock import MonotonicClock
 
 Row = tuple[Generation, bool]
 TIMINGS = Timings()
 
 
-class Clock:
-    """A monotonic clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Rejob the time."""
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("archiver.pipeline.scheduler.time.monotonic", clock)
-    return clock
+def clock(monkeypatch: pytest.MonkeyPatch) -> MonotonicClock:
+    return MonotonicClock.of("archiver.pipeline.scheduler", monkeypatch)
 
 
 def listing(*rows: tuple[str, bool]) -> Callable[[int], list[Row]]:
@@ -77,7 +65,9 @@ async def test_an_empty_worklist_is_the_end() -> None:
     assert await the_end(Scheduler(listing(), 900, TIMINGS))
 
 
-async def test_what_a_host_refuses_again_and_again_comes_after_the_others(clock: Clock) -> None:
+async def test_what_a_host_refuses_again_and_again_comes_after_the_others(
+    clock: MonotonicClock,
+) -> None:
     """It waits twice as long each time, and is tried once more when its time is over."""
     scheduler = Scheduler(listing(("a", True), ("b", True)), 100, TIMINGS)
     refused, other = await upcoming(scheduler), await upcoming(scheduler)
@@ -98,7 +88,7 @@ async def test_what_a_host_refuses_again_and_again_comes_after_the_others(clock:
     assert await the_end(scheduler)
 
 
-async def test_what_is_ready_and_was_deferred_comes_before_all_else(clock: Clock) -> None:
+async def test_what_is_ready_and_was_deferred_comes_before_all_else(clock: MonotonicClock) -> None:
     """As soon as its pause is over, which is a few seconds at least: its links may die."""
     scheduler = Scheduler(listing(("1", True), ("2", True), ("3", True)), 60, TIMINGS)
     first = await upcoming(scheduler)
@@ -114,7 +104,7 @@ async def test_what_is_ready_and_was_deferred_comes_before_all_else(clock: Clock
     assert await the_end(scheduler)
 
 
-async def test_a_job_is_deferred_no_longer_than_there_is_time(clock: Clock) -> None:
+async def test_a_job_is_deferred_no_longer_than_there_is_time(clock: MonotonicClock) -> None:
     """A minute is always waited out; more only if the run may wait so long, counted in all."""
     scheduler = Scheduler(listing(("1", True)), 0, TIMINGS)
     assert not scheduler.defer(await upcoming(scheduler), 61, refused=True)
@@ -128,7 +118,9 @@ async def test_a_job_is_deferred_no_longer_than_there_is_time(clock: Clock) -> N
     assert patient.defer(polled, 1, refused=True)
 
 
-async def test_new_ones_come_before_polls_and_polls_before_old_failures(clock: Clock) -> None:
+async def test_new_ones_come_before_polls_and_polls_before_old_failures(
+    clock: MonotonicClock,
+) -> None:
     """Links of what was never tried may die soon; old failures have waited before."""
     scheduler = Scheduler(
         listing(("a", True), ("b", True), ("old", False), ("older", False)), 900, TIMINGS
@@ -142,14 +134,14 @@ async def test_new_ones_come_before_polls_and_polls_before_old_failures(clock: C
     assert order == ["b", "a", "old", "older"]
 
 
-async def test_what_is_not_due_does_not_delay_old_failures(clock: Clock) -> None:
+async def test_what_is_not_due_does_not_delay_old_failures(clock: MonotonicClock) -> None:
     """Until a poll is due, the worklist goes on."""
     scheduler = Scheduler(listing(("a", True), ("old", False)), 900, TIMINGS)
     scheduler.poll_again(await upcoming(scheduler), eta=30)
     assert (await upcoming(scheduler)).generation.id == "old"
 
 
-async def test_polls_come_in_the_order_in_which_they_are_due(clock: Clock) -> None:
+async def test_polls_come_in_the_order_in_which_they_are_due(clock: MonotonicClock) -> None:
     """The provider's estimate decides, not the order of the worklist."""
     scheduler = Scheduler(
         listing(("slow", True), ("quick", True), ("middling", True)), 900, TIMINGS
@@ -171,7 +163,9 @@ async def test_without_a_wait_nothing_is_polled_again() -> None:
     assert await the_end(scheduler)
 
 
-async def polled(clock: Clock, wait: float, eta: float | None, took: float = 0) -> list[float]:
+async def polled(
+    clock: MonotonicClock, wait: float, eta: float | None, took: float = 0
+) -> list[float]:
     """When, in seconds from the first response, one generation that is never ready is polled."""
     scheduler = Scheduler(listing(("a", True)), wait, TIMINGS)
     job, first, polls = await upcoming(scheduler), clock.now, list[float]()
@@ -199,7 +193,7 @@ async def polled(clock: Clock, wait: float, eta: float | None, took: float = 0) 
     ],
 )
 async def test_polls_come_again_until_the_wait_is_over(
-    clock: Clock, wait: float, eta: float | None, expected: list[float]
+    clock: MonotonicClock, wait: float, eta: float | None, expected: list[float]
 ) -> None:
     """Each one is later, the last when the wait is over, and then there are no more."""
     assert await polled(clock, wait, eta) == expected
@@ -209,7 +203,7 @@ async def test_polls_come_again_until_the_wait_is_over(
 @pytest.mark.parametrize("wait", [5, 61, 900, 7200])
 @pytest.mark.parametrize("took", [0, 0.3])
 async def test_polls_are_neither_spam_nor_forgotten(
-    clock: Clock, eta: float | None, wait: float, took: float
+    clock: MonotonicClock, eta: float | None, wait: float, took: float
 ) -> None:
     """Between two requests about one generation lie 5 to 60 seconds, whatever the estimate is."""
     polls = await polled(clock, wait, eta, took)
