@@ -3,16 +3,11 @@
 import asyncio
 from dataclasses import dataclass
 
-import aiohttp
-
-from archiver.archive.disk_space import DiskSpace
 from archiver.archive.partial_file import PartialFile, Payload
 from archiver.download.transfer import Transfer, shown
 from archiver.http.retry import Backoff
 from archiver.outcomes import LinkFault
 from archiver.outputs import Link, Output
-from archiver.progress import ByteProgress
-from archiver.settings import DownloadSettings
 from archiver.threads import in_thread
 
 
@@ -47,15 +42,9 @@ class Unavailable:
 class Downloader:
     """Downloads outputs, each independently of the others."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        settings: DownloadSettings,
-        space: DiskSpace,
-        progress: ByteProgress,
-    ) -> None:
-        self._transfer = Transfer(session, settings, space, progress)
-        self._backoff = Backoff(settings.retries + 1, first=0.5, longest=5.0)
+    def __init__(self, transfer: Transfer, retries: int) -> None:
+        self._transfer = transfer
+        self._backoff = Backoff(retries + 1, first=0.5, longest=5.0)
 
     async def fetch(self, output: Output, partial: PartialFile) -> Downloaded | Unavailable:
         """Download `output` into `partial` from the first of its links that gives it whole.

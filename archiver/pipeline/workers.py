@@ -10,6 +10,7 @@ import aiohttp
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
 from archiver.download.downloader import Downloader
+from archiver.download.transfer import Transfer
 from archiver.errors import StorageError
 from archiver.generation import Generation
 from archiver.http.session import open_session, trusted_authorities
@@ -49,7 +50,8 @@ async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended
     space = DiskSpace(work.layout.root, download.min_free)
     async with AsyncExitStack() as stack:
         client, links = await _open(stack, settings)
-        downloader = Downloader(links, download, space, progress)
+        transfer = Transfer(links, download, space, progress)
+        downloader = Downloader(transfer, download.retries)
         fetcher = Fetcher(client, downloader, work.layout, space, patient=download.retries > 0)
         workers = _Workers(work, fetcher, settings, progress)
         with (

@@ -11,6 +11,7 @@ from archiver.apikey import REDACTED
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.partial_file import PartialFile
 from archiver.download.downloader import Downloaded, Downloader, Unavailable
+from archiver.download.transfer import Transfer
 from archiver.emulator.clip import grown_clip
 from archiver.errors import StorageError
 from archiver.http.retry import Backoff
@@ -73,7 +74,8 @@ class Downloads:
         """Return a downloader with these settings."""
         settings = quick_downloads(**changes)
         space = DiskSpace(self.root, reserve)
-        downloader = Downloader(self.session, settings, space, progress or Silent())
+        transfer = Transfer(self.session, settings, space, progress or Silent())
+        downloader = Downloader(transfer, settings.retries)
         downloader._backoff = Backoff(settings.retries + 1, first=0, longest=0)
         return downloader
 
