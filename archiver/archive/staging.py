@@ -140,14 +140,14 @@ class Staging:
         Raises:
             StorageError: if the disk does not take it.
         """
-        name = f"{_stem(output)}{payload.name}"
+        name = _name(output, payload)
         if payload.content is None:
             with storage_errors(f"staging {self._directory / name}"):
                 self._write_response()
                 partial = self._partial_path(output)
                 os.rename(partial, self._layout.at(f"{self._place}/{name}"))  # noqa: PTH104
                 Path(f"{partial}.json").unlink(missing_ok=True)
-        return self._staged(output, name, payload.sha256, payload.size, payload.content)
+        return self._staged(output, payload)
 
     def staged(self, payloads: Sequence[StagedFile]) -> StagedGeneration:
         """Return the generation, of which these are the payloads."""
@@ -221,18 +221,20 @@ class Staging:
                 found = inspect(path)
         except NotWhole:
             return None
-        if path.name != f"{_stem(output)}{found.sha256}.{found.media.extension}":
+        payload = Payload(found.sha256, found.bytes, found.media)
+        if path.name != _name(output, payload):
             return None
         with storage_errors(f"flushing {path}"):
             fsync(path)
-        return self._staged(output, path.name, found.sha256, found.bytes)
+        return self._staged(output, payload)
 
-    def _staged(
-        self, output: Output, name: str, sha256: str, size: int, content: bytes | None = None
-    ) -> StagedFile:
-        extension = name.rpartition(".")[2]
-        path = self.generation.payload_path(output.number, output.of, extension)
-        return StagedFile(f"{self._place}/{name}", BagFile(path, sha256, size), content)
+    def _staged(self, output: Output, payload: Payload) -> StagedFile:
+        path = self.generation.payload_path(output.number, output.of, payload.media.extension)
+        return StagedFile(
+            f"{self._place}/{_name(output, payload)}",
+            BagFile(path, payload.sha256, payload.size),
+            payload.content,
+        )
 
 
 def write_contents(layout: Layout, group: Iterable[StagedGeneration]) -> None:
@@ -300,6 +302,10 @@ def staged_generations(layout: Layout) -> Iterator[Staging]:
 
 def _stem(output: Output) -> str:
     return f"{output.number}of{output.of}-{output.key}-"
+
+
+def _name(output: Output, payload: Payload) -> str:
+    return f"{_stem(output)}{payload.name}"
 
 
 def _encoded(document: object) -> bytes:
