@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from archiver.generation import Generation
 
@@ -13,7 +14,15 @@ FETCH_URL = re.compile(
 )
 
 
-def named_generation(value: object, default_endpoint: str) -> Generation:
+class Named(NamedTuple):
+    """The generation that an entry names."""
+
+    generation: Generation
+    assumed: bool = False
+    """The entry does not name its endpoint: it is the default one."""
+
+
+def named_generation(value: object, default_endpoint: str) -> Named:
     """Return the generation that a JSON value names: an ID, a spelling or a saved response.
 
     Raises:
@@ -25,7 +34,7 @@ def named_generation(value: object, default_endpoint: str) -> Generation:
         case dict():
             return _from_fields(value, default_endpoint)
         case _:
-            return Generation.of(default_endpoint, _id(value))
+            return Named(Generation.of(default_endpoint, _id(value)), assumed=True)
 
 
 def first_given(fields: Mapping[str, object], *keys: str) -> object:
@@ -37,28 +46,30 @@ def first_given(fields: Mapping[str, object], *keys: str) -> object:
     return None
 
 
-def _from_text(text: str, default_endpoint: str) -> Generation:
+def _from_text(text: str, default_endpoint: str) -> Named:
     try:
         if "://" in text:
-            return _from_url(text)
+            return Named(_from_url(text))
         endpoint, slash, id_ = text.strip().rpartition("/")
-        return Generation.of(endpoint if slash else default_endpoint, id_)
+        return Named(Generation.of(endpoint if slash else default_endpoint, id_), not slash)
     except ValueError:
         raise ValueError(EXPECTED) from None
 
 
-def _from_fields(fields: Mapping[str, object], default_endpoint: str) -> Generation:
+def _from_fields(fields: Mapping[str, object], default_endpoint: str) -> Named:
     id_ = first_given(fields, "id", "request_id")
     url = first_given(fields, "fetch_result")
     if id_ is None and url is None:
         raise ValueError("expected id, request_id or fetch_result")
     if url is None:
-        endpoint = first_given(fields, "endpoint") or default_endpoint
-        return Generation.of(endpoint if isinstance(endpoint, str) else "", _id(id_))
+        given = first_given(fields, "endpoint")
+        endpoint = default_endpoint if given is None else given
+        generation = Generation.of(endpoint if isinstance(endpoint, str) else "", _id(id_))
+        return Named(generation, assumed=given is None)
     generation = _from_url(url)
     if id_ is not None and _id(id_) != generation.id:
         raise ValueError("expected id and fetch_result to agree")
-    return generation
+    return Named(generation)
 
 
 def _from_url(url: object) -> Generation:

@@ -19,7 +19,8 @@ def text_elements(blocks: Iterable[str]) -> Iterator[Element]:
     for block in blocks:
         lines, newline, rest = (rest + block).rpartition("\n")
         if _BARE_LINES.fullmatch(lines):
-            yield BareIds(lines.split())
+            if ids := lines.split():
+                yield BareIds(ids)
         else:
             yield from _lines(number, lines)
         number += lines.count("\n") + len(newline)
