@@ -107,6 +107,8 @@ class ServerError:
     """For how many seconds the server asks to wait first."""
     silent: bool = False
     """There was no reply at all."""
+    responded: bool = False
+    """The API itself responded, in its own words: the trouble may be this generation's own."""
 
 
 FinalResponse: TypeAlias = (
@@ -203,14 +205,18 @@ class _Refusal:
     message: str
     """Not the tip: tips advertise plans, whatever went wrong."""
     wait: float | None
+    worded: bool = True
+    """The message is the API's own."""
 
     @classmethod
     def of(
         cls, reply: HttpReply, document: Mapping[str, object], status: str, now: datetime
     ) -> "_Refusal":
         shown = repr(printable(status[:40])) if status else "missing"
-        message = _message(document) or f"status {shown}, HTTP {reply.status}"
-        return cls(reply.status, status, message, _requested_wait(reply, document, message, now))
+        words = _message(document)
+        message = words or f"status {shown}, HTTP {reply.status}"
+        wait = _requested_wait(reply, document, message, now)
+        return cls(reply.status, status, message, wait, bool(words))
 
 
 _Condition: TypeAlias = Callable[[_Refusal], bool]
@@ -250,8 +256,8 @@ def _access_denied(refusal: _Refusal) -> Response:
 
 
 def _status_missing(refusal: _Refusal) -> Response:
-    phrase = _phrase(refusal.http)
-    return ServerError(f"a response without a status: {refusal.message} (HTTP {phrase})")
+    message = f"a response without a status: {refusal.message} (HTTP {_phrase(refusal.http)})"
+    return ServerError(message, refusal.wait, responded=refusal.worded)
 
 
 def _status_unknown(refusal: _Refusal) -> Response:
@@ -259,7 +265,7 @@ def _status_unknown(refusal: _Refusal) -> Response:
 
 
 def _server_error(refusal: _Refusal) -> Response:
-    return ServerError(refusal.message, refusal.wait)
+    return ServerError(refusal.message, refusal.wait, responded=True)
 
 
 def _not_found(refusal: _Refusal) -> Response:

@@ -353,3 +353,28 @@ def test_messages_can_be_shown() -> None:
     assert isinstance(response, Rejected)
     assert response.message.isprintable()
     assert response.message.encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "responded"),
+    [
+        (500, {"status": "error", "message": "Oops"}, True),
+        (500, {"status": "error"}, True),
+        (200, {"status": "failed", "message": "Internal server error"}, True),
+        (500, {"message": "Server Error"}, True),
+        (404, {"message": "The route api/v6/deepfak/fetch/263 could not be found."}, True),
+        (500, {}, False),
+        (200, {"output": [PRIMARY]}, False),
+        (200, b"[1]", False),
+        (500, b"", False),
+        (502, b"<html><h1>502 Bad Gateway", False),
+        (200, b"not json", False),
+    ],
+)
+def test_a_server_error_in_the_apis_own_words_was_a_response(
+    status: int, document: object, responded: bool
+) -> None:
+    """What a gateway or nobody says is about the whole API; a message may be one generation's."""
+    response = read(document, status)
+    assert isinstance(response, ServerError)
+    assert response.responded is responded
