@@ -55,16 +55,25 @@ class Halt:
     ended: Skipped | Stopped
 
 
-ClientResult: TypeAlias = (
-    Ready
-    | Processing
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """ModelsLab asks for a pause, in seconds, which may be about this generation alone."""
+
+    message: str
+    pause: float
+
+
+Unready: TypeAlias = (
+    Processing
     | GenerationFailed
     | NotFound
     | Rejected
     | ServerError
+    | Throttled
     | EndpointUnavailable
     | Halt
 )
+ClientResult: TypeAlias = Ready | Unready
 """What a fetch returns: what the API reports, or why it could not be asked."""
 
 
@@ -88,16 +97,24 @@ class Client:
         self._rate_limit = rate_limit
         self._backoff = backoff or Backoff(settings.retries + 1, first=1.0, longest=30.0)
         self._breaker = CircuitBreaker(settings.url)
+        self._limited: dict[Generation, int] = {}
+        """How often each generation has met a rate limit, until it had another response."""
 
     async def fetch(self, generation: Generation) -> ClientResult:
-        """Return what the API reports about a generation; rate limits are waited out."""
-        endpoint = generation.endpoint
-        if reason := self._breaker.open_reason(endpoint):
+        """Return what the API reports about a generation, as soon as it may be asked."""
+        if reason := self._breaker.given_up(generation.endpoint):
             return EndpointUnavailable(reason)
-        response = await self._request_by_any_name(generation)
-        if isinstance(response, Halt):
-            return response
-        if error := self._breaker.record(endpoint, response):
+        match await self._request_by_any_name(generation):
+            case Halt() as halt:
+                return halt
+            case RateLimited() as limited:
+                return self._throttled(generation, limited)
+            case response:
+                return self._recorded(generation, response)
+
+    def _recorded(self, generation: Generation, response: FinalResponse) -> ClientResult:
+        """Count a response; return it, or that no more can be expected."""
+        if error := self._breaker.record(generation, response):
             return Halt(Stopped(error))
         match response:
             case AccessDenied(message):
@@ -106,6 +123,7 @@ class Client:
                 return response
             case Ready() | Processing() | GenerationFailed() | NotFound() | Rejected():
                 self._rate_limit.responded()
+                self._limited.pop(generation, None)
                 return response
             case _:
                 assert_never(response)
@@ -124,40 +142,37 @@ class Client:
         """Return what was wrong with a run without a single usable response, if that is known."""
         return self._breaker.verdict()
 
-    async def _request_by_any_name(self, generation: Generation) -> FinalResponse | Halt:
+    async def _request_by_any_name(self, generation: Generation) -> Response | Halt:
         """Request a generation, by its family's other name too before it is not found."""
-        pauses = self._backoff.pauses()
+        pauses = iter(()) if self._breaker.is_open(generation.endpoint) else self._backoff.pauses()
         response = await self._request(generation.fetch_path, generation.id, pauses)
         if isinstance(response, NotFound) and (path := generation.other_fetch_path):
             other = await self._request(path, generation.id, iter(()))
-            if isinstance(other, Ready | Processing | GenerationFailed | Halt):
+            if isinstance(other, Ready | Processing | GenerationFailed | RateLimited | Halt):
                 return other
         return response
 
-    async def _request(self, path: str, id_: str, pauses: Iterator[float]) -> FinalResponse | Halt:
-        """Send a request until there is a response that another try would not change.
-
-        While it is rate-limited it is repeated; where nothing usable comes back, once after each
-        of the `pauses`. A rate limit that this generation alone meets, while others get
-        responses, is a message of its own.
-        """
-        limited, alone, responses = False, 0, self._rate_limit.responses
+    async def _request(self, path: str, id_: str, pauses: Iterator[float]) -> Response | Halt:
+        """Send a request; where nothing usable comes back, once more after each of the `pauses`."""
         while True:
-            if skipped := await self._rate_limit.acquire(after_others=limited):
+            if skipped := await self._rate_limit.acquire():
                 return Halt(skipped)
-            response = await self._send(path, id_)
-            match response:
-                case RateLimited(message, certain=certain):
-                    alone = alone + 1 if self._rate_limit.responses > responses else 0
-                    if alone >= IN_A_ROW and not certain:
-                        return Rejected(message)
-                    limited, responses = True, self._rate_limit.responses
-                    self._rate_limit.pause(response)
+            match response := await self._send(path, id_):
                 case ServerError(wait=wait) if (pause := next(pauses, None)) is not None:
                     longest = self._rate_limit.timings.short_pause
                     await asyncio.sleep(min(wait, longest) if wait else pause)
                 case _:
                     return response
+
+    def _throttled(
+        self, generation: Generation, limited: RateLimited
+    ) -> Throttled | Rejected | Halt:
+        """Pause all requests; a rate limit that few generations meet again and again is theirs."""
+        times = self._limited[generation] = self._limited.get(generation, 0) + 1
+        pause = self._rate_limit.pause(limited, generation)
+        if times >= IN_A_ROW and not self._rate_limit.is_general:
+            return Rejected(limited.message)
+        return Halt(pause) if isinstance(pause, Skipped) else Throttled(limited.message, pause)
 
     async def _send(self, path: str, id_: str) -> Response:
         reply = await self._post(path)

@@ -52,10 +52,9 @@ class Processing:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFailed:
-    """ModelsLab could not make it; `certain` if the message is a documented one."""
+    """ModelsLab could not make it."""
 
     message: str
-    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,13 @@ class NotFound:
 class AccessDenied:
     """The key is rejected, or its account may not do this or has no credit.
 
-    Only a `certain` one is about the key as such; others may be about one generation or endpoint.
+    Only a `certain` one is about the key as such; others may be about one endpoint. One that
+    shows `in_words` alone may be the message of one generation.
     """
 
     message: str
     certain: bool
+    in_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,11 +249,12 @@ def _rate_limited(refusal: _Refusal) -> Response:
 def _key_rejected(refusal: _Refusal) -> Response:
     """A generation may have failed for want of credit long ago; HTTP 401 and 402 are of now."""
     certain = refusal.http in (401, 402) or refusal.status != "failed"
-    return AccessDenied(refusal.message, certain)
+    return AccessDenied(refusal.message, certain, in_words=not certain)
 
 
 def _access_denied(refusal: _Refusal) -> Response:
-    return AccessDenied(refusal.message, certain=False)
+    by_status = refusal.http == HTTPStatus.FORBIDDEN and refusal.status != "failed"
+    return AccessDenied(refusal.message, certain=False, in_words=not by_status)
 
 
 def _status_missing(refusal: _Refusal) -> Response:
@@ -273,11 +275,7 @@ def _not_found(refusal: _Refusal) -> Response:
 
 
 def _failed(refusal: _Refusal) -> Response:
-    return GenerationFailed(refusal.message, certain=False)
-
-
-def _failed_for_certain(refusal: _Refusal) -> Response:
-    return GenerationFailed(refusal.message, certain=True)
+    return GenerationFailed(refusal.message)
 
 
 def _rejected(refusal: _Refusal) -> Response:
@@ -304,14 +302,13 @@ _TABLE = (
     ),
     _Row(lambda refusal: not refusal.status, _status_missing, "INF"),
     _Row(lambda refusal: refusal.status not in ("error", "failed"), _status_unknown, "INF"),
-    # What cannot be undone, a loss, takes a whole message that is documented for it.
     _Row(
         lambda refusal: (
             refusal.status == "failed"
             and re.fullmatch(r"(?:generation )?failed(?:, try again)?\W*", refusal.message.lower())
             is not None
         ),
-        _failed_for_certain,
+        _failed,
         "DOC",
     ),
     _Row(_http(403), _access_denied, "DOC"),

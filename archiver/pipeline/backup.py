@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 
 from archiver.archive.bag import Bag
@@ -15,6 +14,7 @@ from archiver.generation import Generation
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
 from archiver.pipeline.commit import GroupCommit
+from archiver.pipeline.families import VIDEO_FAMILIES, Families
 from archiver.pipeline.indexing import open_to_read
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Plan, Report, Tally
@@ -115,8 +115,7 @@ async def _run(
 
 
 def _worklist(catalogue: Catalogue, sources: Manifests, settings: Settings) -> Worklist:
-    names = chain.from_iterable(ids.names() for ids in sources.entries())
-    worklist = catalogue.worklist.add(names, retry_lost=settings.retry_lost)
+    worklist = catalogue.worklist.add(sources.entries(), retry_lost=settings.retry_lost)
     sources.check()
     if settings.strict and sources.problems:
         problems = "\n".join(sources.problems.lines())
@@ -131,7 +130,10 @@ async def _fetch(
     from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
 
     commit = GroupCommit(bag, catalogue, settings.timings.stale_after, tally).commit
-    return await fetch_all(Work(bag.layout, catalogue.worklist.take, commit), settings, progress)
+    worklist = catalogue.worklist
+    families = Families(worklist.families(VIDEO_FAMILIES))
+    work = Work(bag.layout, worklist.take, commit, families, worklist.resolve)
+    return await fetch_all(work, settings, progress)
 
 
 def _finish(bag: Bag, catalogue: Catalogue, ended: Ended) -> Ended:

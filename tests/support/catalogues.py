@@ -13,6 +13,7 @@ from archiver.catalogue import store
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import Mark
 from archiver.generation import Generation
+from archiver.manifest import Ids
 from archiver.outcomes import Outcome
 from archiver.pipeline.commit import record_of
 from tests.support.archives import open_catalogue
@@ -28,9 +29,9 @@ def generations(*ids: int | str) -> list[Generation]:
     return [generation(id_) for id_ in ids]
 
 
-def names(*ids: int | str) -> list[str]:
-    """Return the names of these generations, as manifests list them."""
-    return [generation(id_).name for id_ in ids]
+def listed(*ids: int | str) -> list[Ids]:
+    """Return these generations as manifests list them."""
+    return [Ids("v6/deepfake", list(map(str, ids)))]
 
 
 class Clock:
@@ -85,7 +86,7 @@ def held(catalogue: Catalogue, *ids: int | str) -> list[int | str]:
 
 def record(catalogue: Catalogue, *outcomes: Outcome) -> None:
     """Record outcomes as a run does, without their report."""
-    catalogue.record(map(record_of, outcomes), (), START)
+    catalogue.record(filter(None, map(record_of, outcomes)), (), START)
 
 
 def report(catalogue: Catalogue, *outcomes: Outcome) -> None:

@@ -31,7 +31,7 @@ from tests.support.catalogues import (
     generation,
     generations,
     held,
-    names,
+    listed,
     place,
     place_generations,
     report,
@@ -118,7 +118,7 @@ def test_lines_that_were_cut_are_known(
     catalogue.forget(cut)
     assert held(catalogue, 1, 2, 3) == still_held
     assert catalogue.totals()[0] == 2 * len(still_held)
-    assert catalogue.worklist.add(names(9), retry_lost=False).known_lost == 1
+    assert catalogue.worklist.add(listed(9), retry_lost=False).known_lost == 1
 
 
 def test_large_manifests_are_learnt_in_batches(bag: Bag) -> None:
@@ -156,7 +156,7 @@ def test_losing_the_catalogue_loses_only_history(bag: Bag, spared: tuple[str, ..
         assert absorb(bag, catalogue) == 4
         assert catalogue.totals() == before
         assert held(catalogue, 1, 2) == [1, 2]
-        assert catalogue.worklist.add(names(1, 2, 3), retry_lost=False) == Worklist(2, 0, 1)
+        assert catalogue.worklist.add(listed(1, 2, 3), retry_lost=False) == Worklist(2, 0, 1)
 
 
 # --- What became of generations
@@ -272,7 +272,7 @@ def test_an_older_catalogue_is_brought_up_to_date(
         older.execute("INSERT INTO file VALUES ('data/v6/deepfake/1.mp4', 'x', 7, NULL)")
         older.execute("INSERT INTO file VALUES ('data/v6/deepfake/2.mp4', 'x', 8, NULL)")
     with closing(open_(bag.layout.root)) as catalogue:
-        assert catalogue.worklist.add(names(1, 2, 3, 4, 5, 6), retry_lost=False) == Worklist(
+        assert catalogue.worklist.add(listed(1, 2, 3, 4, 5, 6), retry_lost=False) == Worklist(
             2, 1, 3
         )
         assert catalogue.totals() == (2, 15)
@@ -286,7 +286,7 @@ def test_an_empty_file_is_a_new_catalogue(bag: Bag, open_: Callable[[Path], Cata
     bag.layout.catalogue.touch()
     place_generations(bag, 1)
     with closing(open_(bag.layout.root)) as catalogue:
-        assert catalogue.worklist.add(names(2), retry_lost=False) == Worklist(0, 0, 1)
+        assert catalogue.worklist.add(listed(2), retry_lost=False) == Worklist(0, 0, 1)
 
 
 def test_at_rest_it_is_one_file(bag: Bag) -> None:
@@ -325,7 +325,7 @@ def test_what_was_committed_outlives_a_kill(bag: Bag, open_: Callable[[Path], Ca
     )
     assert killed.returncode == -signal.SIGKILL
     with closing(open_(bag.layout.root)) as catalogue:
-        worklist = catalogue.worklist.add(names(1), retry_lost=False)
+        worklist = catalogue.worklist.add(listed(1), retry_lost=False)
         assert worklist == Worklist(unreported=(Lost(generation(1), "x"),))
 
 
@@ -401,7 +401,7 @@ def test_looking_touches_nothing(bag: Bag, known: bool) -> None:
             absorb(bag, catalogue)
     before = traces(bag.layout.root)
     with closing(read_catalogue(bag.layout.root)) as catalogue:
-        assert catalogue.worklist.add(names(1, 2, 3), retry_lost=False) == Worklist(2, 0, 1)
+        assert catalogue.worklist.add(listed(1, 2, 3), retry_lost=False) == Worklist(2, 0, 1)
         assert catalogue.worklist.take(10) == [(generation(3), True)]
         assert held(catalogue, 1, 2, 3) == [1, 2]
     assert traces(bag.layout.root) == before
@@ -410,7 +410,7 @@ def test_looking_touches_nothing(bag: Bag, known: bool) -> None:
 def test_looking_at_nothing_makes_nothing(tmp_path: Path) -> None:
     """Where there is no archive yet, everything is to be asked, and there is none still."""
     with closing(read_catalogue(tmp_path / "archive")) as catalogue:
-        assert catalogue.worklist.add(names(1), retry_lost=False) == Worklist(0, 0, 1)
+        assert catalogue.worklist.add(listed(1), retry_lost=False) == Worklist(0, 0, 1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -418,10 +418,10 @@ def test_looking_does_not_disturb_who_works(bag: Bag, catalogue: Catalogue) -> N
     """Beside a run it sees what is committed, and both go on."""
     report(catalogue, Lost(generation(1), "x"))
     with closing(read_catalogue(bag.layout.root)) as looking:
-        assert looking.worklist.add(names(1, 2), retry_lost=False) == Worklist(0, 1, 1)
+        assert looking.worklist.add(listed(1, 2), retry_lost=False) == Worklist(0, 1, 1)
         report(catalogue, Lost(generation(2), "x"))
     with closing(read_catalogue(bag.layout.root)) as looking:
-        assert looking.worklist.add(names(1, 2), retry_lost=False) == Worklist(0, 2, 0)
+        assert looking.worklist.add(listed(1, 2), retry_lost=False) == Worklist(0, 2, 0)
 
 
 def test_looking_writes_nothing(bag: Bag) -> None:

@@ -7,7 +7,7 @@ import pytest
 from archiver.catalogue.store import Catalogue
 from archiver.outcomes import Archived, Failed, LinkFault, Lost, Outcome, Pending, Worklist
 from archiver.pipeline.give_up import decide
-from tests.support.catalogues import Clock, generation, names, report
+from tests.support.catalogues import Clock, generation, listed, report
 
 GONE = (LinkFault("primary", "https://a.example/x.mp4", "404 Not Found", status=404),)
 CUT = (LinkFault("primary", "https://a.example/x.mp4", "cut after 5 of 9 bytes"),)
@@ -35,7 +35,7 @@ def test_links_dead_on_three_runs_are_lost(catalogue: Catalogue, clock: Clock) -
         assert end(catalogue, clock, DEAD) == DEAD
         clock.time += timedelta(days=1)
     assert end(catalogue, clock, DEAD) == Lost(generation(1), f"{DEAD.reason}, on 3 runs", GONE)
-    assert catalogue.worklist.add(names(1), retry_lost=False) == Worklist(0, 1, 0)
+    assert catalogue.worklist.add(listed(1), retry_lost=False) == Worklist(0, 1, 0)
 
 
 @pytest.mark.parametrize(("hours", "lost"), [(0, False), (1, False), (19.9, False), (20, True)])
