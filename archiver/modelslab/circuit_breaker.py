@@ -50,7 +50,7 @@ class CircuitBreaker:
         self._denials: dict[Generation, str] = {}
         """Those that reject the key as such, since the last usable response."""
         self._refusal = ""
-        """The last denial that was not in words alone."""
+        """The last denial that is enough by itself: documented words, or the HTTP status."""
         self._silences: dict[Generation, str] = {}
         self._unreachable = ""
         """The last sign that what responds is not the API, or that nothing does."""
@@ -76,8 +76,9 @@ class CircuitBreaker:
             case AccessDenied(message, certain, in_words):
                 self._silences.clear()
                 endpoint.denials[generation] = message
-                self._refusal = self._refusal if in_words else message
-                return self._denied(generation, message) if certain else None
+                if certain or not in_words:
+                    self._refusal = message
+                return self._key_denied(generation, response) if certain else None
             case ServerError(message, silent=True):
                 return self._silent(generation, message)
             case ServerError(message, responded=responded):
@@ -108,11 +109,11 @@ class CircuitBreaker:
                 return _key_rejected(_last(endpoint.denials))
         return self._unreachable_because(self._unreachable) if self._unreachable else None
 
-    def _denied(self, generation: Generation, message: str) -> KeyRejected | None:
-        """A key that was good for other generations has not turned bad at a single one."""
-        self._denials[generation] = message
-        needed = IN_A_ROW if self.has_responded else 2
-        return _key_rejected(message) if len(self._denials) >= needed else None
+    def _key_denied(self, generation: Generation, denied: AccessDenied) -> KeyRejected | None:
+        """Words are confirmed by a second generation; a key that was good, by several."""
+        self._denials[generation] = denied.message
+        needed = IN_A_ROW if self.has_responded else 1 + denied.in_words
+        return _key_rejected(denied.message) if len(self._denials) >= needed else None
 
     def _silent(self, generation: Generation, message: str) -> ApiUnreachable | None:
         """An API that has responded before may be silent about some generations."""

@@ -248,8 +248,9 @@ def _rate_limited(refusal: _Refusal) -> Response:
 
 def _key_rejected(refusal: _Refusal) -> Response:
     """A generation may have failed for want of credit long ago; HTTP 401 and 402 are of now."""
-    certain = refusal.http in (401, 402) or refusal.status != "failed"
-    return AccessDenied(refusal.message, certain, in_words=not certain)
+    by_status = refusal.http in (401, 402)
+    certain = by_status or refusal.status != "failed"
+    return AccessDenied(refusal.message, certain, in_words=not by_status)
 
 
 def _access_denied(refusal: _Refusal) -> Response:
