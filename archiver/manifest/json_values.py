@@ -129,10 +129,10 @@ class _Text:
         """Return the items of the page that begins here."""
         items = []
         line, counted = self.line, self._at
-        for place, item in page_items(self._stretch, self._at):
-            line += self._stretch.count("\n", counted, place)
-            counted = place
-            items.append(Value(line, self._stretch[place : place + SHOWN + 1], item))
+        for _, at, end, item in page_items(self._stretch, self._at):
+            line += self._stretch.count("\n", counted, at)
+            counted = at
+            items.append(Value(line, self._stretch[at : min(end, at + SHOWN + 1)], item))
         return items
 
     def _decode(self) -> tuple[object, int]:

@@ -6,7 +6,7 @@ A response that has everything in `data` is a page of one.
 import json
 import re
 from collections.abc import Iterator
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from archiver.manifest.spelling import NAMING, first_given
 
@@ -31,15 +31,23 @@ def is_page(value: object) -> TypeGuard[dict[str, object]]:
             return False
 
 
-def page_items(text: str, at: int) -> Iterator[tuple[int, object]]:
-    """Yield the items of the page that begins there in a JSON text, each with its place."""
-    for key, place, data in _members(text, at):
-        if key != "data":
-            continue
-        if isinstance(data, dict) and _names_one(data):
-            yield place, data
-        elif isinstance(data, list | dict):
-            yield from ((place, item) for _, place, item in _members(text, place))
+class Member(NamedTuple):
+    """A member of a JSON object or list, and where in the text its value begins and ends."""
+
+    key: object
+    at: int
+    end: int
+    value: object
+
+
+def page_items(text: str, at: int) -> Iterator[Member]:
+    """Yield the items of the page that begins there in a JSON text."""
+    for member in _members(text, at):
+        match member:
+            case Member("data", value=dict() as data) if _names_one(data):
+                yield member
+            case Member("data", place, value=list() | dict()):
+                yield from _members(text, place)
 
 
 def _names_one(fields: dict[str, object]) -> bool:
@@ -51,8 +59,8 @@ def _is_map(data: dict[str, object]) -> bool:
     return all(key.isdecimal() for key in data)
 
 
-def _members(text: str, at: int) -> Iterator[tuple[object, int, object]]:
-    """Yield the members of the object or list that begins there: key, place and value of each."""
+def _members(text: str, at: int) -> Iterator[Member]:
+    """Yield the members of the object or list that begins there."""
     has_keys = text[at] == "{"
     key: object = None
     at = _next(text, at + 1)
@@ -61,7 +69,7 @@ def _members(text: str, at: int) -> Iterator[tuple[object, int, object]]:
             key, at = _DECODER.raw_decode(text, at)
             at = _next(text, at)
         value, end = _DECODER.raw_decode(text, at)
-        yield key, at, value
+        yield Member(key, at, end, value)
         at = _next(text, end)
 
 

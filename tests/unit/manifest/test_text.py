@@ -6,7 +6,7 @@ import pytest
 
 from archiver.generation import Generation
 from archiver.manifest.entries import BadLine, read
-from tests.unit.manifest.reading import SPELLING, URL, each, ids, names, readings
+from tests.unit.manifest.reading import SPELLING, URL, each, names, readings
 
 
 @pytest.mark.parametrize(
