@@ -201,7 +201,8 @@ class Client:
             return ServerError(describe_error(error, timeout), silent=True)
         if body is None:
             return ServerError(f"a response of more than {BODY_LIMIT:,} bytes")
-        return HttpReply(response.status, body, response.headers.get("Retry-After"))
+        wait, reset = map(response.headers.get, ("Retry-After", "X-RateLimit-Reset"))
+        return HttpReply(response.status, body, wait, reset)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
