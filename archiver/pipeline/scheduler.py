@@ -167,8 +167,12 @@ class Scheduler:
         self._changed.set()
 
     def left(self) -> Iterator[Failed | Pending]:
-        """Yield the outcomes of what was to come again and, since it is closed, will not."""
-        return (again.otherwise for _, _, again in (*self._polls, *self._ready))
+        """Yield the outcomes of what was to come again and, since it is closed, will not.
+
+        What ModelsLab throttled is as good as never asked.
+        """
+        waiting = (again for _, _, again in (*self._polls, *self._ready))
+        return (each.otherwise for each in waiting if each.reason is not Reason.THROTTLED)
 
     def _due(self, again: Again, wait: _Wait, now: float) -> float | None:
         """Return when a job comes again, on the monotonic clock; None if there is no time."""

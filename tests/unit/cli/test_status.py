@@ -24,7 +24,7 @@ from archiver.pipeline.indexing import open_to_read
 from archiver.progress import Silent
 from archiver.run import Run
 from tests.support.archives import open_catalogue
-from tests.support.backups import Backups, generation
+from tests.support.backups import Backups, generation, grow_hopeless
 
 TWO = Script(outputs=(OutputScript(size=30_000), OutputScript(size=40_000)))
 DEAD = Script(outputs=(OutputScript(primary=LinkScript(fault="dead")),))
@@ -38,6 +38,8 @@ async def stocked(backups: Backups) -> Backups:
         "p": Script(response="processing"), "l": Script(response="failed"), "f": DEAD,
     }  # fmt: skip
     backups.emulator.scripts |= {generation(name): script for name, script in scripts.items()}
+    await backups.run("l")
+    grow_hopeless(backups.archive)
     await backups.run(*scripts)
     return backups
 

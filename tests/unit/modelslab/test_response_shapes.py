@@ -91,7 +91,7 @@ async def connected(emulator: Emulator) -> AsyncIterator[Client]:
         yield Client(session, settings, rate_limit, Backoff(1, 0.01, 0.01))
 
 
-RESULTS = {"AccessDenied": ("Rejected", "Halt"), "RateLimited": ("Halt",)}
+RESULTS = {"AccessDenied": ("Rejected", "Halt"), "RateLimited": ("Throttled",)}
 """Where a client does not return the response itself: what it makes of it."""
 
 
