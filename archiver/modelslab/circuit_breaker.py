@@ -110,9 +110,10 @@ class CircuitBreaker:
         return self._unreachable_because(self._unreachable) if self._unreachable else None
 
     def _key_denied(self, generation: Generation, denied: AccessDenied) -> KeyRejected | None:
-        """Words are confirmed by a second generation; a key that was good, by several."""
+        """Words are confirmed by a second generation or, for a key that was good, by several."""
         self._denials[generation] = denied.message
-        needed = IN_A_ROW if self.has_responded else 1 + denied.in_words
+        in_words = IN_A_ROW if self.has_responded else 2
+        needed = in_words if denied.in_words else 1
         return _key_rejected(denied.message) if len(self._denials) >= needed else None
 
     def _silent(self, generation: Generation, message: str) -> ApiUnreachable | None:

@@ -444,7 +444,8 @@ async def test_what_went_wrong_is_printed(workspace: Workspace, quiet: tuple[str
     )
     run = await workspace.backup(*quiet, names)
     assert (run.status, run.out) == (3, "")
-    counts, failed, unmade = run.err.splitlines()
+    counts, *failures = run.err.splitlines()
+    failed, unmade = sorted(failures)
     assert counts.startswith("1 archived, 2 failed; 64.0 kB in ")
     assert failed.startswith("failed v6/deepfake/2: ")
     primary, proxy = (
@@ -753,7 +754,7 @@ async def test_pages_instead_of_responses_end_the_run(workspace: Workspace) -> N
     workspace.emulator.api = ApiScript(always="html-200")
     run = await workspace.backup(ready(workspace, *map(str, range(200))))
     assert run.status == 69
-    assert workspace.emulator.asked() <= 30
+    assert workspace.emulator.asked() <= 60
     assert "retried on the next run" in run.err
 
 
@@ -993,10 +994,10 @@ async def test_a_terminal_is_clean_after_a_failure(workspace: Workspace) -> None
     """No rest of a bar stays among the lines of the report."""
     names = script(workspace, {"1": slow(0.3), "2": Script(response="failed")})
     status, written = await on_a_terminal(workspace, *workspace.command(names))
-    counts, why = shown(written)
+    counts, *why = shown(written)
     assert status == 3
     assert re.fullmatch(r"1 archived, 1 failed; 1\.0 MB in \d s", counts)
-    assert why.startswith("failed v6/deepfake/2: ModelsLab responded: Failed, Try Again")
+    assert " ".join(why).startswith("failed v6/deepfake/2: ModelsLab responded: Failed, Try Again")
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from archiver.archive.bag import Bag
 from archiver.catalogue.database import connect_in_memory
 from archiver.catalogue.store import Catalogue
 from archiver.catalogue.worklist import Entry
+from archiver.manifest import Ids
 from archiver.outcomes import Archived, Failed, Lost, Pending, Worklist
 from archiver.pipeline.indexing import absorb
 from tests.support.archives import open_catalogue, read_catalogue

@@ -80,9 +80,12 @@ async def fetched(emulator: Emulator, *wanted: Generation, tries: int = 1) -> li
 
 async def patiently(client: Client, generation: Generation = G263) -> ClientResult:
     """Fetch a generation again for as long as it is throttled, as a run does."""
-    while isinstance(result := await client.fetch(generation), Throttled):
+    for _ in range(200):
+        result = await client.fetch(generation)
+        if not isinstance(result, Throttled):
+            return result
         await asyncio.sleep(result.pause + QUICK.after_pause)
-    return result
+    raise AssertionError("it is throttled for ever")
 
 
 async def fetched_as(emulator: Emulator, response: Scripted | RawResponse) -> ClientResult:
