@@ -16,8 +16,10 @@ from archiver.download.bandwidth import Bandwidth
 from archiver.download.hosts import Hosts
 from archiver.download.resume import continues, origin_of, range_headers, total_length
 from archiver.download.sink import Sink
+from archiver.http import redirects
 from archiver.http.errors import KeyInRedirect, describe_error
 from archiver.http.retry_after import parse_retry_after
+from archiver.http.urls import to_the_letter
 from archiver.media import NotWhole
 from archiver.outcomes import LinkFault
 from archiver.outputs import Link
@@ -148,7 +150,7 @@ class Transfer:
     async def _head(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
         """Wait for the head of a response; one that drips in without end is given up."""
         async with asyncio.timeout(self._settings.timeout * _HEAD):
-            return await self._session.get(url, headers=headers)
+            return await redirects.get(self._session, url, headers)
 
     async def _agree(
         self, response: aiohttp.ClientResponse, partial: PartialFile, url: URL
@@ -251,8 +253,7 @@ def _parse(link: Link) -> URL:
     if REDACTED in link.url:
         raise TransferError("not followed: the link contains the API key")
     try:
-        # A link that is already encoded may be signed: it is sent to the letter.
-        url = URL(link.url, encoded=link.url.isascii() and " " not in link.url)
+        url = to_the_letter(link.url)
         followable = url.scheme in ("http", "https") and url.host
     except ValueError:
         raise TransferError("not a link") from None
