@@ -13,6 +13,7 @@ import aiohttp
 from archiver.errors import ArchiverError
 from archiver.generation import Generation
 from archiver.http.errors import describe_error
+from archiver.http.heads import HeadTooLarge
 from archiver.http.retry import Backoff
 from archiver.modelslab.circuit_breaker import IN_A_ROW, CircuitBreaker
 from archiver.modelslab.rate_limit import RateLimit
@@ -176,7 +177,7 @@ class Client:
 
     async def _send(self, path: str, id_: str) -> Response:
         reply = await self._post(path)
-        if isinstance(reply, ServerError):
+        if isinstance(reply, ServerError | Rejected):
             return reply
         try:
             document = self._settings.key.redact_json(parse_json(reply.body))
@@ -186,7 +187,7 @@ class Client:
         _LOG.debug("requested %s: HTTP %d, %s", path, reply.status, type(response).__name__)
         return response
 
-    async def _post(self, path: str) -> HttpReply | ServerError:
+    async def _post(self, path: str) -> HttpReply | ServerError | Rejected:
         """Post the key. No redirect is followed: it would take the key elsewhere."""
         timeout, url = self._settings.timeout, f"{self._settings.url}/{path}"
         try:
@@ -197,6 +198,8 @@ class Client:
                 ) as response,
             ):
                 body = await _read(response)
+        except HeadTooLarge as error:  # the API is there: this is about one generation
+            return Rejected(describe_error(error, timeout), usable=False)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return ServerError(describe_error(error, timeout), silent=True)
         if body is None:

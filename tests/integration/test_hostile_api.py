@@ -70,7 +70,9 @@ API_FAULTS = {
     "silent until the timeout": ApiFault(69, SILENT, (Close.NEVER,)),
     "not HTTP": ApiFault(69, NOT_HTTP, (GARBAGE,)),
     "headers that never end": ApiFault(
-        69, NOT_HTTP, (b"HTTP/1.1 200 OK\r\n", Endless(b"X: %s\r\n" % (b"x" * 999))), heavy=True
+        3, "head of the response is too large",
+        (b"HTTP/1.1 200 OK\r\n", Endless(b"X: %s\r\n" % (b"x" * 999))),
+        heavy=True,
     ),
     "headers that drip": ApiFault(
         69, "silent|too slow", (b"HTTP/1.1 200 OK\r\n", Endless(b"X-Drip: x\r\n", every=0.2))
