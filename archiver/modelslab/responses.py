@@ -11,9 +11,11 @@ Another spelling that turns up is one more row of a table here, or in `links` fo
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
+from itertools import chain
 from typing import Literal, TypeAlias
 
 from archiver.http.retry_after import parse_reset, parse_retry_after, parse_seconds
@@ -22,7 +24,9 @@ from archiver.outputs import Output
 from archiver.units import printable
 
 BODY_LIMIT = 1 << 20
-"""No response has more bytes than this; one that has is not read."""
+"""No response has more bytes than this, inline payloads left aside; one that has is not read."""
+INLINE_LIMIT = 32 << 20
+"""No response with inline payloads has more bytes than this."""
 OUTPUTS_LIMIT = 100
 """No generation has more outputs than this."""
 
@@ -32,7 +36,7 @@ class HttpReply:
     """What came over the wire, not yet understood."""
 
     status: int
-    body: bytes
+    body: bytes | bytearray
     retry_after: str | None = None
     """The `Retry-After` header."""
     rate_limit_reset: str | None = None
@@ -41,10 +45,21 @@ class HttpReply:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The generation is finished; `document` is the response as it came."""
+    """The generation is finished; `document` is the response as it came.
+
+    Payloads that came in it are in memory until it is closed: only a few may be at once.
+    """
 
     outputs: tuple[Output, ...]
     document: Mapping[str, object]
+    memory: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
+
+    def close(self) -> None:
+        """Release the memory of the payloads that came in the response."""
+        for link in chain.from_iterable(output.links for output in self.outputs):
+            if link.inline:
+                link.inline.data = None
+        self.memory.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +172,11 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h|d)(?:ec|in|our|r|ay|\b
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def parse_json(body: bytes) -> object:
+LINK_FIELDS = {*_OUTPUTS, "proxy_links"}
+"""The fields that list links."""
+
+
+def parse_json(body: bytes | bytearray) -> object:
     """Return a body's JSON, or None if it is not JSON; numbers that JSON lacks are None as well."""
     try:
         return json.loads(body, parse_constant=lambda _: None)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import inf
 from typing import TypeAlias, assert_never
@@ -76,10 +77,12 @@ class Fetcher:
         faults: tuple[LinkFault, ...] = ()
         for _ in ("the links of the first response", "fresh links"):
             match await self._ask(generation):
-                case Ready(outputs) if outputs == tried and all(fault.gone for fault in faults):
+                case Ready(outputs) as response if outputs == tried and _all_gone(faults):
+                    response.close()
                     break  # the same links, which are dead
                 case Ready() as response:
-                    result = await self._download(generation, response)
+                    with closing(response):
+                        result = await self._download(generation, response)
                     if not isinstance(result, Unavailable):
                         return result
                     tried, faults = response.outputs, result.faults
@@ -167,6 +170,10 @@ class _StagedOutput:
     file: StagedFile
     served_by: str
     faults: tuple[LinkFault, ...] = ()
+
+
+def _all_gone(faults: Sequence[LinkFault]) -> bool:
+    return all(fault.gone for fault in faults)
 
 
 def _failure(
