@@ -220,9 +220,10 @@ class Client:
     ) -> bytearray | ServerError | Rejected:
         """Return the body, unless it is longer than a response can be.
 
-        One with inline payloads has more time, and waits for others that are as large.
+        One with inline payloads has more time, and waits until few others are in memory.
         """
         body, allowed = bytearray(), BODY_LIMIT
+        loop, seconds = asyncio.get_running_loop(), self._settings.timeout * _WHOLE_RESPONSE
         async for chunk in response.content.iter_any():
             body += chunk
             while len(body) > allowed:
@@ -230,12 +231,11 @@ class Client:
                     response.close()
                     return too_large
                 if allowed == BODY_LIMIT:
-                    deadline.reschedule(None)
+                    deadline.reschedule(loop.time() + seconds * INLINE_LIMIT / BODY_LIMIT)
                     await self._large.acquire()
                     memory.callback(self._large.release)
                 allowed *= 2
-                time = self._settings.timeout * _WHOLE_RESPONSE * allowed / BODY_LIMIT
-                deadline.reschedule(asyncio.get_running_loop().time() + time)
+                deadline.reschedule(loop.time() + seconds * allowed / BODY_LIMIT)
         return _too_large(body) or body
 
 
