@@ -171,7 +171,6 @@ _OUTPUTS: dict[str, _Source] = {
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h|d)(?:ec|in|our|r|ay|\b)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-
 LINK_FIELDS = {*_OUTPUTS, "proxy_links"}
 """The fields that list links."""
 
@@ -217,7 +216,7 @@ class _Fields:
 
     def values(self, *names: str) -> Iterator[object]:
         """Yield what the fields of these names hold, but for empty ones."""
-        return (value for part in self.parts for name in names if (value := part.get(name)))
+        return (value for name in names for part in self.parts if (value := part.get(name)))
 
     def first(self, *names: str) -> object:
         return next(self.values(*names), None)
@@ -227,10 +226,10 @@ class _Fields:
 
         Where there are several all of them must be a success to be one.
         """
-        words = [_word(value) for value in self.values(*_STATUS) if not isinstance(value, int)]
+        words = [word for value in self.values(*_STATUS) if (word := _word(value))]
         numbers = (str(value) for value in self.values(*_STATUS) if isinstance(value, int))
-        last = words[0] if words else next(numbers, "")
-        return next((word for word in words if word not in _SUCCESS), last)
+        otherwise = words[0] if words else next(numbers, "")
+        return next((word for word in words if word not in _SUCCESS), otherwise)
 
     def other_id(self, id_: str) -> str | None:
         """Return the ID of another generation that this is about, if it is."""

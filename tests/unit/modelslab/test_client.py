@@ -441,7 +441,8 @@ async def test_a_retry_after_of_nothing_leaves_the_backoff(emulator: Emulator) -
 
 @slow
 @pytest.mark.parametrize(
-    "throttled", ["throttled", "throttled-header", "throttled-old", "throttled-words"]
+    "throttled",
+    ["throttled", "throttled-header", "throttled-reset", "throttled-old", "throttled-words"],
 )
 async def test_a_short_rate_limit_is_waited_out(emulator: Emulator, throttled: Scripted) -> None:
     """However it is worded, with 429 or with 200, the pause is kept and nothing is lost."""
