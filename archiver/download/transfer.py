@@ -34,6 +34,8 @@ _HEAD = 2
 """The head, redirects included, may take this many times as long as a connection may be silent."""
 _PARTS = 1000
 """A payload that comes in more parts than this is left to the next try."""
+_PIECE = 1 << 20
+"""An inline payload is written in pieces of this many bytes."""
 _TRANSIENT = (408, 425, 500, 502, 504)
 _THROTTLING = (429, 503)
 _FINAL = (
@@ -94,6 +96,8 @@ class Transfer:
             StorageError: if it cannot be written.
         """
         try:
+            if link.url.startswith("data:"):
+                return await self._take_inline(link, partial)
             url = _parse(link)
             async with self._hosts.slot(url):
                 return await self._ask_host(url, partial)
@@ -103,6 +107,25 @@ class Transfer:
                 pause = self._hosts.throttled(url, str(error), pause)
             reason = printable(str(error))
             return LinkFault(link.role, shown(link), reason, error.status, error.transient, pause)
+
+    async def _take_inline(self, link: Link, partial: PartialFile) -> Payload:
+        """Complete the partial file with a payload that came with the response itself."""
+        data = link.inline.data if link.inline else None
+        if data is None:
+            raise TransferError("a data: URL that cannot be decoded")
+        if len(data) > self._settings.max_size:
+            raise TransferError(f"{format_size(len(data))}, more than --max-size allows")
+        await _reset(partial)
+        if not partial.fits_in_memory(len(data)):
+            await self._space.require(len(data))
+        try:
+            payload = await _completed_with(partial, data)
+        except NotWhole as error:
+            await _reset(partial)
+            raise TransferError(str(error)) from None
+        self._progress.expected(len(data))
+        self._progress.received(len(data))
+        return payload
 
     async def _ask_host(self, url: URL, partial: PartialFile) -> Payload:
         pause, reason = self._hosts.pause(url)
@@ -289,11 +312,12 @@ def _parse(link: Link) -> URL:
 
 
 def shown(link: Link) -> str:
-    """Return the link for people: without its query, user and password."""
+    """Return the link for people: without its query, user, password and data."""
     scheme, colon, rest = link.url.partition(":")
     slashes = rest[: len(rest) - len(rest.lstrip("/\\"))]
     place = rest.removeprefix(slashes).rpartition("@")[2]
-    plain = re.split("[?#]", f"{scheme}{colon}{slashes}{place}")[0]
+    ends = "[?#,]" if scheme.lower() == "data" else "[?#]"
+    plain = re.split(ends, f"{scheme}{colon}{slashes}{place}")[0]
     return printable(plain[:300])
 
 
@@ -368,3 +392,14 @@ async def _complete(
         return partial.complete(length, delimited=length is not None or chunked)
 
     return complete() if partial.fits_in_memory(len(rest)) else await in_thread(complete)
+
+
+async def _completed_with(partial: PartialFile, data: bytes) -> Payload:
+    """Complete an empty partial file with all of its bytes."""
+
+    def complete() -> Payload:
+        for begin in range(0, len(data), _PIECE):
+            partial.write(memoryview(data)[begin : begin + _PIECE])
+        return partial.complete(len(data), delimited=True)
+
+    return complete() if partial.fits_in_memory(len(data)) else await in_thread(complete)

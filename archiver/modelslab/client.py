@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeAlias, assert_never
 
@@ -16,9 +17,12 @@ from archiver.http.errors import describe_error
 from archiver.http.heads import HeadTooLarge
 from archiver.http.retry import Backoff
 from archiver.modelslab.circuit_breaker import IN_A_ROW, CircuitBreaker
+from archiver.modelslab.inline import attached, extract, size_outside
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import (
     BODY_LIMIT,
+    INLINE_LIMIT,
+    LINK_FIELDS,
     AccessDenied,
     FinalResponse,
     GenerationFailed,
@@ -35,11 +39,14 @@ from archiver.modelslab.responses import (
 )
 from archiver.run import Skipped, Stopped
 from archiver.settings import ApiSettings
+from archiver.threads import in_thread
 
 _LOG = logging.getLogger(__name__)
 _HEADERS = {"Content-Type": "application/json"}
 _WHOLE_RESPONSE = 2
 """A whole response may take this many times as long as a connection may be silent."""
+_LARGE_AT_ONCE = 2
+"""This many responses with large inline payloads may be in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ class Client:
         self._breaker = CircuitBreaker(settings.url)
         self._limited: dict[Generation, int] = {}
         """How often each generation has met a rate limit, until it had another response."""
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def fetch(self, generation: Generation) -> ClientResult:
         """Return what the API reports about a generation, as soon as it may be asked."""
@@ -176,44 +184,85 @@ class Client:
         return Halt(pause) if isinstance(pause, Skipped) else Throttled(limited.message, pause)
 
     async def _send(self, path: str, id_: str) -> Response:
-        reply = await self._post(path)
-        if isinstance(reply, ServerError | Rejected):
-            return reply
+        with ExitStack() as memory:
+            reply = await self._post(path, memory)
+            if not isinstance(reply, HttpReply):
+                return reply
+            large = len(reply.body) > BODY_LIMIT
+            response = (
+                await in_thread(self._understand, reply, id_)
+                if large
+                else self._understand(reply, id_)
+            )
+            _LOG.debug("requested %s: HTTP %d, %s", path, reply.status, type(response).__name__)
+            if large and isinstance(response, Ready):
+                return replace(response, memory=memory.pop_all())
+            return response
+
+    def _understand(self, reply: HttpReply, id_: str) -> Response:
+        extraction = extract(parse_json(reply.body), LINK_FIELDS)
         try:
-            document = self._settings.key.redact_json(parse_json(reply.body))
+            document = self._settings.key.redact_json(extraction.document)
         except ValueError as error:
             return Rejected(f"it is {error}", usable=False)
         response = read_response(reply, document, id_, datetime.now(UTC))
-        _LOG.debug("requested %s: HTTP %d, %s", path, reply.status, type(response).__name__)
+        if isinstance(response, Ready):
+            return replace(response, outputs=attached(response.outputs, extraction.payloads))
         return response
 
-    async def _post(self, path: str) -> HttpReply | ServerError | Rejected:
-        """Post the key. No redirect is followed: it would take the key elsewhere."""
+    async def _post(self, path: str, memory: ExitStack) -> HttpReply | ServerError | Rejected:
+        """Post the key. No redirect is followed: it would take the key elsewhere.
+
+        What the reply takes of the memory for large ones, `memory` gives back.
+        """
         timeout, url = self._settings.timeout, f"{self._settings.url}/{path}"
         try:
             async with (
-                asyncio.timeout(timeout * _WHOLE_RESPONSE),
+                asyncio.timeout(timeout * _WHOLE_RESPONSE) as deadline,
                 self._session.post(
                     url, data=self._body, headers=_HEADERS, allow_redirects=False
                 ) as response,
             ):
-                body = await _read(response)
+                body = await self._read(response, deadline, memory)
         except HeadTooLarge as error:  # the API is there: this is about one generation
             return Rejected(describe_error(error, timeout), usable=False)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return ServerError(describe_error(error, timeout), silent=True)
-        if body is None:
-            return ServerError(f"a response of more than {BODY_LIMIT:,} bytes")
+        if not isinstance(body, bytearray):
+            return body
         wait, reset = map(response.headers.get, ("Retry-After", "X-RateLimit-Reset"))
         return HttpReply(response.status, body, wait, reset)
 
+    async def _read(
+        self, response: aiohttp.ClientResponse, deadline: asyncio.Timeout, memory: ExitStack
+    ) -> bytearray | ServerError | Rejected:
+        """Return the body, unless it is longer than a response can be.
 
-async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body, or None if it is longer than a response can be."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            response.close()
-            return None
-    return bytes(body)
+        One with inline payloads has more time, and waits until few others are in memory.
+        """
+        body, allowed = bytearray(), BODY_LIMIT
+        loop, seconds = asyncio.get_running_loop(), self._settings.timeout * _WHOLE_RESPONSE
+        async for chunk in response.content.iter_any():
+            body += chunk
+            while len(body) > allowed:
+                if too_large := _too_large(body):
+                    response.close()
+                    return too_large
+                if allowed == BODY_LIMIT:
+                    deadline.reschedule(loop.time() + seconds * INLINE_LIMIT / BODY_LIMIT)
+                    await self._large.acquire()
+                    memory.callback(self._large.release)
+                allowed *= 2
+                deadline.reschedule(loop.time() + seconds * allowed / BODY_LIMIT)
+        return _too_large(body) or body
+
+
+def _too_large(body: bytearray) -> ServerError | Rejected | None:
+    """Return what a body is that is longer than a response can be, even one with payloads in it."""
+    if len(body) <= BODY_LIMIT:
+        return None
+    if size_outside(body) > BODY_LIMIT:
+        return ServerError(f"a response of more than {BODY_LIMIT:,} bytes")
+    if len(body) > INLINE_LIMIT:
+        return Rejected(f"it has more than {INLINE_LIMIT:,} bytes", usable=False)
+    return None

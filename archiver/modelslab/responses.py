@@ -11,18 +11,22 @@ Another spelling that turns up is one more row of a table here, or in `links` fo
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
+from itertools import chain
 from typing import Literal, TypeAlias
 
 from archiver.http.retry_after import parse_reset, parse_retry_after, parse_seconds
 from archiver.modelslab.links import paired_outputs, primary_links, proxy_links
-from archiver.outputs import Output
+from archiver.outputs import Link, Output
 from archiver.units import printable
 
 BODY_LIMIT = 1 << 20
-"""No response has more bytes than this; one that has is not read."""
+"""No response has more bytes than this, inline payloads left aside; one that has is not read."""
+INLINE_LIMIT = 32 << 20
+"""No response with inline payloads has more bytes than this."""
 OUTPUTS_LIMIT = 100
 """No generation has more outputs than this."""
 
@@ -32,7 +36,7 @@ class HttpReply:
     """What came over the wire, not yet understood."""
 
     status: int
-    body: bytes
+    body: bytes | bytearray
     retry_after: str | None = None
     """The `Retry-After` header."""
     rate_limit_reset: str | None = None
@@ -41,10 +45,29 @@ class HttpReply:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The generation is finished; `document` is the response as it came."""
+    """The generation is finished; `document` is the response as it came.
+
+    Payloads that came in it are in memory until it is closed: only a few may be at once.
+    """
 
     outputs: tuple[Output, ...]
     document: Mapping[str, object]
+    memory: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
+
+    @property
+    def holds_payloads(self) -> bool:
+        """Whether a payload came in the response itself."""
+        return any(link.inline for link in self._links())
+
+    def close(self) -> None:
+        """Release the memory of the payloads that came in the response."""
+        for link in self._links():
+            if link.inline:
+                link.inline.data = None
+        self.memory.close()
+
+    def _links(self) -> Iterator[Link]:
+        return chain.from_iterable(output.links for output in self.outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +180,11 @@ _OUTPUTS: dict[str, _Source] = {
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h|d)(?:ec|in|our|r|ay|\b)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
+LINK_FIELDS = {*_OUTPUTS, "proxy_links"}
+"""The fields that list links."""
 
-def parse_json(body: bytes) -> object:
+
+def parse_json(body: bytes | bytearray) -> object:
     """Return a body's JSON, or None if it is not JSON; numbers that JSON lacks are None as well."""
     try:
         return json.loads(body, parse_constant=lambda _: None)
@@ -199,7 +225,7 @@ class _Fields:
 
     def values(self, *names: str) -> Iterator[object]:
         """Yield what the fields of these names hold, but for empty ones."""
-        return (value for part in self.parts for name in names if (value := part.get(name)))
+        return (value for name in names for part in self.parts if (value := part.get(name)))
 
     def first(self, *names: str) -> object:
         return next(self.values(*names), None)
@@ -209,10 +235,10 @@ class _Fields:
 
         Where there are several all of them must be a success to be one.
         """
-        words = [_word(value) for value in self.values(*_STATUS) if not isinstance(value, int)]
+        words = [word for value in self.values(*_STATUS) if (word := _word(value))]
         numbers = (str(value) for value in self.values(*_STATUS) if isinstance(value, int))
-        last = words[0] if words else next(numbers, "")
-        return next((word for word in words if word not in _SUCCESS), last)
+        otherwise = words[0] if words else next(numbers, "")
+        return next((word for word in words if word not in _SUCCESS), otherwise)
 
     def other_id(self, id_: str) -> str | None:
         """Return the ID of another generation that this is about, if it is."""

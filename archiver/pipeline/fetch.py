@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
@@ -106,8 +107,9 @@ class Fetcher:
             return await self._from_links(job, job.response)
         match await self._ask(job.generation):
             case Ready() as response:
-                known_as = await self._contradicted(job, response)
-                return known_as or await self._from_links(job, response)
+                with closing(response):
+                    known_as = await self._contradicted(job, response)
+                    return known_as or await self._from_links(job, response)
             case NotFound() as response:
                 return await self._not_found(job, response)
             case response:
@@ -131,17 +133,21 @@ class Fetcher:
             return result
         if result.may_become_readable and not job.entry.hopeless:
             failed = Failed(job.generation, "all links failed", result.faults)
-            return Again(replace(job, response=response), Reason.NOT_READABLE, failed)
+            later = replace(job, response=None if response.holds_payloads else response)
+            return Again(later, Reason.NOT_READABLE, failed)
         return await self._from_fresh_links(job, result)
 
     async def _from_fresh_links(self, job: Job, failed: LinksFailed) -> FetchResult:
         """Ask once more: links expire, and files are moved."""
         job = replace(job, response=None)
         match await self._ask(job.generation):
-            case Ready(outputs) if outputs == failed.response.outputs and failed.is_final:
-                pass  # the same links, which are dead
+            case Ready(outputs) as response if (
+                outputs == failed.response.outputs and failed.is_final
+            ):
+                response.close()  # the same links, which are dead
             case Ready() as response:
-                result = await self._download(job, response)
+                with closing(response):
+                    result = await self._download(job, response)
                 if not isinstance(result, LinksFailed):
                     return result
                 failed = result
@@ -202,10 +208,13 @@ class Fetcher:
         for endpoint in self._families.besides(job.generation.endpoint):
             other = Generation(endpoint, job.generation.id)
             match await self._ask(other):
-                case Ready(outputs) if agree(entry.links, outputs):
-                    self._families.was_right(endpoint)
-                    return KnownAs(job.generation, other)
-                case Ready() | Processing() | GenerationFailed():
+                case Ready(outputs) as response:
+                    response.close()
+                    knows = knows or endpoint
+                    if agree(entry.links, outputs):
+                        self._families.was_right(endpoint)
+                        return KnownAs(job.generation, other)
+                case Processing() | GenerationFailed():
                     knows = knows or endpoint
                 case Halt() as halt:
                     return halt

@@ -41,7 +41,10 @@ from tests.support.backups import (
     grow_hopeless,
     quick_downloads,
 )
+from tests.support.hostile import sized
 from tests.support.marks import slow, slow_except
+from tests.support.raw_server import RawServer
+from tests.support.videos import MP4, OTHER_MP4
 
 VIDEOS = Path(__file__).parents[1] / "videos"
 G263 = generation("263")
@@ -672,3 +675,22 @@ async def test_a_body_without_a_length_leaves_the_reserved_space(backups: Backup
     report = await backups.run("1", download=download)
     assert report.exit_status == 74
     assert not backups.held()
+
+
+async def test_a_proxy_is_used_by_place_when_place_is_all_that_is_left(backups: Backups) -> None:
+    """Its name is that of no output, and the other proxy stands in the place of its own."""
+    missing = sized(b"", status="HTTP/1.1 404 Not Found")
+    paths = {"/ok.mp4": (sized(MP4),), "/two.mp4": (sized(OTHER_MP4),), "*": (missing,)}
+    async with RawServer(paths) as server:
+        host = f"http://{server.host}"
+        body = {
+            "status": "success",
+            "output": [f"{host}/x.mp4", f"{host}/lost/two.mp4"],
+            "proxy_links": [f"{host}/ok.mp4", f"{host}/two.mp4"],
+        }
+        backups.emulator.scripts[G263] = Script(response=RawResponse(body))
+        report = await backups.run("263")
+    held = backups.held()
+    assert (report.archived, report.exit_status) == (1, 0)
+    assert held["data/v6/deepfake/263-1.mp4"] == MP4
+    assert held["data/v6/deepfake/263-2.mp4"] == OTHER_MP4

@@ -1,6 +1,7 @@
 """Client: asks the API for one generation, however the API behaves, and returns one value."""
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import AsyncIterator
@@ -227,6 +228,87 @@ async def test_a_key_that_is_echoed_is_in_no_result(emulator: Emulator, response
     assert REDACTED in shown
 
 
+# --- Responses with large inline payloads
+
+
+def inline(payload: bytes) -> bytes:
+    """Return a success with a payload in it."""
+    url = f"data:video/mp4;base64,{base64.b64encode(payload).decode()}"
+    return json.dumps({"status": "success", "output": [url]}).encode()
+
+
+LARGE = bytes(range(256)) * (8 << 10)
+HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+
+
+async def test_an_inline_payload_comes_with_its_link(emulator: Emulator) -> None:
+    """Small or large; its name is in the document, and its bytes are there until it is closed."""
+    for payload in (b"x", LARGE):
+        result = await fetched_as(emulator, RawResponse(inline(payload)))
+        assert isinstance(result, Ready)
+        ((link,),) = (output.links for output in result.outputs)
+        assert result.document["output"] == [link.url]
+        assert link.inline
+        assert link.inline.data == payload
+        result.close()
+        assert link.inline.data is None
+
+
+async def test_large_responses_wait_until_others_are_closed(emulator: Emulator) -> None:
+    """Two may be in memory; a small one need not wait, nor one that is no success."""
+    many = generations(*range(6))
+    emulator.scripts |= {each: Script(response=RawResponse(inline(LARGE))) for each in many}
+    emulator.scripts |= {
+        many[4]: Script(response=RawResponse(inline(LARGE)[:-1])),
+        many[5]: Script(response=RawResponse(inline(b"x"))),
+    }
+    async with connected(emulator.api_url) as client:
+        assert isinstance(await client.fetch(many[4]), ServerError)
+        first, second = [await client.fetch(each) for each in many[:2]]
+        waiting = asyncio.ensure_future(client.fetch(many[2]))
+        assert isinstance(await client.fetch(many[5]), Ready)
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        for done in (first, second):
+            assert isinstance(done, Ready)
+            done.close()
+        assert isinstance(await waiting, Ready)
+        assert isinstance(await client.fetch(many[3]), Ready)
+
+
+async def test_a_large_response_that_stalls_keeps_no_other_waiting() -> None:
+    """Its place is free again once it is given up."""
+    stalls = (HEAD + inline(LARGE)[: 2 << 20], Close.NEVER)
+    paths: dict[str, Steps] = {f"/v6/deepfake/fetch/{n}": stalls for n in range(3)}
+    paths["/v6/deepfake/fetch/263"] = (HEAD + inline(LARGE),)
+    async with (
+        RawServer(paths) as server,
+        connected(f"http://{server.host}", silence=0.5) as client,
+    ):
+        stalled = [asyncio.ensure_future(client.fetch(each)) for each in generations(0, 1, 2)]
+        await asyncio.sleep(0.2)
+        result = await client.fetch(G263)
+        assert isinstance(result, Ready)
+        result.close()
+        for each in stalled:
+            assert isinstance(await each, ServerError)
+
+
+async def test_a_large_response_that_is_cancelled_leaves_its_place(emulator: Emulator) -> None:
+    """So does one whose generation is not asked for any more."""
+    emulator.scripts[G263] = Script(response=RawResponse(inline(LARGE)))
+    async with connected(emulator.api_url) as client:
+        for pause in (0.0, 0.005, 0.01, 0.02, 0.03):
+            fetching = asyncio.ensure_future(client.fetch(G263))
+            await asyncio.sleep(pause)
+            fetching.cancel()
+            await asyncio.wait([fetching])
+            if not fetching.cancelled() and isinstance(result := fetching.result(), Ready):
+                result.close()
+        results = [await client.fetch(G263) for _ in range(2)]
+    assert all(isinstance(result, Ready) for result in results)
+
+
 # --- The family's other name
 
 
@@ -369,7 +451,8 @@ async def test_a_retry_after_of_nothing_leaves_the_backoff(emulator: Emulator) -
 
 @slow
 @pytest.mark.parametrize(
-    "throttled", ["throttled", "throttled-header", "throttled-old", "throttled-words"]
+    "throttled",
+    ["throttled", "throttled-header", "throttled-reset", "throttled-old", "throttled-words"],
 )
 async def test_a_short_rate_limit_is_waited_out(emulator: Emulator, throttled: Scripted) -> None:
     """However it is worded, with 429 or with 200, the pause is kept and nothing is lost."""

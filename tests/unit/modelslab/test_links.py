@@ -98,7 +98,7 @@ def test_a_proxy_belongs_to_one_output() -> None:
         ({"url": "soon", "file": A}, [A]), ({"poster": A}, None),
         (f"{A},{B}", [A, B]), (f"{A},\n  {B}", [A, B]), (f"{A},,{B}", [f"{A},", B]),
         (f"{A}?w=1,2", [f"{A}?w=1,2"]), (f" {A}\n", [A]),
-        (json.dumps([A, None]), [A]), ("[not JSON", ["[not JSON"]),
+        (json.dumps([A, None]), [A]), ("[not JSON", ["[not JSON"]), ("[]", []), (["{}"], None),
     ],
 )  # fmt: skip
 def test_a_list_of_outputs_is_read_in_any_shape(value: object, expected: list[str] | None) -> None:

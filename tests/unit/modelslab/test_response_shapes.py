@@ -21,8 +21,15 @@ from archiver.generation import Generation
 from archiver.http.retry import Backoff
 from archiver.http.session import open_session, trusted_authorities
 from archiver.modelslab.client import Client, Halt
+from archiver.modelslab.inline import extract
 from archiver.modelslab.rate_limit import RateLimit
-from archiver.modelslab.responses import HttpReply, Ready, Response, parse_json, read_response
+from archiver.modelslab.responses import (
+    LINK_FIELDS,
+    HttpReply,
+    Ready,
+    parse_json,
+    read_response,
+)
 from archiver.settings import ApiSettings, Timings
 
 SHAPES = Path(__file__).parents[2] / "fixtures/responses"
@@ -77,7 +84,8 @@ def test_a_shape_means_what_its_file_says(name: str) -> None:
         shape.headers.get("Retry-After"),
         shape.headers.get("X-RateLimit-Reset"),
     )
-    response: Response = read_response(reply, parse_json(shape.data), "263", NOW)
+    document = extract(parse_json(shape.data), LINK_FIELDS).document
+    response = read_response(reply, document, "263", NOW)
     assert described(response, {*shape.means}) == shape.means
     assert shape.source in ("DOC", "SEEN", "CLIENT", "INF")
 
