@@ -6,6 +6,7 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from archiver.media.reader import FILE, Extent, NotWhole, Reader, Steps
@@ -27,12 +28,13 @@ class Box:
 
     def children(self) -> Iterator["Box"]:
         """Yield the boxes in it; raise `NotWhole` if there is anything else in it."""
-        inside = Extent(self.name, self.begin + len(self.content))
-        at, size = 0, len(self.content)
+        content, begin, at, size = self.content, self.begin, 0, len(self.content)
+        inside = Extent(self.name, begin + size)
         while at < size:
-            name, header, length = _read_header(self.content, at, self.begin, inside)
-            yield Box(name, self.begin + at + header, self.content[at + header : at + length])
-            at += length
+            name, header, length = _read_header(content, at, begin, inside)
+            end = at + length
+            yield Box(name, begin + at + header, content[at + header : end])
+            at = end
 
     def fields(self) -> "Fields":
         """Return its content, to be taken field by field."""
@@ -49,7 +51,6 @@ class Fields:
 
     def take(self, layout: str) -> tuple[Any, ...]:
         """Return the next fields, in this layout of `struct`; raise `NotWhole` if some lack."""
-        layout = f">{layout}"
         try:
             fields = struct.unpack_from(layout, self._content, self._at)
         except struct.error:
@@ -101,17 +102,23 @@ def _read_header(
     """
     try:
         length, letters = _HEADER.unpack_from(data, at)
-        if not _NAME.fullmatch(letters):
-            found = bytes(data[at : at + _HEADER.size]).hex()
-            raise NotWhole(f"expected a box at {begin + at:,}, found 0x{found}")
-        header = _HEADER.size if length != 1 else _LARGE.size
+        header = _HEADER.size
         if length == 1:
-            length = _LARGE.unpack_from(data, at)[2]
+            length, header = _LARGE.unpack_from(data, at)[2], _LARGE.size
     except struct.error:
         raise NotWhole(f"the data at {begin + at:,} does not fit inside {inside}") from None
-    name = letters.decode("latin-1")
+    name = _name(letters)
+    if name is None:
+        found = bytes(data[at : at + _HEADER.size]).hex()
+        raise NotWhole(f"expected a box at {begin + at:,}, found 0x{found}")
     if length < header and (length or inside is not FILE or header == _LARGE.size):
         place = f"{name!r} at {begin + at:,}"
         raise NotWhole(f"its {place} is {length} bytes long, less than its header")
-    inside.require(name, begin + at + length)
+    if (end := begin + at + length) > inside.end:
+        inside.child(name, end)  # raises
     return name, header, length
+
+
+@lru_cache(maxsize=128)
+def _name(letters: bytes) -> str | None:
+    return letters.decode("latin-1") if _NAME.fullmatch(letters) else None

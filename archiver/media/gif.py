@@ -1,7 +1,7 @@
 """GIF: the blocks of the GIF89a specification, sections 15 to 27."""
 
 from archiver.media.info import MediaInfo
-from archiver.media.reader import MAX_READ, Extent, NotWhole, Reader, Steps
+from archiver.media.reader import MAX_READ, PADDING, Extent, NotWhole, Reader, Steps
 from archiver.media.sniff import is_document
 
 _SIGNATURES = (b"GIF87a", b"GIF89a")
@@ -56,7 +56,7 @@ def _rest(reader: Reader) -> Steps[None]:
     """
     end = reader.position
     rest = yield from reader.peek(MAX_READ)
-    if is_document(rest) or matches(rest.lstrip()):
+    if is_document(start := rest.lstrip(PADDING)) or matches(start):
         raise NotWhole(f"it goes on after its end at {end:,}")
     if len(rest) == MAX_READ and not (yield from reader.skip_padding()):
         raise NotWhole(f"it goes on after its end at {end:,}")

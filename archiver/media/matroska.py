@@ -20,7 +20,10 @@ _LEVEL_1 = {
 _BLOCKS = {0xA3: "SimpleBlock", 0xA0: "BlockGroup", 0xAF: "EncryptedBlock"}
 _BESIDE_BLOCKS = {0xE7: "Timestamp", 0x5854: "SilentTracks", 0xA7: "Position", 0xAB: "PrevSize"}
 _ANYWHERE = {0xEC: "Void", 0xBF: "CRC-32"}
-_ELEMENTS = _TOP | _LEVEL_1 | _BLOCKS | _BESIDE_BLOCKS | _ANYWHERE
+_ELEMENTS = {
+    id_.to_bytes((id_.bit_length() + 7) // 8): name
+    for id_, name in (_TOP | _LEVEL_1 | _BLOCKS | _BESIDE_BLOCKS | _ANYWHERE).items()
+}
 _IN_SEGMENT = frozenset((_LEVEL_1 | _ANYWHERE).values())
 _IN_CLUSTER = frozenset((_BLOCKS | _BESIDE_BLOCKS | _ANYWHERE).values())
 _LONGEST_HEADER = 12
@@ -104,14 +107,10 @@ def _element(reader: Reader, parent: Extent) -> Steps[Extent]:
     if len(head := reader.look(_LONGEST_HEADER)) < _LONGEST_HEADER:
         head = yield from reader.peek(_LONGEST_HEADER)
     size_at = _end_of_integer(head, 0, 4, begin)
-    end = _end_of_integer(head, size_at, 8, begin)
-    if end > len(head) or begin + end > parent.end:
-        yield from reader.read(end, parent)
-    reader.position += end
-    id_, length = int.from_bytes(head[:size_at]), end - size_at
-    name, size = _ELEMENTS.get(id_), int.from_bytes(head[size_at:end]) - (1 << 7 * length)
-    if name is None:
-        name = f"0x{id_:X}"
+    header = yield from reader.read(_end_of_integer(head, size_at, 8, begin), parent)
+    name = _ELEMENTS.get(header[:size_at]) or f"0x{header[:size_at].hex().upper()}"
+    length = len(header) - size_at
+    size = int.from_bytes(header[size_at:]) - (1 << 7 * length)  # without the length marker
     if size < (1 << 7 * length) - 1:
         return parent.child(name, reader.position + size)
     if name in ("Segment", "Cluster"):

@@ -13,13 +13,14 @@ _FIRST_BOXES = frozenset(
 )
 _STILL_IMAGES = frozenset(("heic", "heix", "heim", "heis", "mif1", "avif"))
 _REQUIRED = ("moov", "moov/mvhd", "moov/trak", "mdat")
-_CHILDREN = {
-    "moov": ("trak", "mvex"),
-    "trak": ("mdia",),
-    "mdia": ("minf",),
-    "minf": ("stbl",),
-    "moof": ("traf",),
-}
+_NOTED = frozenset(("ftyp", "moov", "moof", "mdat"))
+_PARENTS = frozenset(
+    (
+        "moov/trak", "trak/mdia", "mdia/minf", "minf/stbl",
+        "moov/mvex",
+        "moof/traf",
+    )
+)  # fmt: skip
 """The ways from the movie and its fragments down to the tables of where their media are."""
 _OF_TRACK = frozenset(
     ("mdia/hdlr", "stbl/stsz", "stbl/stz2", "stbl/stsc", "stbl/stco", "stbl/co64")
@@ -36,14 +37,15 @@ def matches(head: bytes) -> bool:
 
 def parse(reader: Reader) -> Steps[MediaInfo]:
     """Walk through a movie, box by box; raise `NotWhole` if it is not one whole movie."""
-    movie, box, end = _Movie(), FILE, 0
-    while (yield from reader.has_more(FILE)):
-        if (yield from reader.skip_padding()):
-            _check_padded(movie, end)
-            break
-        box = yield from _top_box(reader, movie)
-        end = reader.position
+    movie, box, end, is_padded = _Movie(), FILE, 0, False
+    while not is_padded and (yield from reader.has_more(FILE)):
+        if not (is_padded := (yield from reader.skip_padding())):
+            box = yield from _top_box(reader, movie)
+            end = reader.position
     _check(movie, reader, end)
+    if is_padded and (movie.may_go_on or not movie.end):
+        # A disk that was full or lost its power leaves zeros where the rest of a file belongs.
+        raise NotWhole(f"it has only padding from {end:,} on, where media may belong")
     return MediaInfo(
         "mov" if movie.brand in ("", "qt  ") else "mp4",
         open_ended=movie.is_open_ended(box),
@@ -84,6 +86,7 @@ class _Movie:
 
     def leave(self, path: str) -> None:
         """Take in what a track or a fragment has listed, at its end."""
+        self.found.add(path)
         match path:
             case "moov/trak":
                 self.handlers.add(self.track.handler)
@@ -118,15 +121,6 @@ def _check(movie: _Movie, reader: Reader, end: int) -> None:
         raise reader.cut(f"but its media go on up to {movie.end:,}")
 
 
-def _check_padded(movie: _Movie, end: int) -> None:
-    """Raise `NotWhole` unless it is certain that padding from `end` on stands for no media.
-
-    A disk that was full, or lost its power, leaves zeros where the rest of a file should be.
-    """
-    if movie.may_go_on or not movie.end:
-        raise NotWhole(f"it has nothing but padding from {end:,} on, where media may belong")
-
-
 def _top_box(reader: Reader, movie: _Movie) -> Steps[Extent]:
     """Pass a box that is in no other."""
     begin = reader.position
@@ -144,24 +138,22 @@ def _top_box(reader: Reader, movie: _Movie) -> Steps[Extent]:
         yield from reader.skip_all()
     reader.skip(box)
     if reader.position > content:
-        movie.found.add(box.name)
+        movie.found |= _NOTED & {box.name}
     return box
 
 
 def _walk(parent: Box, reader: Reader, movie: _Movie) -> None:
     """Walk through a movie's index, or a fragment's, down to the tables of its samples."""
-    further = _CHILDREN.get(parent.name, ())
     for box in parent.children():
         reader.count_part(box.begin)
         path = f"{parent.name}/{box.name}"
-        if box.name in further:
-            movie.found.add(path)
+        if path in _PARENTS:
             _walk(box, reader, movie)
             movie.leave(path)
-        elif path in _OF_TRACK:
-            movie.track.add(box)
         elif path in _OF_FRAGMENT:
             movie.fragment.add(box)
+        elif path in _OF_TRACK:
+            movie.track.add(box)
         elif path == "mvex/trex":
             track, size = default_size(box)
             movie.defaults[track] = size

@@ -14,7 +14,7 @@ MAX_READ = 4096
 _MOST_PARTS = 50_000
 _LEAST_PART = 24
 """What has more parts than that must have as many bytes for each, on average."""
-_PADDING = b"\0\t\n\v\f\r "
+PADDING = b"\0\t\n\v\f\r "
 
 
 class NotWhole(ValueError):
@@ -36,13 +36,9 @@ class Extent:
 
     def child(self, name: str, end: int) -> "Extent":
         """Return a part of this part; raise `NotWhole` if it does not fit inside."""
-        self.require(name, end)
-        return Extent(name, end)
-
-    def require(self, name: str, end: int) -> None:
-        """Raise `NotWhole` if a part that ends here does not fit inside."""
         if end > self.end:
             raise NotWhole(f"a {name!r} that ends at {end:,} does not fit inside {self}")
+        return Extent(name, end)
 
 
 FILE = Extent("file")
@@ -132,7 +128,7 @@ class Reader:
         return memoryview(gathered)
 
     def skip(self, part: Extent) -> None:
-        """Pass what is left of a part that has a size; the next read finds out if all of it came."""
+        """Pass what is left of a part that has a size; the next read finds out if it came."""
         if self.position < part.end < inf:
             self.position, self._skipped = int(part.end), part
 
@@ -172,10 +168,10 @@ class Reader:
             NotWhole: if others follow.
         """
         head = yield from self.peek(8)
-        if not head or head.strip(_PADDING):
+        if not head or head.strip(PADDING):
             return False
         while not (self.at_end and self.position == self.received):
-            if rest := self.look(len(self._data)).lstrip(_PADDING):
+            if rest := self.look(len(self._data)).lstrip(PADDING):
                 raise NotWhole(f"it goes on after its end at {self.received - len(rest):,}")
             self.position = self.received
             yield

@@ -1,9 +1,8 @@
 """Samples: where a movie's tables say that its media are (ISO/IEC 14496-12, 8.6 to 8.8)."""
 
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, repeat, tee
+from itertools import chain, islice, repeat
 from operator import add, mul, sub
 
 from archiver.media.boxes import Box, Fields
@@ -30,25 +29,26 @@ class Track:
         fields = box.fields()
         match box.name:
             case "hdlr":
-                self.handler = fields.take("8x4s")[0].decode("latin-1")
+                self.handler = fields.take(">8x4s")[0].decode("latin-1")
             case "stsz":
-                self._size, self._count = fields.take("4xII")
+                self._size, self._count = fields.take(">4xII")
                 self._sizes = () if self._size else fields.table(self._count)
             case "stz2":
-                width, self._count = fields.take("7xBI")
+                width, self._count = fields.take(">7xBI")
                 self._sizes = fields.small_table(self._count, width)
             case "stco" | "co64":
-                (count,) = fields.take("4xI")
+                (count,) = fields.take(">4xI")
                 self._offsets = fields.table(count, "I" if box.name == "stco" else "Q")
             case "stsc":
-                (count,) = fields.take("4xI")
+                (count,) = fields.take(">4xI")
                 self._runs = fields.table(3 * count)
 
     @property
     def is_exact(self) -> bool:
         """Whether the sizes of its samples are known.
 
-        In QuickTime sound has samples of one byte, however many they take.
+        Old QuickTime says one byte for each sample of sound, whatever they take: only the
+        beginnings of its chunks are known then.
         """
         return self._size != 1
 
@@ -56,24 +56,23 @@ class Track:
         """Return where the last of its samples ends; 0 if it has none.
 
         Raises:
-            NotWhole: if its tables list a sample, and not where it is.
+            NotWhole: if its tables list a sample, but not where it is.
         """
-        placed = self._placed()
-        if placed < self._count:
-            raise NotWhole(f"its tables list {self._count:,} samples, but place only {placed:,}")
         if not self._count:
             return max(self._offsets, default=0)
+        lengths = self._run_lengths()
+        placed = sum(map(mul, self._runs[1::3], lengths))
+        if placed < self._count:
+            raise NotWhole(f"its tables list {self._count:,} samples, but place only {placed:,}")
         if (begin := min(self._offsets)) < _FIRST_OFFSET:
             raise NotWhole(f"its tables place media at {begin}, where none can be")
         if not self.is_exact:
             return max(self._offsets) + 1
-        return max(map(add, self._offsets, self._chunk_sizes()))
+        samples = chain.from_iterable(map(repeat, self._runs[1::3], lengths))
+        ends: Iterator[int] = map(add, self._offsets, self._chunk_sizes(samples))
+        return max(ends)
 
-    def _placed(self) -> int:
-        """Return how many samples the chunks have together."""
-        return sum(map(mul, self._runs[1::3], self._run_lengths()))
-
-    def _run_lengths(self) -> Sequence[int]:
+    def _run_lengths(self) -> list[int]:
         """Return how many chunks in a row have as many samples each, by the entries of `stsc`."""
         firsts = self._runs[::3]
         lengths = list(map(sub, chain(firsts[1:], (len(self._offsets) + 1,)), firsts))
@@ -81,24 +80,17 @@ class Track:
             raise NotWhole("its 'stsc' does not fit its table of chunks")
         return lengths
 
-    def _chunk_sizes(self) -> Iterator[int]:
-        """Yield the size of each chunk; all are computed in C, for they can be millions."""
-        counts = chain.from_iterable(map(repeat, self._runs[1::3], self._run_lengths()))
-        firsts = map(min, accumulate(counts, initial=0), repeat(self._count))
-        before, after = tee(map(self._ends_of_samples().__getitem__, firsts))
-        next(after)
-        return map(sub, after, before)
-
-    def _ends_of_samples(self) -> Sequence[int]:
-        """Return the size of the first n samples together, for each n."""
+    def _chunk_sizes(self, samples: Iterator[int]) -> Iterator[int]:
+        """Yield the size of each chunk, given how many samples each has."""
         if self._size:
-            return range(0, self._size * self._count + 1, self._size)
-        return array("Q", accumulate(self._sizes, initial=0))
+            return (count * self._size for count in samples)
+        sizes = iter(self._sizes)
+        return (sum(islice(sizes, count)) for count in samples)
 
 
 def default_size(trex: Box) -> tuple[int, int]:
     """Return the ID of a track, and how large its samples are in fragments that do not say it."""
-    track, size = trex.fields().take("4xI8xI")
+    track, size = trex.fields().take(">4xI8xI")
     return track, size
 
 
@@ -125,26 +117,25 @@ class Fragment:
                 self._add_run(box.fields())
 
     def _begin_track(self, fields: Fields) -> None:
-        flags, track = fields.take("II")
+        flags, track = fields.take(">II")
         if flags & 0x1:
-            (self._base,) = fields.take("Q")
+            (self._base,) = fields.take(">Q")
         elif flags & 0x20000 or self._next is None:
             self._base = self.begin
         else:
             self._base = self._next
-        fields.take("4x" * bool(flags & 0x2) + "4x" * bool(flags & 0x8))
-        self._size = fields.take("I")[0] if flags & 0x10 else self.defaults.get(track, 0)
+        fields.take(">4x" * bool(flags & 0x2) + "4x" * bool(flags & 0x8))
+        self._size = fields.take(">I")[0] if flags & 0x10 else self.defaults.get(track, 0)
         self._next = self._base
 
     def _add_run(self, fields: Fields) -> None:
-        flags, count = fields.take("II")
-        begin = self._base + fields.take("i")[0] if flags & 0x1 else self._next or 0
-        fields.take("4x" * bool(flags & 0x4))
+        flags, count = fields.take(">II")
+        begin = self._base + fields.take(">i")[0] if flags & 0x1 else self._next or 0
+        if flags & 0x4:
+            fields.take(">4x")
         words = (flags & 0xF00).bit_count()
         table = fields.table(count * words)
-        if flags & 0x200:
-            size = sum(table[bool(flags & 0x100) :: words])
-        else:
-            size = count * self._size
+        has_sizes, nth = flags & 0x200, flags >> 8 & 1
+        size = sum(table[nth::words]) if has_sizes else count * self._size
         self._next = begin + size
         self.end = max(self.end, self._next)

@@ -42,9 +42,8 @@ def sniff(reader: Reader) -> Steps[str]:
     return _description(head)
 
 
-def is_document(rest: bytes) -> bool:
-    """Return whether these bytes, which follow a video, begin a document such as an error page."""
-    start = rest.lstrip(_BLANK)
+def is_document(start: bytes) -> bool:
+    """Return whether these bytes begin a document, such as an error page."""
     return any(re.match(pattern, start) for pattern, _ in _DOCUMENTS)
 
 
