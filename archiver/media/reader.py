@@ -14,7 +14,8 @@ MAX_READ = 4096
 _MOST_PARTS = 50_000
 _LEAST_PART = 24
 """What has more parts than that must have as many bytes for each, on average."""
-PADDING = b"\0\t\n\v\f\r "
+_WHITE_SPACE = b"\t\n\v\f\r "
+PADDING = b"\0" + _WHITE_SPACE
 
 
 class NotWhole(ValueError):
@@ -160,18 +161,19 @@ class Reader:
         return self.position > begin + 1
 
     def skip_padding(self) -> Steps[bool]:
-        """Pass NUL bytes and white space, if there are no others up to the end of the file.
+        """Pass NUL bytes, or white space, if no others follow up to the end of the file.
 
         Return whether there were any; where the next bytes are others, none is passed.
 
         Raises:
-            NotWhole: if others follow.
+            NotWhole: if others follow after them.
         """
         head = yield from self.peek(8)
-        if not head or head.strip(PADDING):
+        padding = b"\0" if head.startswith(b"\0") else _WHITE_SPACE
+        if not head or head.strip(padding):
             return False
         while not (self.at_end and self.position == self.received):
-            if rest := self.look(len(self._data)).lstrip(PADDING):
+            if rest := self.look(len(self._data)).lstrip(padding):
                 raise NotWhole(f"it goes on after its end at {self.received - len(rest):,}")
             self.position = self.received
             yield

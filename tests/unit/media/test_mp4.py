@@ -244,7 +244,7 @@ def test_a_cut_between_two_mdat_is_detected(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "tail", [b"\0", bytes(3), bytes(8), bytes(5000), b"\n", b"\r\n", b" \t\n" * 1000, b"\0\n" * 9]
+    "tail", [b"\0", bytes(3), bytes(8), bytes(5000), b"\n", b"\r\n", b" \t\n" * 1000]
 )
 def test_padding_after_a_movie_changes_nothing(tail: bytes) -> None:
     """NUL bytes and white space behind a movie whose samples are all there are not of it."""
