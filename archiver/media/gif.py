@@ -1,10 +1,12 @@
 """GIF: the blocks of the GIF89a specification, sections 15 to 27."""
 
 from archiver.media.info import MediaInfo
-from archiver.media.reader import FILE, Extent, NotWhole, Reader, Steps
+from archiver.media.reader import MAX_READ, PADDING, Extent, NotWhole, Reader, Steps
+from archiver.media.sniff import is_document
 
 _SIGNATURES = (b"GIF87a", b"GIF89a")
 _EXTENSION, _IMAGE, _TRAILER = b"\x21", b"\x2c", b"\x3b"
+_BLOCKS, _EXTENSION_BLOCK, _IMAGE_BLOCK = Extent("blocks"), Extent("extension"), Extent("image")
 
 
 def matches(head: bytes) -> bool:
@@ -17,9 +19,11 @@ def parse(reader: Reader) -> Steps[MediaInfo]:
     images = 0
     screen = yield from reader.read(13, Extent("screen descriptor"))
     yield from _colour_table(reader, screen[10])
-    while (block := (yield from reader.read(1, Extent("blocks")))) != _TRAILER:
+    while (block := (yield from reader.read(1, _BLOCKS))) != _TRAILER:
+        reader.count_part(reader.position)
         if block == _EXTENSION:
-            yield from _extension(reader)
+            yield from reader.read(1, _EXTENSION_BLOCK)  # the label, whatever it is
+            yield from reader.skip_blocks(_EXTENSION_BLOCK)
         elif block == _IMAGE:
             images += yield from _image(reader)
         else:
@@ -27,24 +31,16 @@ def parse(reader: Reader) -> Steps[MediaInfo]:
             raise NotWhole(f"expected a GIF block at {position:,}, found 0x{block.hex()}")
     if not images:
         raise NotWhole("it has no image")
-    if (yield from reader.has_more(FILE)):
-        raise NotWhole(f"it goes on after its end at {reader.position:,}")
+    yield from _rest(reader)
     return MediaInfo("gif", open_ended=False)
-
-
-def _extension(reader: Reader) -> Steps[None]:
-    extension = Extent("extension")
-    yield from reader.read(1, extension)  # the label, whatever it is
-    yield from _sub_blocks(reader, extension)
 
 
 def _image(reader: Reader) -> Steps[bool]:
     """Pass an image; return whether it has any data."""
-    image = Extent("image")
-    descriptor = yield from reader.read(9, image)
+    descriptor = yield from reader.read(9, _IMAGE_BLOCK)
     yield from _colour_table(reader, descriptor[8])
-    yield from reader.read(1, image)  # the LZW minimum code size
-    return (yield from _sub_blocks(reader, image))
+    yield from reader.read(1, _IMAGE_BLOCK)  # the LZW minimum code size
+    return (yield from reader.skip_blocks(_IMAGE_BLOCK))
 
 
 def _colour_table(reader: Reader, flags: int) -> Steps[None]:
@@ -52,9 +48,15 @@ def _colour_table(reader: Reader, flags: int) -> Steps[None]:
         yield from reader.read(3 << (flags & 7) + 1, Extent("colour table"))
 
 
-def _sub_blocks(reader: Reader, inside: Extent) -> Steps[bool]:
-    """Pass sub-blocks and the empty one that ends them; return whether there were any."""
-    first = length = (yield from reader.read(1, inside))[0]
-    while length:
-        length = (yield from reader.read(length + 1, inside))[-1]
-    return first > 0
+def _rest(reader: Reader) -> Steps[None]:
+    """Pass what follows the trailer: padding, or a few bytes that some programs leave there.
+
+    Every image has come, so players read no further. A page or a second animation shows that
+    the bytes are not those of one video.
+    """
+    end = reader.position
+    rest = yield from reader.peek(MAX_READ)
+    if is_document(start := rest.lstrip(PADDING)) or matches(start):
+        raise NotWhole(f"it goes on after its end at {end:,}")
+    if len(rest) == MAX_READ and not (yield from reader.skip_padding()):
+        raise NotWhole(f"it goes on after its end at {end:,}")

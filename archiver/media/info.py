@@ -14,3 +14,5 @@ class MediaInfo:
 
     A video cut off exactly here would look the same, so its length must be known from elsewhere.
     """
+    audio_only: bool = False
+    """Whether it plainly has sound and no images."""

@@ -20,9 +20,13 @@ _LEVEL_1 = {
 _BLOCKS = {0xA3: "SimpleBlock", 0xA0: "BlockGroup", 0xAF: "EncryptedBlock"}
 _BESIDE_BLOCKS = {0xE7: "Timestamp", 0x5854: "SilentTracks", 0xA7: "Position", 0xAB: "PrevSize"}
 _ANYWHERE = {0xEC: "Void", 0xBF: "CRC-32"}
-_ELEMENTS = _TOP | _LEVEL_1 | _BLOCKS | _BESIDE_BLOCKS | _ANYWHERE
+_ELEMENTS = {
+    id_.to_bytes((id_.bit_length() + 7) // 8): name
+    for id_, name in (_TOP | _LEVEL_1 | _BLOCKS | _BESIDE_BLOCKS | _ANYWHERE).items()
+}
 _IN_SEGMENT = frozenset((_LEVEL_1 | _ANYWHERE).values())
 _IN_CLUSTER = frozenset((_BLOCKS | _BESIDE_BLOCKS | _ANYWHERE).values())
+_LONGEST_HEADER = 12
 _EXTENSIONS = {"webm": "webm", "matroska": "mkv"}
 
 
@@ -36,13 +40,15 @@ def parse(reader: Reader) -> Steps[MediaInfo]:
     extension = yield from _extension(reader)
     segment = None
     while (yield from reader.has_more(FILE)):
+        if segment and (yield from reader.skip_padding()):
+            break
         element = yield from _element(reader, FILE)
         match element.name:
             case "Segment" if segment is None:
                 segment = element
                 yield from _walk(reader, segment)
             case "Void" | "CRC-32":
-                yield from reader.skip(element)
+                reader.skip(element)
             case name:
                 place = "only a 'Segment' belongs" if segment is None else "it should end"
                 raise NotWhole(f"it goes on with {name!r} where {place}")
@@ -60,7 +66,7 @@ def _extension(reader: Reader) -> Steps[str]:
         if element.name == "DocType":
             length = int(min(16, element.end - reader.position))
             doctype = (yield from reader.read(length, element)).decode("latin-1").rstrip("\0")
-        yield from reader.skip(element)
+        reader.skip(element)
     if doctype not in _EXTENSIONS:
         raise NotWhole(f"not a video: an EBML document of type {doctype!r}")
     return _EXTENSIONS[doctype]
@@ -84,7 +90,7 @@ def _walk(reader: Reader, segment: Extent) -> Steps[None]:
         if name == "Cluster" and element.end == inf:
             in_cluster = True
             continue
-        yield from reader.skip(element)
+        reader.skip(element)
         has_tracks |= name == "Tracks"
         is_media = name == "Cluster" or (in_cluster and name in _BLOCKS.values())
         has_media |= is_media and reader.position > content
@@ -96,10 +102,15 @@ def _walk(reader: Reader, segment: Extent) -> Steps[None]:
 
 def _element(reader: Reader, parent: Extent) -> Steps[Extent]:
     """Read the ID and the size of an element (RFC 8794, sections 5 and 6)."""
+    reader.count_part(reader.position)
     begin = reader.position
-    id_, _ = yield from _variable_size_integer(reader, parent, 4)
-    marked, length = yield from _variable_size_integer(reader, parent, 8)
-    name, size = _ELEMENTS.get(id_, f"0x{id_:X}"), marked - (1 << 7 * length)
+    if len(head := reader.look(_LONGEST_HEADER)) < _LONGEST_HEADER:
+        head = yield from reader.peek(_LONGEST_HEADER)
+    size_at = _end_of_integer(head, 0, 4, begin)
+    header = yield from reader.read(_end_of_integer(head, size_at, 8, begin), parent)
+    name = _ELEMENTS.get(header[:size_at]) or f"0x{header[:size_at].hex().upper()}"
+    length = len(header) - size_at
+    size = int.from_bytes(header[size_at:]) - (1 << 7 * length)  # without the length marker
     if size < (1 << 7 * length) - 1:
         return parent.child(name, reader.position + size)
     if name in ("Segment", "Cluster"):
@@ -109,11 +120,14 @@ def _element(reader: Reader, parent: Extent) -> Steps[Extent]:
     )
 
 
-def _variable_size_integer(reader: Reader, parent: Extent, longest: int) -> Steps[tuple[int, int]]:
-    """Return the integer with its length marker, and its length in bytes (RFC 8794, section 4)."""
-    first = yield from reader.read(1, parent)
-    length = 9 - first[0].bit_length()
+def _end_of_integer(head: bytes, at: int, longest: int, begin: int) -> int:
+    """Return where an integer of variable size ends that is `at` a place (RFC 8794, section 4).
+
+    Where its first byte is missing, as it is in a file that was cut, it ends after that.
+    """
+    if at >= len(head):
+        return at + 1
+    length = 9 - head[at].bit_length()
     if length > longest:
-        position = reader.position - 1
-        raise NotWhole(f"expected an element at {position:,}, found 0x{first.hex()}")
-    return int.from_bytes(first + (yield from reader.read(length - 1, parent))), length
+        raise NotWhole(f"expected an element at {begin + at:,}, found 0x{head[at]:02x}")
+    return at + length

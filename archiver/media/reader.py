@@ -10,7 +10,12 @@ Steps: TypeAlias = Generator[None, None, _T]
 """A parser, written as if it read from a file: it yields where it must wait for more bytes."""
 
 MAX_READ = 4096
-"""The most bytes that a parser may ask for at once."""
+"""The most bytes that a parser may look at without gathering them."""
+_MOST_PARTS = 50_000
+_LEAST_PART = 24
+"""What has more parts than that must have as many bytes for each, on average."""
+_WHITE_SPACE = b"\t\n\v\f\r "
+PADDING = b"\0" + _WHITE_SPACE
 
 
 class NotWhole(ValueError):
@@ -43,29 +48,50 @@ FILE = Extent("file")
 class Reader:
     """Reads forwards through bytes that are fed in chunks.
 
-    Its generators yield while they wait for more. It has at most one chunk in memory, and
-    between chunks at most `MAX_READ` bytes.
+    Its generators yield while they wait for more. What is skipped is not copied: between chunks
+    at most `MAX_READ` bytes are kept, besides what a parser gathers.
     """
 
     def __init__(self) -> None:
         self.position = 0
+        """Where the parser is: ahead of what has come, where it has skipped that far."""
+        self.received = 0
+        """How many bytes have come."""
         self.at_end = False
         """Whether no chunk follows; set by whoever feeds it."""
-        self._chunk = memoryview(b"")
+        self._data = memoryview(b"")
+        self._skipped = FILE
+        self._parts = 0
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
         """Append the next bytes."""
-        self._chunk = memoryview(bytes(self._chunk) + chunk if self._chunk else chunk)
+        unread = self._unread()
+        self._data = memoryview(bytes(unread) + chunk if unread else chunk)
+        self.received += len(chunk)
 
     def release(self) -> None:
-        """Let go of the caller's chunk: copy what is unread, which is less than one read."""
-        self._chunk = memoryview(bytes(self._chunk[:MAX_READ]))
+        """Let go of the caller's chunk: copy what is unread, which is less than one read.
+
+        It is more only where the parser has ended, and then of no use.
+        """
+        self._data = memoryview(bytes(self._unread()[:MAX_READ]))
+
+    def look(self, count: int) -> bytes:
+        """Return the next `count` bytes without passing them; fewer if no more have come."""
+        at = self.position - self.received + len(self._data)
+        return bytes(self._data[at : at + count])
 
     def peek(self, count: int) -> Steps[bytes]:
-        """Return the next `count` bytes without passing them; fewer only at the end."""
-        while len(self._chunk) < count and not self.at_end:
+        """Return the next `count` bytes without passing them; fewer only at the end.
+
+        Raises:
+            NotWhole: if the end comes before the end of what was skipped.
+        """
+        while len(data := self.look(count)) < count and not self.at_end:
             yield
-        return bytes(self._chunk[:count])
+        if self.position > self.received:
+            raise self.cut_inside(self._skipped)
+        return data
 
     def has_more(self, part: Extent) -> Steps[bool]:
         """Return whether anything is left in `part`, or in the file if `part` has no size."""
@@ -75,30 +101,100 @@ class Reader:
         """Return and pass the next `count` bytes; raise `NotWhole` if there are fewer."""
         if self.position + count > inside.end:
             raise NotWhole(f"the data at {self.position:,} does not fit inside {inside}")
-        data = yield from self.peek(count)
+        if len(data := self.look(count)) < count:
+            data = yield from self.peek(count)
         if len(data) < count:
             raise self.cut_inside(inside)
-        self._pass(count)
+        self.position += count
         return data
 
-    def skip(self, part: Extent) -> Steps[None]:
-        """Pass what is left of `part`, of any size, without copying it."""
-        self._pass(part.end - self.position)
-        while self.position < part.end and not self.at_end:
-            yield
-            self._pass(part.end - self.position)
+    def gather(self, part: Extent, most: int) -> Steps[memoryview]:
+        """Return and pass what is left of `part`.
+
+        Raises:
+            NotWhole: if that is more than `most` bytes, or not all of it comes.
+        """
+        gathered = bytearray()
+        while (yield from self.has_more(part)):
+            length = len(gathered) + (part.end - self.position if part.end < inf else 1)
+            if length > most:
+                raise NotWhole(f"{part} is too long: that of a video is not {length:,} bytes")
+            if data := self.look(int(min(part.end - self.position, most))):
+                gathered += data
+                self.position += len(data)
+            elif self.at_end:
+                raise self.cut_inside(part)
+            else:
+                yield
+        return memoryview(gathered)
+
+    def skip(self, part: Extent) -> None:
+        """Pass what is left of a part that has a size; the next read finds out if it came."""
         if self.position < part.end < inf:
-            raise self.cut_inside(part)
+            self.position, self._skipped = int(part.end), part
+
+    def skip_all(self) -> Steps[None]:
+        """Pass all that comes, to the end of the file."""
+        self.position = self.received
+        while not self.at_end:
+            yield
+            self.position = self.received
+
+    def skip_blocks(self, inside: Extent) -> Steps[bool]:
+        """Pass blocks that begin with their length, a byte, up to an empty one.
+
+        Return whether there were any. They are small and many, and so are not read one by one.
+        """
+        begin = self.position
+        length = -1
+        while length:
+            data, start = self._data, self.received - len(self._data)
+            at, size = self.position - start, len(data)
+            while at < size and length:
+                length = data[at]
+                at += 1 + length
+            self.position = start + at
+            if length and self.at_end:
+                raise self.cut_inside(inside)
+            if length:
+                yield
+        return self.position > begin + 1
+
+    def skip_padding(self) -> Steps[bool]:
+        """Pass NUL bytes, or white space, if no others follow up to the end of the file.
+
+        Return whether there were any; where the next bytes are others, none is passed.
+
+        Raises:
+            NotWhole: if others follow after them.
+        """
+        head = yield from self.peek(8)
+        padding = b"\0" if head.startswith(b"\0") else _WHITE_SPACE
+        if not head or head.strip(padding):
+            return False
+        while not (self.at_end and self.position == self.received):
+            if rest := self.look(len(self._data)).lstrip(padding):
+                raise NotWhole(f"it goes on after its end at {self.received - len(rest):,}")
+            self.position = self.received
+            yield
+        return True
+
+    def count_part(self, position: int) -> None:
+        """Count a part that begins here; raise `NotWhole` if no video of this size has as many.
+
+        It is the number of its parts that costs time, not their size.
+        """
+        self._parts += 1
+        if self._parts > _MOST_PARTS + position // _LEAST_PART:
+            raise NotWhole(f"not a video: {self._parts:,} parts in its first {position:,} bytes")
 
     def cut(self, place: str) -> NotWhole:
         """Return the error that the bytes end too early, at this place."""
-        return NotWhole(f"cut after {self.position + len(self._chunk):,} bytes, {place}")
+        return NotWhole(f"cut after {self.received:,} bytes, {place}")
 
     def cut_inside(self, part: Extent) -> NotWhole:
         """Return the error that the bytes end inside `part`."""
         return self.cut("in the middle of a header" if part is FILE else f"inside {part}")
 
-    def _pass(self, most: float) -> None:
-        step = int(min(most, len(self._chunk)))
-        self._chunk = self._chunk[step:]
-        self.position += step
+    def _unread(self) -> memoryview:
+        return self._data[max(self.position - self.received + len(self._data), 0) :]

@@ -11,10 +11,13 @@ from archiver.media.reader import Reader, Steps
 
 _BLANK = b" \t\r\n\f\v\xef\xbb\xbf"
 _MAX_BLANK = 1024
-_PATTERNS = (
+_DOCUMENTS = (
     (rb"\s*<\?xml", "an XML document"),
     (rb"\s*<[!?/A-Za-z]", "an HTML page"),
     (rb"\s*[\[{]\s*[\"\[\]{}0-9tfn-]", "a JSON document"),
+)
+_PATTERNS = (
+    *_DOCUMENTS,
     (rb"\x89PNG", "a PNG image"),
     (rb"\xff\xd8\xff", "a JPEG image"),
     (rb"RIFF....WEBP", "a WebP image"),
@@ -37,6 +40,11 @@ def sniff(reader: Reader) -> Steps[str]:
             break
         head = longer
     return _description(head)
+
+
+def is_document(start: bytes) -> bool:
+    """Return whether these bytes begin a document, such as an error page."""
+    return any(re.match(pattern, start) for pattern, _ in _DOCUMENTS)
 
 
 def _description(head: bytes) -> str:

@@ -15,7 +15,8 @@ _FORMATS = (
 class Validator:
     """Validates a video whose bytes are fed in order, in chunks of any size.
 
-    Only the structure of the container is read. At most a few KiB are kept in memory.
+    Only the structure of the container is read, once. A few KiB are kept in memory, and a movie's
+    index while it comes: 32 MiB at most.
     """
 
     def __init__(self) -> None:

@@ -3,18 +3,22 @@
 Each fault comes from a real socket, byte for byte (`raw_server.py`).
 """
 
+import asyncio
 import gzip
+import logging
 import re
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 
 from archiver.emulator.clip import grown_clip
-from archiver.emulator.scripts import LinkScript
+from archiver.emulator.scripts import LinkScript, Script
 from archiver.outcomes import Archived, Failed
-from tests.support.backups import Backups
+from tests.support.backups import Backups, generation
 from tests.support.hostile import (
     BROKE,
     CLOSED,
@@ -35,6 +39,7 @@ from tests.support.hostile import (
     bounded,
     chunk,
     head,
+    linked,
     redirect,
     sized,
 )
@@ -56,6 +61,8 @@ def boxes(data: bytes) -> Iterator[tuple[str, bytes]]:
 BOXES, BOXES_INDEX_LAST = dict(boxes(VIDEO)), dict(boxes(INDEX_LAST))
 WITHOUT_MEDIA = b"".join(box for name, box in BOXES.items() if name != "mdat")
 WITHOUT_INDEX = b"".join(box for name, box in BOXES_INDEX_LAST.items() if name != "moov")
+LIVE, GIF = (VIDEOS / "live.webm").read_bytes(), (VIDEOS / "animated.gif").read_bytes()
+TINY_BOXES, TINY_ELEMENTS = Endless(b"\0\0\0\x08free" * 8192), Endless(b"\xec\x80" * 32768)
 ENDLESS_VIDEO = BOXES["ftyp"] + BOXES["moov"] + struct.pack(">I4sQ", 1, b"mdat", 1 << 50)
 
 
@@ -312,6 +319,20 @@ FAULTS = {
     "a body with a length of 4 exabytes": Fault(
         "--max-size", (head(f"Content-Length: {1 << 62}"), ENDLESS_VIDEO, Endless(bytes(1 << 18)))
     ),
+    "boxes of nothing that never end": Fault("parts in its first", (head(), VIDEO, TINY_BOXES)),
+    "an index of nothing that never ends": Fault(
+        "parts in its first",
+        (head(), BOXES["ftyp"] + struct.pack(">I4s", 2_000_000, b"moov"), TINY_BOXES),
+    ),
+    "elements of nothing that never end": Fault(
+        "parts in its first", (head(), LIVE, TINY_ELEMENTS)
+    ),
+    "GIF extensions of nothing that never end": Fault(
+        "parts in its first", (head(), GIF[:-1], Endless(b"!\xfe\0" * 20_000))
+    ),
+    "GIF sub-blocks of one byte that never end": Fault(
+        "--max-size", (head(), GIF[:-1] + b"!\xfe", Endless(b"\1x" * 32768))
+    ),
     "HTML that never ends": Fault(NO_VIDEO, (head(), Endless(HTML * 1000)), heavy=True),
     "one byte a second": Fault(
         f"too slow|{SILENT}", (sized(LARGE)[:1000], Endless(b"\0", every=1.0))
@@ -338,6 +359,7 @@ QUICK = [
     "refused", "silent until the timeout", "200 with HTML labelled a video",
     "cut with Content-Length", "bare HTML", "404 with a whole video", "a redirect loop",
     "a redirect to file:", "two Content-Lengths", "a chunk size in words",
+    "elements of nothing that never end",
 ]  # fmt: skip
 """One fault of each kind that shows quickly."""
 
@@ -433,3 +455,48 @@ async def test_a_strange_server_may_yet_serve(backups: Backups, name: str) -> No
             report, _ = await back_up_from(backups, f"http://{server.host}/a.mp4")
     assert report.exit_status == 0
     assert_archived(backups, VIDEO)
+
+
+async def test_many_tiny_parts_hold_up_no_other_download(backups: Backups) -> None:
+    """While a host sends 12 MB that are slow to validate, others are archived as quickly as ever.
+
+    The event loop, on which all timeouts and signals depend, is never busy for long.
+    """
+    others = [str(number) for number in range(1, 9)]
+    backups.emulator.scripts |= {generation(other): Script() for other in others}
+    hostile = sized(LIVE + b"\xec\x80" * 6_000_000)
+    async with RawServer({"*": (hostile,)}) as server, busy_loop() as pauses:
+        backups.emulator.scripts[G263] = linked(f"http://{server.host}/a.webm")
+        with bounded(5):
+            report = await backups.run("263", *others)
+    assert (report.archived, report.failed) == (8, 1)
+    assert max(pauses) < 0.5
+
+
+@asynccontextmanager
+async def busy_loop() -> AsyncIterator[list[float]]:
+    """Measure how long the event loop is busy at a time, in seconds."""
+    pauses = [0.0]
+
+    async def measure() -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            pauses.append(time.monotonic() - before - 0.01)
+
+    task = asyncio.create_task(measure())
+    yield pauses
+    task.cancel()
+
+
+async def test_audio_alone_is_archived_and_logged(
+    backups: Backups, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An MP4 without images may be all that ModelsLab has made: it is kept, and `-v` tells."""
+    caplog.set_level(logging.DEBUG)
+    audio = VIDEO.replace(b"vide", b"soun")
+    async with RawServer({"*": (sized(audio),)}) as server:
+        report, _ = await back_up_from(backups, f"http://{server.host}/a.mp4")
+    assert report.exit_status == 0
+    assert_archived(backups, audio)
+    assert "v6/deepfake/263: its video has sound and no images" in caplog.text

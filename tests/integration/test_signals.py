@@ -12,11 +12,16 @@ import pytest
 
 from archiver.emulator.scripts import ApiScript, LinkScript, OutputScript, Script
 from tests.support.backups import assert_lines_true, assert_true_bag, generation
+from tests.support.hostile import sized
 from tests.support.marks import slow
+from tests.support.raw_server import RawServer
 from tests.support.running import Ended, Workspace, started, until
+from tests.support.videos import VIDEOS
 
 PIPES = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
 LARGE = 20_000_000
+GRACE = 10
+"""Seconds that downloads have to finish after a signal."""
 SLOW = Script(outputs=(OutputScript(size=LARGE, primary=LinkScript(seconds=60)),))
 """A video that arrives steadily, and is not complete when the run ends."""
 FAST = Script(outputs=(OutputScript(size=LARGE),))
@@ -242,6 +247,26 @@ async def test_a_signal_ends_the_wait_for_the_lock(
         assert result.status == status
         assert "Traceback" not in result.err
         assert holder.returncode is None
+
+
+# --- A hostile file
+
+
+@slow
+async def test_a_signal_is_heeded_while_a_hostile_file_is_validated(workspace: Workspace) -> None:
+    """However many tiny parts a file has, a run ends within its grace period."""
+    live = (VIDEOS / "live.webm").read_bytes()
+    hostile = sized(live + b"\xec\x80" * 6_000_000)
+    async with RawServer({"*": (hostile,)}) as server:
+        link = LinkScript(url=f"http://{server.host}/a.webm")
+        names = script(workspace, {"1": Script(outputs=(OutputScript(primary=link),)), "2": SLOW})
+        async with started(*workspace.command(names), env=workspace.env(), **PIPES) as run:
+            await until(lambda: server.connections and workspace.emulator.downloads())
+            run.send_signal(signal.SIGTERM)
+            sent = time.monotonic()
+            result = await end(run, within=30)
+    assert result.status == 143, result.err
+    assert time.monotonic() - sent < GRACE + 1.5
 
 
 # --- Kills and reports

@@ -33,20 +33,72 @@ def large_box(name: str, *contents: bytes) -> bytes:
     return struct.pack(">I4sQ", 1, name.encode("latin-1"), 16 + len(body)) + body
 
 
-def trak(*offsets: int, table: str = "stco") -> bytes:
-    entries = struct.pack(
-        f">II{len(offsets)}{'I' if table == 'stco' else 'Q'}", 0, len(offsets), *offsets
-    )
-    return box("trak", box("tkhd"), box("mdia", box("minf", box("stbl", box(table, entries)))))
+def table(name: str, entry: str, *entries: int) -> bytes:
+    """Return a box of a version, a count and that many entries."""
+    width = len(entry)
+    count = len(entries) // width
+    return box(name, struct.pack(f">II{entry * count}", 0, count, *entries))
+
+
+def sizes(*samples: int) -> bytes:
+    return box("stsz", struct.pack(f">III{len(samples)}I", 0, 0, len(samples), *samples))
+
+
+def equal_sizes(size: int, count: int) -> bytes:
+    return box("stsz", struct.pack(">III", 0, size, count))
+
+
+def offsets(*chunks: int, name: str = "stco") -> bytes:
+    return table(name, "I" if name == "stco" else "Q", *chunks)
+
+
+def runs(*entries: int) -> bytes:
+    """Return the table of first chunk, samples for each chunk, description."""
+    return table("stsc", "III", *entries)
+
+
+def handler(kind: bytes) -> bytes:
+    return box("hdlr", bytes(8), kind, bytes(13))
+
+
+def trak(*tables: bytes, kind: bytes = b"vide") -> bytes:
+    stbl = box("stbl", *tables)
+    return box("trak", box("tkhd"), box("mdia", handler(kind), box("minf", stbl)))
+
+
+def one_chunk(offset: int, *samples: int) -> tuple[bytes, ...]:
+    """Return the tables of a track whose samples are all in one chunk."""
+    return runs(1, len(samples), 1), sizes(*samples), offsets(offset)
 
 
 FTYP = box("ftyp", b"isom\0\0\2\0isommp41")
 MVHD = box("mvhd", bytes(100))
 MOOV = box("moov", MVHD, trak())
-MVEX_MOOV = box("moov", MVHD, trak(), box("mvex", box("trex")))
+TREX = box("trex", struct.pack(">6I", 0, 1, 1, 0, 5, 0))
+MVEX_MOOV = box("moov", MVHD, trak(), box("mvex", TREX))
 MDAT = box("mdat", b"media")
 MOOF = box("moof", box("mfhd"))
 MFRA = box("mfra", box("mfro"))
+
+
+def movie(*samples: int, padding: bytes = b"") -> bytes:
+    """Return a movie whose samples fill its `mdat`, which comes last."""
+    length = len(FTYP + box("moov", MVHD, trak(*one_chunk(0, *samples))))
+    moov = box("moov", MVHD, trak(*one_chunk(length + 8, *samples)))
+    return FTYP + moov + box("mdat", b"m" * sum(samples)) + padding
+
+
+def moof(*boxes: bytes) -> bytes:
+    return box("moof", box("mfhd"), box("traf", *boxes))
+
+
+def tfhd(flags: int, *fields: bytes) -> bytes:
+    return box("tfhd", struct.pack(">II", flags, 1), *fields)
+
+
+def trun(flags: int, count: int, *fields: bytes) -> bytes:
+    return box("trun", struct.pack(">II", flags, count), *fields)
+
 
 # --- Matroska
 
