@@ -35,9 +35,11 @@ def header_delimiter(line: str) -> str | None:
 def csv_elements(blocks: Iterable[str], delimiter: str) -> Iterator[Element]:
     """Yield the rows below the header that are neither empty nor a comment.
 
-    A header alone is an empty table, unless it reads as if the rows were part of it.
+    A header alone is an empty table, unless it reads as if the rows were part of it. It may come
+    again, where tables were joined.
     """
     header: list[str] = []
+    first: list[str] = []
     alone: Malformed | None = None
     for number, line, cells in _rows(blocks, delimiter):
         element: Element | None = None
@@ -46,10 +48,12 @@ def csv_elements(blocks: Iterable[str], delimiter: str) -> Iterator[Element]:
             element = Malformed(number, line, "expected a CSV row of at most 64 KiB")
         elif cells[0].startswith("#") and _is_comment(fields):
             element = Malformed(number, line, LINE_ENDS) if hides_entry(line) else None
-        elif header and any(cells):
+        elif cells == first or not any(cells):
+            pass
+        elif header:
             element = Value(number, line, fields)
-        elif any(cells):
-            header = [cell.lower() for cell in cells]
+        else:
+            first, header = cells, [cell.lower() for cell in cells]
             alone = Malformed(number, line, _NO_ROWS) if _may_have_rows(cells) else None
         if element:
             alone = None

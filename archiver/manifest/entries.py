@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, assert_never
+from typing import assert_never
 
 from archiver.generation import Generation, canonical_endpoint
 from archiver.manifest.carried import carried_links
 from archiver.manifest.elements import SHOWN, BareIds, Malformed, Value
-from archiver.manifest.formats import elements
+from archiver.manifest.formats import Stream, elements
 from archiver.manifest.spelling import named_generation
 
 
@@ -48,7 +48,7 @@ class Ids:
         return (f"{self.endpoint}/{id_}" for id_ in self.ids)
 
 
-def read(stream: BinaryIO, name: str, default_endpoint: str) -> Iterator[Ids | BadLine]:
+def read(stream: Stream, name: str, default_endpoint: str) -> Iterator[Ids | BadLine]:
     """Read a manifest of any format, in order; memory does not depend on its length.
 
     `name` is what a person knows it by; a bare ID belongs to `default_endpoint`.

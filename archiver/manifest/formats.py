@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import IncrementalNewlineDecoder
 from itertools import chain
-from typing import BinaryIO
+from typing import Protocol
 
 from archiver.manifest.csv_rows import DELIMITERS, csv_elements, header_delimiter
 from archiver.manifest.elements import BYTE_ORDER_MARK, Element, Malformed
@@ -34,7 +34,18 @@ _NO_TEXT = "expected text, CSV or JSON, not a binary file"
 _NO_HEADER = "expected a header with a column named id"
 
 
-def elements(stream: BinaryIO, suffix: str) -> Iterator[Element]:
+class Stream(Protocol):
+    """What a manifest is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes, none at the end.
+
+        Raises:
+            OSError: if it cannot be read.
+        """
+
+
+def elements(stream: Stream, suffix: str) -> Iterator[Element]:
     """Return what a manifest lists; `suffix` is that of its name, such as "csv".
 
     Raises:
@@ -57,7 +68,7 @@ def elements(stream: BinaryIO, suffix: str) -> Iterator[Element]:
     return text_elements(blocks)
 
 
-def _decoded(stream: BinaryIO) -> Iterator[str]:
+def _decoded(stream: Stream) -> Iterator[str]:
     """Yield the text in blocks, the first of them long enough to show the format.
 
     Each line ends in LF, whether it ends in CR LF, in CR or in LF there.

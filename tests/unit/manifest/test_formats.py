@@ -138,6 +138,7 @@ def test_encodings(lines: list[str], newline: str, encoding: str, mark: bool) ->
         ("1\r\n", "2\r\nvideo/3\r\n"),
         ("1\n", "# two\n2 # two\nvideo/3"),
         ("id,endpoint\n1,\n", "2,\n3,video"),
+        ("ID,Endpoint\n1,\n", '"ID","Endpoint"\r\n2,\r\n3,video'),
         ('"id","endpoint"\n1,\n', '"2",\n"3","video"\n'),
         ("[1]", '[2, "video/3"]'),
         ("[1]\n", '{"id": 2}\n{"id": 3, "endpoint": "video"}\n'),
