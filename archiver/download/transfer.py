@@ -36,7 +36,8 @@ _PARTS = 1000
 """A payload that comes in more parts than this is left to the next try."""
 _PIECE = 1 << 20
 """An inline payload is written in pieces of this many bytes."""
-_TRANSIENT = (408, 425, 500, 502, 504)
+_TRANSIENT = (408, 425, 500, 502, 504, 507, 509, 520, 521, 522, 523, 524, 530, 598)
+"""Those above 511 are what Cloudflare and other proxies say of a server behind them."""
 _THROTTLING = (429, 503)
 _FINAL = (
     ValueError,
@@ -128,6 +129,8 @@ class Transfer:
         return payload
 
     async def _ask_host(self, url: URL, partial: PartialFile) -> Payload:
+        if silence := self._hosts.silence(url):
+            raise TransferError(f"{silence}; not tried again on this run")
         pause, reason = self._hosts.pause(url)
         if pause:
             wait = format_duration(pause)
@@ -191,9 +194,17 @@ class Transfer:
             raise
 
     async def _head(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
-        """Wait for the head of a response; one that drips in without end is given up."""
-        async with asyncio.timeout(self._settings.timeout * _HEAD):
-            return await redirects.get(self._session, url, headers)
+        """Wait for the head of a response; one that drips in without end is given up.
+
+        A link that is silent is not tried again on this run: each try costs a timeout.
+        """
+        try:
+            async with asyncio.timeout(self._settings.timeout * _HEAD):
+                return await redirects.get(self._session, url, headers)
+        except TimeoutError as error:
+            reason = describe_error(error, self._settings.timeout)
+            self._hosts.was_silent(url, reason)
+            raise TransferError(reason) from None
 
     async def _agree(
         self, response: aiohttp.ClientResponse, partial: PartialFile, url: URL
