@@ -11,6 +11,7 @@ import pytest
 
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.partial_file import PartialFile
+from archiver.download import transfer
 from archiver.download.downloader import Downloaded, Downloader, Unavailable
 from archiver.download.transfer import Transfer
 from archiver.emulator.clip import grown_clip
@@ -88,8 +89,8 @@ async def fetch(
 ) -> Downloaded | Unavailable:
     """Download a link into a new partial file."""
     settings = quick_downloads(retries=retries)
-    transfer = Transfer(session, settings, DiskSpace(root, 0), progress or Silent())
-    downloader = Downloader(transfer, retries)
+    space = DiskSpace(root, 0)
+    downloader = Downloader(Transfer(session, settings, space, progress or Silent()), retries)
     downloader._backoff = Backoff(retries + 1, first=0, longest=0)
     partial = PartialFile(str(root / "v6~deepfake~263/1of1.part"), 128 << 10)
     return await downloader.fetch(Output((Link(url, "primary"),)), partial)
@@ -281,17 +282,25 @@ async def test_a_part_that_is_not_what_it_claims_begins_anew(
 
 
 async def test_parts_without_end_are_left_to_the_next_try(
-    session: aiohttp.ClientSession, tmp_path: Path
+    session: aiohttp.ClientSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes on from there."""
+    monkeypatch.setattr(transfer, "_PARTS", 20)
 
     def answer(start: int | None) -> Steps:
         begin = start or 0
-        size = 1 if begin < CUT + 1000 else len(VIDEO)
-        return (part(begin, min(begin + size, len(VIDEO)), TAG),)
+        return (part(begin, begin + 1 if begin < CUT + 20 else len(VIDEO), TAG),)
 
-    asked = await resumed(session, tmp_path, Ranges(answer, TAG), retries=2)
-    assert asked == [None, *range(CUT, CUT + 1001)]
+    server = Ranges(answer, TAG)
+    async with server:
+        result = await fetch(session, tmp_path, f"http://{server.host}/a.mp4")
+    assert isinstance(result, Unavailable)
+    assert result.faults[0].reason == "it comes in too many parts"
+    assert server.asked == [None, *range(CUT, CUT + 20)]
+    other = tmp_path / "other"
+    other.mkdir()
+    asked = await resumed(session, other, Ranges(answer, TAG), retries=2)
+    assert asked == [None, *range(CUT, CUT + 21)]
 
 
 async def test_progress_counts_each_part_once(
