@@ -178,8 +178,6 @@ class PartialFile:
             if self.origin and self.bytes and not self._on_disk:
                 self._open()
             self.close()
-            if self.bytes and not (self.origin or self._payload):
-                self.log_unresumed("its host gave no strong validator")
             if self._on_disk and self._payload:
                 stem = self.path.name.removesuffix(".part")
                 self.path.rename(self.path.with_name(f"{stem}{self._payload.name}"))

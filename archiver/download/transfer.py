@@ -14,7 +14,14 @@ from archiver.archive.disk_space import DiskSpace
 from archiver.archive.partial_file import Origin, PartialFile, Payload
 from archiver.download.bandwidth import Bandwidth
 from archiver.download.hosts import Hosts
-from archiver.download.resume import content_range, continues, is_all, origin_of, range_headers
+from archiver.download.resume import (
+    WORTH_RESUMING,
+    content_range,
+    continues,
+    is_all,
+    origin_of,
+    range_headers,
+)
 from archiver.download.sink import Sink
 from archiver.http import redirects
 from archiver.http.errors import KeyInRedirect, describe_error
@@ -189,6 +196,8 @@ class Transfer:
             if isinstance(error, NotWhole):
                 raise
             if isinstance(error, aiohttp.ClientError | TimeoutError | ValueError):
+                if not partial.origin and received.total >= WORTH_RESUMING:
+                    partial.log_unresumed("its host gave no strong validator")
                 reason = describe_error(error, self._settings.timeout) + received.so_far()
                 raise TransferError(reason, transient=not _is_final(error)) from None
             raise
@@ -219,8 +228,10 @@ class Transfer:
             if partial.bytes and response.status in (206, 416):
                 raise _Mismatch(f"HTTP {response.status} does not go on with it")
             _check_status(response)
-            if partial.bytes:
-                partial.log_unresumed(_why_anew(response, partial))
+            if partial.bytes and partial.origin:
+                asked = "Range" in response.request_info.headers
+                whole, other = "its host sends the whole file", "another link has another date"
+                partial.log_unresumed(whole if asked else other)
             length = response.content_length
             origin = origin_of(response, url)
             if partial.bytes or partial.origin or origin:
@@ -368,14 +379,6 @@ def _is_part(response: aiohttp.ClientResponse, received: "_Received", length: in
     if not span.start < received.total <= span.stop:
         raise _Mismatch("the response had not the bytes that it promised")
     return True
-
-
-def _why_anew(response: aiohttp.ClientResponse, partial: PartialFile) -> str:
-    if "Range" in response.request_info.headers:
-        return "its host sends the whole file"
-    if partial.origin:
-        return "its date proves nothing on another link"
-    return "its host gave no strong validator"
 
 
 async def _write(partial: PartialFile, data: bytes) -> None:
