@@ -1,7 +1,7 @@
 """Outcomes: what became of each generation in a run."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from archiver.generation import Generation
 from archiver.outputs import Role
@@ -57,6 +57,37 @@ class Pending:
     def __str__(self) -> str:
         return f"pending {self.generation}: still processing"
 
+    @property
+    def trouble(self) -> "Trouble":
+        """What is counted over many runs."""
+        return "processing"
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Its download had begun and was not finished when the run ended: no failure by itself."""
+
+    generation: Generation
+
+    def __str__(self) -> str:
+        return f"unfinished {self.generation}: the run ended before its download did"
+
+    @property
+    def trouble(self) -> "Trouble":
+        """What is counted over many runs."""
+        return "unfinished"
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """What the manifests list under an assumed family is `known_as` another generation."""
+
+    generation: Generation
+    known_as: Generation
+
+    def __str__(self) -> str:
+        return f"{self.generation} is {self.known_as}"
+
 
 @dataclass(frozen=True, slots=True)
 class Lost:
@@ -82,10 +113,8 @@ class Failed:
     generation: Generation
     reason: str
     faults: tuple[LinkFault, ...] = ()
-    hopeless: bool = False
-    """ModelsLab could not make it, by a message that is not documented."""
-    stuck: bool = False
-    """ModelsLab has been making it for longer than anything takes."""
+    trouble: "Trouble | None" = None
+    """What is counted over many runs, if anything is."""
 
     def __str__(self) -> str:
         return f"failed {self.generation}: {self.why}"
@@ -96,20 +125,28 @@ class Failed:
         return _why(self.reason, self.faults)
 
     @property
-    def gone(self) -> bool:
-        """Whether nothing promises that it will ever be there: such runs are counted."""
-        dead = bool(self.faults) and all(fault.gone or fault.forbidden for fault in self.faults)
-        return self.hopeless or dead
-
-    @property
     def forbidden(self) -> bool:
         """Whether a link may serve somebody else: a block can be lifted."""
         return any(fault.forbidden for fault in self.faults)
 
 
-Outcome: TypeAlias = Archived | Pending | Lost | Failed
+Outcome: TypeAlias = Archived | Pending | Unfinished | Duplicate | Lost | Failed
 """How a generation that was worked on ends. Those already held, known to be lost or skipped are
 counted in the report: a million of them are not a million values."""
+
+Trouble: TypeAlias = Literal["hopeless", "processing", "unfinished"]
+"""What may last for many runs: nothing promises that it will ever be there, ModelsLab is still
+making it, or its download had begun when the run ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """The runs in a row on which a generation had the same trouble."""
+
+    trouble: Trouble
+    runs: int = 1
+    seconds: int = 0
+    """Over how long, as far as the clocks of these runs can be trusted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Outputs: the videos of a generation, and the links to each."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -9,12 +9,20 @@ from urllib.parse import urlsplit
 Role: TypeAlias = Literal["primary", "proxy"]
 
 
+@dataclass(eq=False, slots=True)
+class Inline:
+    """The bytes of a payload that came with the response itself, until they are released."""
+
+    data: bytes | None = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A URL that may serve the payload of an output."""
+    """A URL that may serve the payload of an output; that of an inline payload is its name."""
 
     url: str
     role: Role
+    inline: Inline | None = field(default=None, compare=False, repr=False)
 
     @property
     def path(self) -> str:

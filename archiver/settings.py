@@ -46,6 +46,13 @@ class Timings:
     identical requests in quick succession have been punished as spam."""
     poll_first: float = 5.0
     """The first pause where the provider gives no estimate; later ones grow."""
+    not_found: float = 180.0
+    """For how long an ID that ModelsLab does not know yet is asked about, at most: clients have
+    seen jobs that were not found at first finish minutes later."""
+    not_readable: float = 90.0
+    """For how long links are tried whose file cannot be read yet, at most."""
+    links_first: float = 1.5
+    """The first pause before such a link is tried again; later ones grow."""
     short_pause: float = 60.0
     """A pause that is no longer is always waited out."""
     default_pause: float = 30.0

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from archiver.media import MediaInfo, NotWhole, Validator
 if TYPE_CHECKING:
     import io
 
+_LOG = logging.getLogger(__name__)
 _READ_SIZE = 1 << 20
 
 
@@ -22,14 +24,16 @@ class Origin:
     """Which file on a server a partial file is part of, by a validator (RFC 9110, 8.8).
 
     `place` is where the validator holds: a digest of the URL for a date, and everywhere ("") for
-    a strong entity tag. `boot` is when the file was begun: what a machine had not flushed when
-    it lost its power may read as zeros, so a file is resumed only if the machine is still up.
+    a strong entity tag; `tag` is a weak one that came with a date. `boot` is when the file was
+    begun: what a machine had not flushed when it lost its power may read as zeros, so a file is
+    resumed only if the machine is still up.
     """
 
     validator: str
     place: str
     length: int | None
     boot: str
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,21 @@ class PartialFile:
         """
         partial = cls(path)
         partial._on_disk = True
-        partial.origin = partial._saved_origin()
+        if not partial.path.exists():
+            partial.reset()
+            return partial
         try:
-            if partial.origin and partial.path.exists():
-                partial._read()
-            else:
-                partial.reset()
-        except NotWhole:
+            partial.origin = partial._saved_origin()
+            partial._read()
+        except NotWhole as error:
+            partial.log_unresumed(str(error))
             partial.reset()
         return partial
+
+    def log_unresumed(self, why: str) -> None:
+        """Log that what there is of it is of no use, and why."""
+        generation = self.path.parent.name.replace("~", "/")
+        _LOG.info("%s: %s is not resumed: %s", generation, self.path.name, why)
 
     @property
     def on_disk(self) -> bool:
@@ -168,6 +178,8 @@ class PartialFile:
             if self.origin and self.bytes and not self._on_disk:
                 self._open()
             self.close()
+            if self.bytes and not (self.origin or self._payload):
+                self.log_unresumed("its host gave no strong validator")
             if self._on_disk and self._payload:
                 stem = self.path.name.removesuffix(".part")
                 self.path.rename(self.path.with_name(f"{stem}{self._payload.name}"))
@@ -185,12 +197,21 @@ class PartialFile:
         """Where its origin is kept, if it has one and is on the disk."""
         return self.path.with_name(self.path.name + ".json")
 
-    def _saved_origin(self) -> Origin | None:
+    def _saved_origin(self) -> Origin:
+        """Return its origin.
+
+        Raises:
+            NotWhole: if that is not known, or may have lost what was not flushed.
+        """
         try:
             origin = Origin(**json.loads(self.origin_path.read_bytes()))
         except (OSError, ValueError, TypeError):
-            return None
-        return origin if origin.boot and origin.boot == this_boot() else None
+            raise NotWhole("what it is a part of is not known") from None
+        if not origin.boot:
+            raise NotWhole("the ID of the machine's boot cannot be read")
+        if origin.boot != this_boot():
+            raise NotWhole("the machine was restarted since")
+        return origin
 
     def _read(self) -> None:
         with storage_errors(f"reading {self.path}"), self.path.open("rb", buffering=0) as file:

@@ -77,6 +77,39 @@ ALTER TABLE file RENAME COLUMN proven TO verified;            -- when its bytes 
 DROP INDEX untold;
 CREATE INDEX unreported ON generation (reported) WHERE NOT reported;
 """,
+    # Times were counted from the first run of a streak, which a wrong clock could have made.
+    """
+CREATE TABLE new_generation (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,       -- v6/deepfake/263
+    state TEXT NOT NULL CHECK (state IN ('held', 'pending', 'lost', 'failed')),
+    reason TEXT,
+    since TEXT NOT NULL,             -- when it came into this state, UTC
+    checked TEXT NOT NULL,           -- when this was last found, UTC
+    first_checked TEXT NOT NULL,     -- when it was first asked about, UTC
+    reported INTEGER NOT NULL,       -- whether a run has lived to report it
+    trouble TEXT,                    -- hopeless, processing, unfinished, or NULL
+    trouble_runs INTEGER NOT NULL,   -- in a row
+    trouble_seconds INTEGER NOT NULL,-- over how long
+    served_by TEXT                   -- the links that gave the payloads
+);
+INSERT INTO new_generation SELECT number, name, state, reason, since, checked, first_checked,
+    reported,
+    CASE WHEN gone_runs > 0 THEN 'hopeless' WHEN pending_since IS NOT NULL THEN 'processing' END,
+    CASE WHEN gone_runs > 0 THEN gone_runs WHEN pending_since IS NOT NULL THEN 3 ELSE 0 END,
+    max(0, coalesce(
+        min(strftime('%s', checked) - strftime('%s', gone_since), 86400 * (gone_runs - 1)),
+        min(strftime('%s', checked) - strftime('%s', pending_since), 86400 * 12), 0)),
+    served_by FROM generation;
+DROP TABLE generation;
+ALTER TABLE new_generation RENAME TO generation;
+CREATE INDEX unreported ON generation (reported) WHERE NOT reported;
+CREATE INDEX by_state ON generation (state, since);
+CREATE TABLE known_as (              -- what was listed under an assumed family
+    name TEXT PRIMARY KEY,
+    actual TEXT NOT NULL             -- the generation that it proved to be
+) WITHOUT ROWID;
+""",
 )
 """What makes each version of the tables from the one before."""
 VERSION = len(_MIGRATIONS)

@@ -30,23 +30,24 @@ from archiver.catalogue.worklist import WorklistTable
 from archiver.checksums import BagFile, Mark
 from archiver.errors import storage_errors
 from archiver.generation import Generation, generation_at
+from archiver.outcomes import Streak
 
 _BATCH = 10_000
 
 _UPSERT = """
-INSERT INTO generation (name, state, reason, since, checked, first_checked, reported, gone_runs,
-    gone_since, pending_since, served_by)
-VALUES (:name, :state, :reason, :now, :now, :now, :state <> 'lost', :gone,
-    iif(:gone, :now, NULL), iif(:processing, :now, NULL), :served_by)
+INSERT INTO generation (name, state, reason, since, checked, first_checked, reported, trouble,
+    trouble_runs, trouble_seconds, served_by)
+VALUES (:name, :state, :reason, :now, :now, :now, :state <> 'lost', :trouble,
+    :trouble_runs, :trouble_seconds, :served_by)
 ON CONFLICT (name) DO UPDATE SET
     state = excluded.state,
     reason = excluded.reason,
     since = iif(state = excluded.state, since, excluded.since),
     checked = excluded.checked,
     reported = excluded.reported,
-    gone_runs = iif(:gone, gone_runs + 1, 0),
-    gone_since = iif(:gone, coalesce(gone_since, :now), NULL),
-    pending_since = iif(:processing, coalesce(pending_since, :now), NULL),
+    trouble = excluded.trouble,
+    trouble_runs = excluded.trouble_runs,
+    trouble_seconds = excluded.trouble_seconds,
     served_by = excluded.served_by
 """
 _TABLES = """
@@ -57,14 +58,12 @@ CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) W
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What earlier runs found of a generation; times are in UTC, ISO 8601."""
+    """What earlier runs found of a generation."""
 
-    gone_runs: int
-    """How many runs in a row found nothing that promises it."""
-    gone_since: str | None
-    """The first of them."""
-    pending_since: str | None
-    """When it was first found processing."""
+    checked: str
+    """When the last of them found it, in UTC, ISO 8601."""
+    streak: Streak | None
+    """The trouble that they had with it, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,8 @@ class Record:
     generation: Generation
     state: State
     reason: str | None = None
-    gone: bool = False
-    """Nothing promises that it will ever be there: such runs are counted."""
-    processing: bool = False
-    """ModelsLab is still making it: since when is remembered."""
+    streak: Streak | None = None
+    """The trouble that runs in a row had with it, if any."""
     served_by: tuple[str, ...] = ()
 
 
@@ -212,10 +209,14 @@ class Catalogue:
         """Return what earlier runs found of a generation, if any."""
         with sqlite_errors(), self._lock:
             row = self.connection.execute(
-                "SELECT gone_runs, gone_since, pending_since FROM generation WHERE name = ?",
+                "SELECT checked, trouble, trouble_runs, trouble_seconds FROM generation"
+                " WHERE name = ?",
                 (generation.name,),
             ).fetchone()
-        return Past(*row) if row else None
+        if not row:
+            return None
+        checked, trouble, runs, seconds = row
+        return Past(checked, Streak(trouble, runs, seconds) if trouble else None)
 
     def record(self, records: Iterable[Record], files: Iterable[BagFile], mark: Mark) -> None:
         """Commit what a run found of some generations, and the files it committed for them."""
@@ -267,12 +268,14 @@ class Catalogue:
 
 
 def _row(record: Record, now: str) -> _Row:
+    streak = record.streak
     return {
         "name": record.generation.name,
         "state": record.state,
         "reason": record.reason,
-        "gone": record.gone,
-        "processing": record.processing,
+        "trouble": streak and streak.trouble,
+        "trouble_runs": streak.runs if streak else 0,
+        "trouble_seconds": streak.seconds if streak else 0,
         "served_by": "\n".join(record.served_by) or None,
         "now": now,
     }

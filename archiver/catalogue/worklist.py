@@ -4,23 +4,61 @@ import json
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import repeat
 
 from archiver.catalogue.database import sqlite_errors
 from archiver.generation import Generation
+from archiver.manifest import Ids
 from archiver.outcomes import Lost, Worklist
 
 _RANK = {None: 0, "pending": 1}
 _OLD_FAILURE = 2
+_HANDED_OUT = -2
+"""Below the rank from which `take` begins."""
 
 _TABLES = """
 CREATE TEMP TABLE waiting (
     place INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    rank INTEGER NOT NULL            -- 0 never tried, 1 was still processing, 2 failed before
+    rank INTEGER NOT NULL,           -- 0 never tried, 1 was still processing, 2 failed before
+    hopeless INTEGER NOT NULL,       -- an earlier run has found it so
+    assumed INTEGER NOT NULL,        -- the manifests do not name its family
+    links TEXT                       -- JSON: those that the manifests have of it
 );
 CREATE INDEX temp.by_rank ON waiting (rank, place);
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A generation that the manifests list and the archive does not hold."""
+
+    generation: Generation
+    first: bool = True
+    """No run has tried it before."""
+    hopeless: bool = False
+    """The last run found nothing that promises that it will ever be there."""
+    assumed: bool = False
+    """Its family was assumed: the manifests do not name it."""
+    links: tuple[str, ...] = ()
+    """The links that the manifests have of it."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A stretch of what the manifests list: names, and what else they say of each."""
+
+    names: list[str] = field(default_factory=list)
+    assumed: list[bool] = field(default_factory=list)
+    links: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def add(self, ids: Ids) -> None:
+        before = len(self.names)
+        self.names.extend(ids.names())
+        self.assumed.extend(repeat(ids.assumed, len(self.names) - before))
+        if ids.links:
+            self.links[self.names[-1]] = ids.links
 
 
 class WorklistTable:
@@ -38,42 +76,75 @@ class WorklistTable:
         with sqlite_errors():
             connection.executescript(_TABLES)
 
-    def add(self, names: Iterable[str], *, retry_lost: bool) -> Worklist:
-        """Add generations by their names; those that are held or lost are only counted.
+    def add(self, listed: Iterable[Ids], *, retry_lost: bool) -> Worklist:
+        """Add what the manifests list; what is held or lost is only counted.
 
         A generation that is listed more than once is counted and kept once.
         """
         with sqlite_errors(), self._lock, self._db:
             last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
             # A byte for each generation: a set of a million numbers would take 60 times as much.
-            held, lost, rest = bytearray(last + 1), set[int](), iter(names)
-            while batch := list(islice(rest, self._batch)):
-                document = json.dumps(batch)
-                if _mark(held, self._held(document)) < len(batch):
-                    lost |= self._keep_the_rest(document, retry_lost=retry_lost)
+            held, lost = bytearray(last + 1), set[int]()
+            for batch in _batches(self._known(listed), self._batch):
+                document = json.dumps(batch.names)
+                if _mark(held, self._held(document)) < len(batch.names):
+                    lost |= self._keep_the_rest(document, batch, retry_lost=retry_lost)
                 self._db.commit()  # a manifest may come slowly, and others want to write meanwhile
             return self._worklist(held.count(1), json.dumps(list(lost)))
 
-    def take(self, limit: int) -> list[tuple[Generation, bool]]:
-        """Return the next generations, and whether each was never tried before.
+    def resolve(self, assumed: Generation, actual: Generation) -> Entry | None:
+        """Remember that what was listed under an assumed family is another generation.
+
+        Return the entry of that one if it is neither held nor lost nor on the worklist itself.
+        """
+        with sqlite_errors(), self._lock, self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO known_as VALUES (?, ?)", (assumed.name, actual.name)
+            )
+            query = "SELECT state, trouble FROM generation WHERE name = ?"
+            state, trouble = self._db.execute(query, (actual.name,)).fetchone() or (None, None)
+            listed = "SELECT 1 FROM waiting WHERE name = ?"
+            if state in ("held", "lost") or self._db.execute(listed, (actual.name,)).fetchone():
+                return None
+            self._db.execute(
+                "INSERT INTO waiting (name, rank, hopeless, assumed) VALUES (?, ?, 0, 0)",
+                (actual.name, _HANDED_OUT),
+            )
+        return Entry(actual, first=state is None, hopeless=trouble == "hopeless")
+
+    def families(self, endpoints: Iterable[str]) -> list[str]:
+        """Return these endpoints, those first of which the archive holds a generation."""
+        held = "SELECT EXISTS (SELECT 1 FROM generation WHERE name > ? AND name < ? AND state = ?)"
+        with sqlite_errors(), self._lock:
+            return sorted(
+                endpoints,
+                key=lambda endpoint: (
+                    not self._db.execute(held, (f"{endpoint}/", f"{endpoint}0", "held")).fetchone()[
+                        0
+                    ]
+                ),
+            )
+
+    def take(self, limit: int) -> list[Entry]:
+        """Return the next entries.
 
         Those never tried come first, for their links may die; then those that were still
         processing; then old failures.
         """
         with sqlite_errors(), self._lock:
             rows = self._db.execute(
-                "SELECT rank, place, name FROM waiting WHERE (rank, place) > (?, ?)"
-                " ORDER BY rank, place LIMIT ?",
+                "SELECT rank, place, name, hopeless, assumed, links FROM waiting"
+                " WHERE (rank, place) > (?, ?) ORDER BY rank, place LIMIT ?",
                 (*self._taken, limit),
             ).fetchall()
         if rows:
             self._taken = rows[-1][:2]
-        return [(Generation.from_name(name), rank == 0) for rank, _, name in rows]
+        return [_entry(*row) for row in rows]
 
     def take_all(self) -> Iterator[Generation]:
         """Yield all of them."""
         while rows := self.take(self._batch):
-            yield from (generation for generation, _ in rows)
+            yield from (entry.generation for entry in rows)
 
     def set_reported(self) -> None:
         """Note that all losses on the worklist have been reported."""
@@ -96,23 +167,54 @@ class WorklistTable:
         numbers: list[int] = json.loads(self._db.execute(query, (names,)).fetchone()[0])
         return numbers
 
-    def _keep_the_rest(self, names: str, *, retry_lost: bool) -> set[int]:
+    def _keep_the_rest(self, names: str, batch: _Batch, *, retry_lost: bool) -> set[int]:
         """Keep those that are neither held nor lost; return the numbers of those that are lost."""
         rows = self._db.execute(
-            "SELECT value, number, state FROM json_each(?) LEFT JOIN generation ON name = value"
-            " WHERE state IS NOT 'held'",
+            "SELECT value, number, state, trouble FROM json_each(?) LEFT JOIN generation"
+            " ON name = value WHERE state IS NOT 'held'",
             (names,),
         ).fetchall()
-        lost = {number for _, number, state in rows if state == "lost" and not retry_lost}
+        lost = {number for _, number, state, _ in rows if state == "lost" and not retry_lost}
+        named = {
+            name for name, assumed in zip(batch.names, batch.assumed, strict=True) if not assumed
+        }
         self._db.executemany(
-            "INSERT OR IGNORE INTO waiting (name, rank) VALUES (?, ?)",
+            "INSERT INTO waiting (name, rank, hopeless, assumed, links) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET assumed = min(assumed, excluded.assumed),"
+            " links = coalesce(links, excluded.links)",
             (
-                (name, _RANK.get(state, _OLD_FAILURE))
-                for name, number, state in rows
+                (
+                    name,
+                    _RANK.get(state, _OLD_FAILURE),
+                    trouble == "hopeless",
+                    name not in named,
+                    json.dumps(batch.links[name]) if name in batch.links else None,
+                )
+                for name, number, state, trouble in rows
                 if number not in lost
             ),
         )
         return lost
+
+    def _known(self, listed: Iterable[Ids]) -> Iterator[Ids]:
+        """Yield what is listed; what proved to be of another family, under its own."""
+        any_known = self._db.execute("SELECT EXISTS (SELECT 1 FROM known_as)").fetchone()[0]
+        return (one for ids in listed for one in self._renamed(ids)) if any_known else iter(listed)
+
+    def _renamed(self, ids: Ids) -> Iterator[Ids]:
+        if not ids.assumed:
+            yield ids
+            return
+        query = "SELECT name, actual FROM json_each(?) CROSS JOIN known_as ON name = value"
+        actual = dict(self._db.execute(query, (json.dumps(list(ids.names())),)))
+        if not actual:
+            yield ids
+            return
+        rest = [id_ for id_ in ids.ids if f"{ids.endpoint}/{id_}" not in actual]
+        yield Ids(ids.endpoint, rest, assumed=True, links=ids.links)
+        for name in actual.values():
+            known = Generation.from_name(name)
+            yield Ids(known.endpoint, (known.id,))
 
     def _worklist(self, already_held: int, lost: str) -> Worklist:
         """Count what there is; losses that no run lived to report are named."""
@@ -130,3 +232,20 @@ def _mark(marks: bytearray, numbers: Collection[int]) -> int:
     for number in numbers:
         marks[number] = 1
     return len(numbers)
+
+
+def _batches(listed: Iterable[Ids], size: int) -> Iterator[_Batch]:
+    batch = _Batch()
+    for ids in listed:
+        batch.add(ids)
+        if len(batch.names) >= size:
+            yield batch
+            batch = _Batch()
+    if batch.names:
+        yield batch
+
+
+def _entry(rank: int, _place: int, name: str, *rest: object) -> Entry:
+    hopeless, assumed, links = rest
+    found = tuple(json.loads(links)) if isinstance(links, str) else ()
+    return Entry(Generation.from_name(name), rank == 0, bool(hopeless), bool(assumed), found)

@@ -57,7 +57,8 @@ def backup(archive: "Path", manifests: tuple[str, ...], dry_run: bool, **options
     """Archive the videos of all generations that the MANIFESTs list.
 
     A MANIFEST is a file of IDs (text, CSV, TSV, JSON or JSON Lines), a directory of such files,
-    or - for standard input. What is held already is not fetched again.
+    or - for standard input. Saved responses, webhook bodies and pages of assets_generated are
+    manifests too. What is held already is not fetched again.
 
     \b
     A text manifest, one generation per line:

@@ -2,7 +2,16 @@
 
 import logging
 
-from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Worklist
+from archiver.outcomes import (
+    Archived,
+    Duplicate,
+    Failed,
+    Lost,
+    Outcome,
+    Pending,
+    Unfinished,
+    Worklist,
+)
 from archiver.progress import Silent
 from archiver.units import format_size
 
@@ -28,7 +37,7 @@ class ProgressLog(Silent):
                 links = ", ".join(served_by)
                 why = "".join(f"; {fault}" for fault in faults)
                 _LOG.info("archived %s: %s from %s%s", generation, format_size(size), links, why)
-            case Pending():
+            case Pending() | Unfinished() | Duplicate():
                 _LOG.info("%s", outcome)
             case Failed() | Lost():  # the report has them too
                 _LOG.debug("%s", outcome)

@@ -132,6 +132,7 @@ def states(archive: Path, manifests: Manifests) -> Iterator[Known]:
     with closing(open_to_read(bag)) as catalogue:
         for ids in manifests.entries():
             yield from map(catalogue.queries.of, ids.generations())
+    manifests.check()
 
 
 def described(known: Known) -> str:

@@ -14,10 +14,12 @@ from archiver.archive.disk_space import DiskSpace
 from archiver.archive.partial_file import Origin, PartialFile, Payload
 from archiver.download.bandwidth import Bandwidth
 from archiver.download.hosts import Hosts
-from archiver.download.resume import continues, origin_of, range_headers, total_length
+from archiver.download.resume import content_range, continues, is_all, origin_of, range_headers
 from archiver.download.sink import Sink
+from archiver.http import redirects
 from archiver.http.errors import KeyInRedirect, describe_error
 from archiver.http.retry_after import parse_retry_after
+from archiver.http.urls import to_the_letter
 from archiver.media import NotWhole
 from archiver.outcomes import LinkFault
 from archiver.outputs import Link
@@ -30,6 +32,10 @@ _CRAWL = 1024
 """Slower than this many bytes a second, over the time a connection may be silent, is a crawl."""
 _HEAD = 2
 """The head, redirects included, may take this many times as long as a connection may be silent."""
+_PARTS = 1000
+"""A payload that comes in more parts than this is left to the next try."""
+_PIECE = 1 << 20
+"""An inline payload is written in pieces of this many bytes."""
 _TRANSIENT = (408, 425, 500, 502, 504)
 _THROTTLING = (429, 503)
 _FINAL = (
@@ -90,6 +96,8 @@ class Transfer:
             StorageError: if it cannot be written.
         """
         try:
+            if link.url.startswith("data:"):
+                return await self._take_inline(link, partial)
             url = _parse(link)
             async with self._hosts.slot(url):
                 return await self._ask_host(url, partial)
@@ -99,6 +107,25 @@ class Transfer:
                 pause = self._hosts.throttled(url, str(error), pause)
             reason = printable(str(error))
             return LinkFault(link.role, shown(link), reason, error.status, error.transient, pause)
+
+    async def _take_inline(self, link: Link, partial: PartialFile) -> Payload:
+        """Complete the partial file with a payload that came with the response itself."""
+        data = link.inline.data if link.inline else None
+        if data is None:
+            raise TransferError("a data: URL that cannot be decoded")
+        if len(data) > self._settings.max_size:
+            raise TransferError(f"{format_size(len(data))}, more than --max-size allows")
+        await _reset(partial)
+        if not partial.fits_in_memory(len(data)):
+            await self._space.require(len(data))
+        try:
+            payload = await _completed_with(partial, data)
+        except NotWhole as error:
+            await _reset(partial)
+            raise TransferError(str(error)) from None
+        self._progress.expected(len(data))
+        self._progress.received(len(data))
+        return payload
 
     async def _ask_host(self, url: URL, partial: PartialFile) -> Payload:
         pause, reason = self._hosts.pause(url)
@@ -117,7 +144,8 @@ class Transfer:
         if partial.bytes:
             try:
                 return await self._receive(url, partial)
-            except (_Mismatch, NotWhole):
+            except (_Mismatch, NotWhole) as error:
+                partial.log_unresumed(str(error))
                 await _reset(partial)
         try:
             return await self._receive(url, partial)
@@ -126,15 +154,32 @@ class Transfer:
             raise TransferError(str(error)) from None
 
     async def _receive(self, url: URL, partial: PartialFile) -> Payload:
-        """Make one request, and complete the partial file with its body."""
+        """Request what is missing, and complete the partial file with it."""
+        for parts in range(_PARTS):
+            if payload := await self._request(url, partial, parts):
+                return payload
+        raise TransferError("it comes in too many parts", transient=True)
+
+    async def _request(self, url: URL, partial: PartialFile, parts: int) -> Payload | None:
+        """Make one request; return the payload, or None if the response was but a part of it.
+
+        Only after `parts` that came just now can nothing be missing: a partial file of full length
+        that an earlier try has left is not believed.
+        """
         received = _Received(self._progress)
         try:
             async with await self._head(url, range_headers(partial, url)) as response:
+                if parts and is_all(response, partial):
+                    return await _complete(partial, b"", response, partial.bytes)
                 length = await self._agree(response, partial, url)
                 if not partial.fits_in_memory(length or 1 << 20):
                     await self._space.require((length or 0) - partial.bytes)
                 received.begin(length, partial.bytes)
                 rest = await self._take_body(response, partial, received)
+                if _is_part(response, received, length):
+                    await _write(partial, rest)
+                    received.expect_again()
+                    return None
                 return await _complete(partial, rest, response, length)
         except BaseException as error:  # also when cancelled, or the bars would be ahead
             received.undo()
@@ -148,7 +193,7 @@ class Transfer:
     async def _head(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
         """Wait for the head of a response; one that drips in without end is given up."""
         async with asyncio.timeout(self._settings.timeout * _HEAD):
-            return await self._session.get(url, headers=headers)
+            return await redirects.get(self._session, url, headers)
 
     async def _agree(
         self, response: aiohttp.ClientResponse, partial: PartialFile, url: URL
@@ -158,11 +203,13 @@ class Transfer:
         Return the length of the whole payload, where it is announced.
         """
         if partial.bytes and continues(response, partial):
-            length = total_length(response)
+            length = _whole_length(response, partial)
         else:
             if partial.bytes and response.status in (206, 416):
-                raise _Mismatch
+                raise _Mismatch(f"HTTP {response.status} does not go on with it")
             _check_status(response)
+            if partial.bytes:
+                partial.log_unresumed(_why_anew(response, partial))
             length = response.content_length
             origin = origin_of(response, url)
             if partial.bytes or partial.origin or origin:
@@ -231,6 +278,10 @@ class _Received:
         self._count += count
         self._progress.received(count)
 
+    def expect_again(self) -> None:
+        """Leave what is still to come to the next request."""
+        self._progress.expected(self.total - (self._length or self.total))
+
     def undo(self) -> None:
         self._progress.expected(self._before - (self._length or self._before))
         self._progress.received(-self._count)
@@ -251,8 +302,7 @@ def _parse(link: Link) -> URL:
     if REDACTED in link.url:
         raise TransferError("not followed: the link contains the API key")
     try:
-        # A link that is already encoded may be signed: it is sent to the letter.
-        url = URL(link.url, encoded=link.url.isascii() and " " not in link.url)
+        url = to_the_letter(link.url)
         followable = url.scheme in ("http", "https") and url.host
     except ValueError:
         raise TransferError("not a link") from None
@@ -262,11 +312,12 @@ def _parse(link: Link) -> URL:
 
 
 def shown(link: Link) -> str:
-    """Return the link for people: without its query, user and password."""
+    """Return the link for people: without its query, user, password and data."""
     scheme, colon, rest = link.url.partition(":")
     slashes = rest[: len(rest) - len(rest.lstrip("/\\"))]
     place = rest.removeprefix(slashes).rpartition("@")[2]
-    plain = re.split("[?#]", f"{scheme}{colon}{slashes}{place}")[0]
+    ends = "[?#,]" if scheme.lower() == "data" else "[?#]"
+    plain = re.split(ends, f"{scheme}{colon}{slashes}{place}")[0]
     return printable(plain[:300])
 
 
@@ -288,6 +339,41 @@ def _is_final(error: Exception) -> bool:
     return isinstance(refused, PermissionError)
 
 
+def _whole_length(response: aiohttp.ClientResponse, partial: PartialFile) -> int | None:
+    """Return the length of the whole that a response goes on with, where it was ever given."""
+    span = content_range(response)
+    return (span and span.total) or (partial.origin and partial.origin.length) or None
+
+
+def _is_part(response: aiohttp.ClientResponse, received: "_Received", length: int | None) -> bool:
+    """Return whether a body that has come to its end was less than the rest of the payload.
+
+    Raises:
+        _Mismatch: if it had not the bytes that it was said to have.
+    """
+    span = content_range(response)
+    if not span or received.total == length:
+        return False
+    if not span.start < received.total <= span.stop:
+        raise _Mismatch("the response had not the bytes that it promised")
+    return True
+
+
+def _why_anew(response: aiohttp.ClientResponse, partial: PartialFile) -> str:
+    if "Range" in response.request_info.headers:
+        return "its host sends the whole file"
+    if partial.origin:
+        return "its date proves nothing on another link"
+    return "its host gave no strong validator"
+
+
+async def _write(partial: PartialFile, data: bytes) -> None:
+    if partial.fits_in_memory(len(data)):
+        partial.write(data)
+    else:
+        await in_thread(partial.write, data)
+
+
 async def _reset(partial: PartialFile, origin: Origin | None = None) -> None:
     if partial.on_disk:
         await in_thread(partial.reset, origin)
@@ -306,3 +392,14 @@ async def _complete(
         return partial.complete(length, delimited=length is not None or chunked)
 
     return complete() if partial.fits_in_memory(len(rest)) else await in_thread(complete)
+
+
+async def _completed_with(partial: PartialFile, data: bytes) -> Payload:
+    """Complete an empty partial file with all of its bytes."""
+
+    def complete() -> Payload:
+        for begin in range(0, len(data), _PIECE):
+            partial.write(memoryview(data)[begin : begin + _PIECE])
+        return partial.complete(len(data), delimited=True)
+
+    return complete() if partial.fits_in_memory(len(data)) else await in_thread(complete)

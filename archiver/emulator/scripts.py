@@ -21,8 +21,8 @@ Response = Literal[
     "failed", "unknown", "unknown-404", "malformed", "malformed-lists",
     "refused", "refused-old", "plan", "no-credit", "no-credit-old",
     "throttled", "throttled-header", "throttled-date", "throttled-old", "throttled-words",
-    "throttled-silent", "error", "html", "html-200", "empty", "not-json", "redirect",
-    "cut", "reset", "stall", "hang-up", "silent",
+    "throttled-reset", "throttled-silent", "error", "html", "html-200", "empty", "not-json",
+    "redirect", "cut", "reset", "stall", "hang-up", "silent",
 ]  # fmt: skip
 
 Fault = Literal[
@@ -173,15 +173,14 @@ RESPONSES: dict[str, RawResponse] = {
 def throttled(response: str, seconds: int) -> RawResponse:
     """Return a rate limit's response, in one of its forms, with when to come back."""
     body = {"status": "error", "message": "Rate limit exceeded. Please slow down."}
+    headers = {
+        "throttled-header": {"Retry-After": str(seconds)},
+        "throttled-date": {"Retry-After": formatdate(time() + seconds, usegmt=True)},
+        "throttled-reset": {"X-RateLimit-Reset": str(math.ceil(time() + seconds))},
+    }
     match response:
         case "throttled":
             return RawResponse(body | {"retry_after": seconds}, 429)
-        case "throttled-header":
-            return RawResponse(body, 429, {"Retry-After": str(seconds)})
-        case "throttled-date":
-            return RawResponse(
-                body, 429, {"Retry-After": formatdate(time() + seconds, usegmt=True)}
-            )
         case "throttled-old":
             old = {"message": "Rate limit exceeded", "tips": f"Please wait for {seconds} seconds."}
             return RawResponse(body | old)
@@ -189,7 +188,7 @@ def throttled(response: str, seconds: int) -> RawResponse:
             when = f"{seconds // 60} minutes" if seconds >= 60 else f"{seconds} seconds"
             return RawResponse(body | {"message": f"Too many requests, try again in {when}"}, 429)
         case _:
-            return RawResponse(body, 429)
+            return RawResponse(body, 429, headers.get(response, {}))
 
 
 def shaped(links: list[str], shape: str) -> object:

@@ -6,17 +6,17 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import assert_never
 
 from archiver.archive.bag import Bag
 from archiver.archive.staging import StagedFile, StagedGeneration, Staging, write_contents
 from archiver.catalogue.store import Catalogue
+from archiver.catalogue.worklist import Entry
 from archiver.errors import storage_errors
 from archiver.fixity.records import repair_records
 from archiver.fixity.report import Audit, FixityReport, Repairs
 from archiver.fixity.verify import Selection, audit
 from archiver.generation import Generation, generation_at
-from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Worklist
+from archiver.outcomes import Outcome, Worklist
 from archiver.pipeline.indexing import absorb
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.results import Fetched, Result
@@ -126,10 +126,10 @@ class _Replacement:
                 self.repairs.failed[path] = "it belongs to no generation: it cannot be fetched"
         self.waiting = deque(self._paths)
 
-    def take(self, count: int) -> list[tuple[Generation, bool]]:
+    def take(self, count: int) -> list[Entry]:
         """Return the next generations to fetch."""
         taken = [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
-        return [(generation, True) for generation in taken]
+        return list(map(Entry, taken))
 
     def commit(self, group: Sequence[Result]) -> Sequence[Outcome]:
         """Put what was fetched in place."""
@@ -148,12 +148,10 @@ class _Replacement:
                 Staging(self.bag.layout, staged.generation).clear()
                 self._note_rest(staged.generation, "ModelsLab has different files now")
                 return outcome
-            case Failed() | Lost() | Pending() | Archived() as outcome:
+            case outcome:
                 Staging(self.bag.layout, outcome.generation).tidy(self.stale_after)
                 self._note_rest(outcome.generation, str(outcome))
                 return outcome
-            case _:
-                assert_never(result)
 
     def _replace(self, group: Sequence[StagedGeneration]) -> None:
         """Put the files of a group in the places of damaged ones."""

@@ -1,10 +1,13 @@
-"""Retry-After: for how long a server asks not to be asked again."""
+"""Retry-After and its like: for how long a server asks not to be asked again."""
 
 import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _LONGEST = 366 * 86400.0
+_MONTH = 31 * 86400.0
+_MILLISECONDS = 1e11
+"""No time in Unix seconds is as large as this, and any in milliseconds is larger."""
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -22,6 +25,21 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         return max(0.0, min((date - now).total_seconds(), _LONGEST))
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def parse_reset(value: str | None, now: datetime) -> float | None:
+    """Return the seconds until the time in an `X-RateLimit-Reset` header, or None.
+
+    It is in Unix seconds; some servers send milliseconds, or seconds from now. A time that is
+    past, or more than a month away, is no time to wait for: a clock is wrong.
+    """
+    try:
+        reset = float(value or "nan")
+    except ValueError:
+        return None
+    reset = reset / 1000 if reset > _MILLISECONDS else reset
+    seconds = reset if reset <= _MONTH else reset - now.timestamp()
+    return seconds if 0 <= seconds <= _MONTH else None
 
 
 def parse_seconds(value: object) -> float | None:

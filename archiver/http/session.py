@@ -4,15 +4,15 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import aiohttp
+from yarl import URL
 
 from archiver.apikey import ApiKey
-from archiver.errors import ConfigurationError
 from archiver.http.address_guard import AddressGuard, SocketFactory
 from archiver.http.errors import KeyInRedirect
+from archiver.http.heads import Connector
+from archiver.http.proxies import Proxies
 from archiver.version import __version__
 
 _READ_BUFFER = 1 << 20
@@ -41,21 +41,32 @@ async def open_session(
     `slow` session, whose rate is limited, reads little ahead.
 
     Raises:
-        ConfigurationError: if a proxy is not a URL.
+        ConfigurationError: if a proxy is of no use.
     """
-    guard = None if allow_private else AddressGuard(await _proxy_addresses())
+    proxies = Proxies.from_environment()
+    guard = None if allow_private else AddressGuard(await _addresses(proxies))
     sockets = SocketFactory(guard, 2 * _SLOW_READ_BUFFER if slow else None)
     async with aiohttp.ClientSession(
         auto_decompress=False,
-        connector=aiohttp.TCPConnector(limit=0, ssl=authorities, socket_factory=sockets),
+        connector=Connector(limit=0, ssl=authorities, socket_factory=sockets),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": f"archiver/{__version__}"},
-        middlewares=[_checking_redirects(key)] if key else (),
+        middlewares=[_leading_through(proxies), *([_checking_redirects(key)] if key else ())],
         read_bufsize=_SLOW_READ_BUFFER if slow else _READ_BUFFER,
         timeout=aiohttp.ClientTimeout(sock_connect=timeout, sock_read=timeout),
-        trust_env=bool(getproxies()),  # aiohttp would look for them anew at each request
     ) as session:
         yield session
+
+
+def _leading_through(proxies: Proxies) -> aiohttp.ClientMiddlewareType:
+    async def lead(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if proxy := proxies.lead_to(request.url.scheme, request.url.raw_host or ""):
+            request.proxy = URL(proxy.url)
+        return await handler(request)
+
+    return lead
 
 
 def _checking_redirects(key: ApiKey) -> aiohttp.ClientMiddlewareType:
@@ -73,30 +84,11 @@ def _checking_redirects(key: ApiKey) -> aiohttp.ClientMiddlewareType:
     return check
 
 
-async def _proxy_addresses() -> frozenset[tuple[str, int]]:
-    """Resolve the proxies that the environment names, which may be on a private network.
-
-    Raises:
-        ConfigurationError: if one is not a URL.
-    """
+async def _addresses(proxies: Proxies) -> frozenset[tuple[str, int]]:
+    """Resolve the proxies, which may be on a private network."""
     addresses = set()
-    for scheme, url in getproxies().items():
-        if scheme in ("http", "https"):
-            host, port = _proxy_host(scheme, url)
-            with suppress(OSError):
-                for info in await asyncio.get_running_loop().getaddrinfo(host, port):
-                    addresses.add((str(info[4][0]), port))
+    for proxy in proxies.all():
+        with suppress(OSError):
+            for info in await asyncio.get_running_loop().getaddrinfo(proxy.host, proxy.port):
+                addresses.add((str(info[4][0]), proxy.port))
     return frozenset(addresses)
-
-
-def _proxy_host(scheme: str, url: str) -> tuple[str, int]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            f"the proxy in {scheme}_proxy is not a URL such as http://proxy.example:3128"
-        )
-    return parts.hostname, port

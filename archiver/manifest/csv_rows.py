@@ -6,42 +6,81 @@ from contextlib import suppress
 from copy import copy
 from itertools import chain, islice, tee
 
-from archiver.manifest.elements import LINE, Element, Malformed, Value
-from archiver.manifest.spelling import first_given
+from archiver.manifest.elements import (
+    BYTE_ORDER_MARK,
+    LINE,
+    LINE_ENDS,
+    Element,
+    Malformed,
+    Value,
+    has_break,
+    hides_entry,
+)
+from archiver.manifest.spelling import NAMING, first_given
 
-_NAMING = ("id", "request_id", "fetch_result")
-"""The columns that name a generation."""
 DELIMITERS = ",;\t"
 """The characters that may separate columns."""
+_NO_ROWS = "expected rows below the header of the table"
 
 
 def header_delimiter(line: str) -> str | None:
     """Return what separates the columns if this line is a header with a column of IDs or URLs."""
     for delimiter in DELIMITERS:
         cells, _ = _row(line, (), delimiter)
-        if any(cell.lower() in _NAMING for cell in cells or ()):
+        if any(cell.lower() in NAMING for cell in cells or ()):
             return delimiter
     return None
 
 
 def csv_elements(blocks: Iterable[str], delimiter: str) -> Iterator[Element]:
-    """Yield the rows below the header that are neither empty nor a comment."""
+    """Yield the rows below the header that are neither empty nor a comment.
+
+    A header alone is an empty table, unless it reads as if the rows were part of it. It may come
+    again, where tables were joined.
+    """
     header: list[str] = []
+    first: list[str] = []
+    alone: Malformed | None = None
+    for number, line, cells in _rows(blocks, delimiter):
+        element: Element | None = None
+        fields = dict(zip(header, cells or (), strict=False))
+        if cells is None:
+            element = Malformed(number, line, "expected a CSV row of at most 64 KiB")
+        elif cells[0].startswith("#") and _is_comment(fields):
+            element = Malformed(number, line, LINE_ENDS) if hides_entry(line) else None
+        elif cells == first or not any(cells):
+            pass
+        elif header:
+            element = Value(number, line, fields)
+        else:
+            first, header = cells, [cell.lower() for cell in cells]
+            alone = Malformed(number, line, _NO_ROWS) if _may_have_rows(cells) else None
+        if element:
+            alone = None
+            yield element
+    if alone:
+        yield alone
+
+
+def _is_comment(fields: dict[str, str]) -> bool:
+    """Return whether a row that begins with `#` has no ID in the column of IDs."""
+    return str(first_given(fields, *NAMING) or "#").startswith("#")
+
+
+def _may_have_rows(header: list[str]) -> bool:
+    """Return whether there is in a header what reads like more lines, or like IDs."""
+    return any("\n" in cell or has_break(cell) or cell.isdecimal() for cell in header)
+
+
+def _rows(blocks: Iterable[str], delimiter: str) -> Iterator[tuple[int, str, list[str] | None]]:
+    """Yield each row: the number of its first line, that line, and the cells."""
     number = 1
     (lines,) = tee(_lines(blocks), 1)
     for line in lines:
         cells, height = _row(line, copy(lines), delimiter)
         for _ in islice(lines, height - 1):
             pass
-        fields = dict(zip(header, cells or (), strict=False))
-        if cells is None:
-            yield Malformed(number, line, "expected a CSV row of at most 64 KiB")
-        elif not any(cells) or str(first_given(fields, *_NAMING) or cells[0]).startswith("#"):
-            pass
-        elif header:
-            yield Value(number, line, fields)
-        else:
-            header = [cell.lower() for cell in cells]
+        yield number, line, cells
         number += height
 
 
@@ -64,6 +103,7 @@ def _row(line: str, following: Iterable[str], delimiter: str) -> tuple[list[str]
     """
     if len(line) > LINE:
         return None, 1
+    line = line.replace(BYTE_ORDER_MARK, " ")
     if '"' not in line:
         return [cell.strip() for cell in line.split(delimiter)], 1
     whole = chain([line], _within(LINE - len(line), following))

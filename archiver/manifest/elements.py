@@ -1,12 +1,19 @@
 """Elements: what a manifest lists, before each is understood as a generation."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 LINE = 64 * 1024
 """Characters in a line of text or a CSV row, at most."""
+BYTE_ORDER_MARK = "\ufeff"
+"""At the beginning of a list that was appended to another one; there it is white space."""
+LINE_ENDS = "expected lines that end in LF, CR LF or CR"
 SHOWN = 60
 """Characters of an element that a bad line shows, at most."""
+
+_BREAK = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029\ufeff]")
+_ENTRY = re.compile(r'\S+|[\[{"].*', re.DOTALL)
 
 
 class Value(NamedTuple):
@@ -33,3 +40,13 @@ class BareIds(NamedTuple):
 
 
 Element: TypeAlias = Value | Malformed | BareIds
+
+
+def has_break(text: str) -> bool:
+    """Return whether some programs see several lines where we see one."""
+    return bool(_BREAK.search(text))
+
+
+def hides_entry(comment: str) -> bool:
+    """Return whether a comment goes on, where some programs see another line, with an entry."""
+    return any(_ENTRY.fullmatch(part.strip()) for part in _BREAK.split(comment)[1:])

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, assert_never
+from typing import assert_never
 
 from archiver.generation import Generation, canonical_endpoint
+from archiver.manifest.carried import carried_links
 from archiver.manifest.elements import SHOWN, BareIds, Malformed, Value
-from archiver.manifest.formats import elements
+from archiver.manifest.formats import Stream, elements
 from archiver.manifest.spelling import named_generation
 
 
@@ -33,6 +34,10 @@ class Ids:
 
     endpoint: str
     ids: Sequence[str]
+    assumed: bool = False
+    """The manifest did not name the endpoint: it is the default one."""
+    links: tuple[str, ...] = ()
+    """The links that an entry carries, as a saved response does; such an entry has one ID."""
 
     def generations(self) -> Iterator[Generation]:
         """Yield the generations."""
@@ -43,7 +48,7 @@ class Ids:
         return (f"{self.endpoint}/{id_}" for id_ in self.ids)
 
 
-def read(stream: BinaryIO, name: str, default_endpoint: str) -> Iterator[Ids | BadLine]:
+def read(stream: Stream, name: str, default_endpoint: str) -> Iterator[Ids | BadLine]:
     """Read a manifest of any format, in order; memory does not depend on its length.
 
     `name` is what a person knows it by; a bare ID belongs to `default_endpoint`.
@@ -58,7 +63,7 @@ def read(stream: BinaryIO, name: str, default_endpoint: str) -> Iterator[Ids | B
             case Value():
                 yield _understood(element, name, default)
             case BareIds():
-                yield Ids(default, element.ids)
+                yield Ids(default, element.ids, assumed=True)
             case Malformed():
                 yield _bad_line(name, element.line, element.text, element.expected)
             case _:
@@ -67,10 +72,10 @@ def read(stream: BinaryIO, name: str, default_endpoint: str) -> Iterator[Ids | B
 
 def _understood(element: Value, manifest: str, default_endpoint: str) -> Ids | BadLine:
     try:
-        found = named_generation(element.value, default_endpoint)
+        found, assumed = named_generation(element.value, default_endpoint)
     except ValueError as error:
         return _bad_line(manifest, element.line, element.text, str(error))
-    return Ids(found.endpoint, (found.id,))
+    return Ids(found.endpoint, (found.id,), assumed, carried_links(element.value))
 
 
 def _bad_line(manifest: str, line: int, text: str, expected: str) -> BadLine:

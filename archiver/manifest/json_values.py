@@ -9,19 +9,29 @@ import re
 from collections.abc import Iterator
 from enum import Enum, auto
 
-from archiver.manifest.elements import SHOWN, BareIds, Element, Malformed, Value
+from archiver.manifest.elements import (
+    LINE,
+    LINE_ENDS,
+    SHOWN,
+    BareIds,
+    Element,
+    Malformed,
+    Value,
+    hides_entry,
+)
+from archiver.manifest.pages import is_page, page_items
 
 _LARGEST = 1024 * 1024  # characters in a value, at most
 _KEPT = 16 * 1024  # characters that stay in memory after they are read, at most
 _REREAD = 16 * 1024 * 1024  # characters that are read again after broken values, at most
 _NEAR = 16  # a cut in `-Infinity` or an escape stops the decoder at most this far before it
 
-_GAP = re.compile(r"[ \t\r\n,]+")
+_GAP = re.compile(r"[ \t\r\n,\ufeff]+")
 _BARE_IDS = re.compile(
     r'(?:(?:"[A-Za-z0-9_-]{1,128}"|0|[1-9][0-9]{0,127})[ \t\r\n]*,[ \t\r\n]*){1,1000}'
 )
 _BARE_ID = re.compile(r"[A-Za-z0-9_-]+")
-_AFTER_VALUE = " \t\r\n,]{"
+_AFTER_VALUE = " \t\r\n,]{\ufeff"
 _WHOLE = "expected a whole JSON element of at most 1 MiB"
 _DECODER = json.JSONDecoder()
 _BROKEN = object()
@@ -35,7 +45,7 @@ class _Place(Enum):
 
 
 def json_elements(blocks: Iterator[str]) -> Iterator[Element]:
-    """Yield the values; those of a list one by one.
+    """Yield the values; those of a list one by one, and the items of a page.
 
     A broken value is skipped to the end of its line. Between values, commas and comments may
     stand wherever spaces may.
@@ -48,12 +58,15 @@ def json_elements(blocks: Iterator[str]) -> Iterator[Element]:
         elif mark == "]" and place is not _Place.OUTSIDE:
             place = _Place.OUTSIDE
             text.step()
+        elif mark == "#":
+            yield from text.comment()
+        elif ids := text.bare_ids() if mark != "{" else None:
+            yield ids
         else:
-            ids = text.bare_ids() if mark != "{" else None
-            element = ids or text.value(may_be_cut=place is not _Place.OUTSIDE)
-            if isinstance(element, Malformed) and place is _Place.IN_LIST:
-                place = _Place.UNSURE
-            yield element
+            for element in text.values(may_be_cut=place is not _Place.OUTSIDE):
+                if isinstance(element, Malformed) and place is _Place.IN_LIST:
+                    place = _Place.UNSURE
+                yield element
     if place is _Place.IN_LIST:
         yield Malformed(text.line, "", "expected ] at the end of the list")
 
@@ -69,14 +82,12 @@ class _Text:
         self._may_reread = _REREAD
 
     def next_mark(self) -> str:
-        """Skip spaces, commas and comments; return the character that follows, "" at the end."""
+        """Skip spaces and commas; return the character that follows, "" at the end."""
         while True:
             if gap := _GAP.match(self._stretch, self._at):
                 self._step_to(gap.end())
             mark = self._stretch[self._at : self._at + 1]
-            if mark == "#":
-                self._skip_line()
-            elif mark or not self._extend():
+            if mark or not self._extend():
                 return mark
 
     def step(self) -> None:
@@ -90,8 +101,16 @@ class _Text:
             return BareIds(_BARE_ID.findall(found[0]))
         return None
 
-    def value(self, *, may_be_cut: bool) -> Value | Malformed:
+    def comment(self) -> list[Malformed]:
+        """Step over a comment; return it if it hides an entry."""
+        line, comment = self.line, self._rest_of_line()
+        self._skip_line()
+        return [Malformed(line, comment, LINE_ENDS)] if hides_entry(comment) else []
+
+    def values(self, *, may_be_cut: bool) -> list[Value] | list[Malformed]:
         """Step over the value that begins here or, if it is broken, to the next line.
+
+        A page gives its items.
 
         With `may_be_cut`, a number at the very end counts as broken: digits may be missing.
         """
@@ -101,9 +120,20 @@ class _Text:
         if value is _BROKEN or cut or self._stretch[end : end + 1] not in _AFTER_VALUE:
             text = self._stretch[self._at : self._at + SHOWN + 1].partition("\n")[0]
             self._skip_broken(end)
-            return Malformed(line, text, _WHOLE)
+            return [Malformed(line, text, _WHOLE)]
+        items = self._page_items() if is_page(value) else [Value(line, text, value)]
         self._step_to(end)
-        return Value(line, text, value)
+        return items
+
+    def _page_items(self) -> list[Value]:
+        """Return the items of the page that begins here."""
+        items = []
+        line, counted = self.line, self._at
+        for _, at, end, item in page_items(self._stretch, self._at):
+            line += self._stretch.count("\n", counted, at)
+            counted = at
+            items.append(Value(line, self._stretch[at : min(end, at + SHOWN + 1)], item))
+        return items
 
     def _decode(self) -> tuple[object, int]:
         """Return the value that begins here and where it ends, however far that is."""
@@ -115,6 +145,13 @@ class _Text:
     def _step_to(self, position: int) -> None:
         self.line += self._stretch.count("\n", self._at, position)
         self._at = position
+
+    def _rest_of_line(self) -> str:
+        """Return what is left of the line, or the beginning of that if it is long."""
+        while True:
+            ahead = self._stretch[self._at : self._at + LINE]
+            if "\n" in ahead or len(ahead) == LINE or not self._extend():
+                return ahead.partition("\n")[0]
 
     def _skip_line(self) -> None:
         while (end := self._stretch.find("\n", self._at)) < 0:

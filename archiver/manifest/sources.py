@@ -1,23 +1,34 @@
 """Sources: the files, directories and streams that manifests are read from."""
 
 import errno
+import os
+import select
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import TypeAlias
 
 from archiver.errors import ManifestUnreadable
 from archiver.manifest.entries import BadLine, Ids, read
+from archiver.manifest.formats import Stream
 from archiver.manifest.problems import Problems, Unreadable
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
 """The files that are read of a directory."""
-_ARGUMENT = "<arguments>"
+_ARGUMENT, _STDIN = "<arguments>", "<stdin>"
+_SPECIAL = "no regular file: a pipe is read only if it is named itself"
 
-_Opener: TypeAlias = Callable[[], AbstractContextManager[BinaryIO]]
+Wait: TypeAlias = Callable[[int], None]
+"""Returns when a file descriptor can be read; `OutOfTime` if that takes too long."""
+_Opener: TypeAlias = Callable[[Wait], AbstractContextManager[Stream]]
+
+
+class OutOfTime(Exception):
+    """There is no time left to wait for a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,8 @@ class _Source:
 
     name: str
     open: _Opener
+    once: bool = False
+    """It can be read only once, as a pipe."""
 
 
 class Manifests:
@@ -37,6 +50,8 @@ class Manifests:
 
     def __init__(self, names: Sequence[str], endpoint: str, *, or_ids: bool = False) -> None:
         self.problems = Problems()
+        self.used_up = False
+        """Something was read that cannot be read again."""
         self._endpoint = endpoint
         self._failed = 0
         self._sources = [source for name in names for source in self._found(name, or_ids=or_ids)]
@@ -50,17 +65,23 @@ class Manifests:
         if self._failed == len(self._sources):
             raise ManifestUnreadable("; ".join(self.problems.unreadable) or "no manifest is given")
 
-    def entries(self) -> Iterator[Ids]:
-        """Yield what the manifests list, as often as they list it."""
+    def entries(self, wait: Wait | None = None) -> Iterator[Ids]:
+        """Yield what the manifests list, as often as they list it.
+
+        `wait` is called before anything is read; without it, waiting has no end.
+        """
         for source in self._sources:
+            self.used_up |= source.once
             try:
-                with source.open() as stream:
+                with source.open(wait or _wait) as stream:
                     yield from self._understood(stream, source.name)
             except OSError as error:
                 self._failed += 1
                 self._cannot_read(source.name, error)
+            except OutOfTime as end:
+                self.problems.add(Unreadable(source.name, f"not read to its end: {end}"))
 
-    def _understood(self, stream: BinaryIO, name: str) -> Iterator[Ids]:
+    def _understood(self, stream: Stream, name: str) -> Iterator[Ids]:
         for item in read(stream, name, self._endpoint):
             match item:
                 case Ids():
@@ -71,23 +92,36 @@ class Manifests:
                     self.problems.add(item)
 
     def _found(self, name: str, *, or_ids: bool) -> list[_Source]:
-        if name == "-":
-            return [_Source("<stdin>", _standard_input)]
-        if or_ids and not _exists(name):
-            return [_Source(_ARGUMENT, lambda: BytesIO(name.encode(errors="surrogateescape")))]
+        if or_ids and name != "-" and not _exists(name):
+            entry = BytesIO(name.encode(errors="surrogateescape"))
+            return [_Source(_ARGUMENT, lambda _: nullcontext(entry))]
         try:
+            if name == "-":
+                return [_standard_input()]
             path = Path(name)
-            files = _manifests_in(path) if path.is_dir() else [path]
+            files = self._files_in(path) if path.is_dir() else [path]
         except OSError as error:
             self._cannot_read(str(error.filename or name), error)
             return []
+        return [
+            _Source(str(file), _opener(file), _is_special(file))
+            for file in files
+            if self._can_read(file)
+        ]
+
+    def _files_in(self, directory: Path) -> list[Path]:
+        """Return the manifests in a directory; a pipe, which may have no writer, is none."""
+        files = _manifests_in(directory)
         if not files:
-            self.problems.add(Unreadable(name, f"no manifest in it ({', '.join(SUFFIXES)})"))
-        return [_Source(str(file), _opener(file)) for file in files if self._can_read(file)]
+            reason = f"no manifest in it ({', '.join(SUFFIXES)})"
+            self.problems.add(Unreadable(str(directory), reason))
+        for special in filter(_is_special, files):
+            self.problems.add(Unreadable(str(special), _SPECIAL))
+        return [file for file in files if not _is_special(file)]
 
     def _can_read(self, file: Path) -> bool:
         try:
-            if not file.is_fifo():  # a pipe can be opened only once
+            if not _is_special(file):  # a pipe can be opened only once
                 file.open("rb").close()
         except OSError as error:
             self._cannot_read(str(file), error)
@@ -113,11 +147,54 @@ def _manifests_in(directory: Path) -> list[Path]:
     return sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
 
 
-def _standard_input() -> AbstractContextManager[BinaryIO]:
+def _is_special(path: Path) -> bool:
+    """Return whether this is a pipe, a socket or a device."""
+    with suppress(OSError):
+        return stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR)
+    return False
+
+
+def _standard_input() -> _Source:
+    """Return the standard input as a source.
+
+    Raises:
+        OSError: if it is closed.
+    """
     if sys.stdin is None:
-        raise OSError(errno.EBADF, "standard input is closed")
-    return nullcontext(sys.stdin.buffer)
+        raise OSError(errno.EBADF, "standard input is closed", _STDIN)
+    descriptor = sys.stdin.fileno()
+    return _Source(_STDIN, lambda wait: nullcontext(_Descriptor(descriptor, wait)), once=True)
 
 
 def _opener(path: Path) -> _Opener:
-    return lambda: path.open("rb")
+    @contextmanager
+    def opened(wait: Wait) -> Iterator[Stream]:
+        # Without O_NONBLOCK, opening a pipe waits for its writer, and nothing could end that.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            yield _Descriptor(descriptor, wait)
+        finally:
+            os.close(descriptor)
+
+    return opened
+
+
+class _Descriptor:
+    """An open file, read as far as there is something to read."""
+
+    def __init__(self, descriptor: int, wait: Wait) -> None:
+        self._descriptor = descriptor
+        self._wait = wait
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, none at the end."""
+        while True:
+            self._wait(self._descriptor)
+            with suppress(BlockingIOError):  # somebody else has read it meanwhile
+                return os.read(self._descriptor, size)
+
+
+def _wait(descriptor: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll()

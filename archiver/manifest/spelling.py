@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from archiver.generation import Generation
 
 EXPECTED = "expected an ID, ENDPOINT/ID or a fetch URL"
+NAMING = ("id", "request_id", "fetch_result")
+"""The fields that name a generation."""
 FETCH_URL = re.compile(
     r"https?://[^/?#\s]+(?:/[^?#\s]*?)?/(?P<endpoint>v[0-9]+/[^?#\s]{1,60}?)/fetch/"
     r"(?P<id>[^/?#\s]+)/?(?:[?#]\S*)?",
@@ -13,8 +15,10 @@ FETCH_URL = re.compile(
 )
 
 
-def named_generation(value: object, default_endpoint: str) -> Generation:
+def named_generation(value: object, default_endpoint: str) -> tuple[Generation, bool]:
     """Return the generation that a JSON value names: an ID, a spelling or a saved response.
+
+    It comes with whether its endpoint was assumed, since the value names none.
 
     Raises:
         ValueError: if it names none; its text is what was expected.
@@ -25,7 +29,7 @@ def named_generation(value: object, default_endpoint: str) -> Generation:
         case dict():
             return _from_fields(value, default_endpoint)
         case _:
-            return Generation.of(default_endpoint, _id(value))
+            return Generation.of(default_endpoint, _id(value)), True
 
 
 def first_given(fields: Mapping[str, object], *keys: str) -> object:
@@ -37,28 +41,30 @@ def first_given(fields: Mapping[str, object], *keys: str) -> object:
     return None
 
 
-def _from_text(text: str, default_endpoint: str) -> Generation:
+def _from_text(text: str, default_endpoint: str) -> tuple[Generation, bool]:
     try:
         if "://" in text:
-            return _from_url(text)
+            return _from_url(text), False
         endpoint, slash, id_ = text.strip().rpartition("/")
-        return Generation.of(endpoint if slash else default_endpoint, id_)
+        return Generation.of(endpoint if slash else default_endpoint, id_), not slash
     except ValueError:
         raise ValueError(EXPECTED) from None
 
 
-def _from_fields(fields: Mapping[str, object], default_endpoint: str) -> Generation:
+def _from_fields(fields: Mapping[str, object], default_endpoint: str) -> tuple[Generation, bool]:
     id_ = first_given(fields, "id", "request_id")
     url = first_given(fields, "fetch_result")
     if id_ is None and url is None:
         raise ValueError("expected id, request_id or fetch_result")
     if url is None:
-        endpoint = first_given(fields, "endpoint") or default_endpoint
-        return Generation.of(endpoint if isinstance(endpoint, str) else "", _id(id_))
+        given = first_given(fields, "endpoint")
+        endpoint = default_endpoint if given is None else given
+        generation = Generation.of(endpoint if isinstance(endpoint, str) else "", _id(id_))
+        return generation, given is None
     generation = _from_url(url)
     if id_ is not None and _id(id_) != generation.id:
         raise ValueError("expected id and fetch_result to agree")
-    return generation
+    return generation, False
 
 
 def _from_url(url: object) -> Generation:

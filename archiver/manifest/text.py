@@ -3,11 +3,20 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from archiver.manifest.elements import LINE, BareIds, Element, Malformed, Value
+from archiver.manifest.elements import (
+    BYTE_ORDER_MARK,
+    LINE,
+    LINE_ENDS,
+    BareIds,
+    Element,
+    Malformed,
+    Value,
+    hides_entry,
+)
 from archiver.manifest.spelling import EXPECTED
 
-_BARE_LINES = re.compile(r"(?:[A-Za-z0-9_-]{0,128}\r?\n)*[A-Za-z0-9_-]{0,128}\r?")
-_COMMENT = re.compile(r"(?:^|\s)#.*", re.DOTALL)
+_BARE_LINES = re.compile(r"(?:[A-Za-z0-9_-]{0,128}\n)*[A-Za-z0-9_-]{0,128}")
+_COMMENT = re.compile(rf"(?:^|[\s{BYTE_ORDER_MARK}])#")
 
 
 def text_elements(blocks: Iterable[str]) -> Iterator[Element]:
@@ -19,7 +28,8 @@ def text_elements(blocks: Iterable[str]) -> Iterator[Element]:
     for block in blocks:
         lines, newline, rest = (rest + block).rpartition("\n")
         if _BARE_LINES.fullmatch(lines):
-            yield BareIds(lines.split())
+            if ids := lines.split():
+                yield BareIds(ids)
         else:
             yield from _lines(number, lines)
         number += lines.count("\n") + len(newline)
@@ -29,13 +39,29 @@ def text_elements(blocks: Iterable[str]) -> Iterator[Element]:
 
 def without_comment(line: str) -> str:
     """Return the line without its comment and the spaces around it."""
-    return _COMMENT.sub("", line).strip()
+    return _parts(line)[0]
 
 
 def _lines(number: int, lines: str) -> Iterator[Element]:
     for at, line in enumerate(lines.split("\n"), number):
-        spelling = without_comment(line) if "#" in line else line.strip()
         if len(line) > LINE:
             yield Malformed(at, line, EXPECTED)
-        elif spelling:
+        elif "#" in line or not line.isascii():
+            yield from _odd_line(at, line)
+        elif spelling := line.strip():
             yield Value(at, line, spelling)
+
+
+def _odd_line(number: int, line: str) -> Iterator[Element]:
+    spelling, comment = _parts(line)
+    if spelling:
+        yield Value(number, line, spelling)
+    if hides_entry(comment):
+        yield Malformed(number, comment, LINE_ENDS)
+
+
+def _parts(line: str) -> tuple[str, str]:
+    """Return what stands in a line, without the spaces around it, and its comment."""
+    comment = _COMMENT.search(line)
+    end = comment.start() if comment else len(line)
+    return line[:end].replace(BYTE_ORDER_MARK, " ").strip(), line[end:]

@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeAlias, assert_never
 
@@ -13,11 +14,15 @@ import aiohttp
 from archiver.errors import ArchiverError
 from archiver.generation import Generation
 from archiver.http.errors import describe_error
+from archiver.http.heads import HeadTooLarge
 from archiver.http.retry import Backoff
 from archiver.modelslab.circuit_breaker import IN_A_ROW, CircuitBreaker
+from archiver.modelslab.inline import attached, extract, size_outside
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import (
     BODY_LIMIT,
+    INLINE_LIMIT,
+    LINK_FIELDS,
     AccessDenied,
     FinalResponse,
     GenerationFailed,
@@ -34,11 +39,14 @@ from archiver.modelslab.responses import (
 )
 from archiver.run import Skipped, Stopped
 from archiver.settings import ApiSettings
+from archiver.threads import in_thread
 
 _LOG = logging.getLogger(__name__)
 _HEADERS = {"Content-Type": "application/json"}
 _WHOLE_RESPONSE = 2
 """A whole response may take this many times as long as a connection may be silent."""
+_LARGE_AT_ONCE = 2
+"""This many responses with large inline payloads may be in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +63,25 @@ class Halt:
     ended: Skipped | Stopped
 
 
-ClientResult: TypeAlias = (
-    Ready
-    | Processing
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """ModelsLab asks for a pause, in seconds, which may be about this generation alone."""
+
+    message: str
+    pause: float
+
+
+Unready: TypeAlias = (
+    Processing
     | GenerationFailed
     | NotFound
     | Rejected
     | ServerError
+    | Throttled
     | EndpointUnavailable
     | Halt
 )
+ClientResult: TypeAlias = Ready | Unready
 """What a fetch returns: what the API reports, or why it could not be asked."""
 
 
@@ -88,16 +105,25 @@ class Client:
         self._rate_limit = rate_limit
         self._backoff = backoff or Backoff(settings.retries + 1, first=1.0, longest=30.0)
         self._breaker = CircuitBreaker(settings.url)
+        self._limited: dict[Generation, int] = {}
+        """How often each generation has met a rate limit, until it had another response."""
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def fetch(self, generation: Generation) -> ClientResult:
-        """Return what the API reports about a generation; rate limits are waited out."""
-        endpoint = generation.endpoint
-        if reason := self._breaker.open_reason(endpoint):
+        """Return what the API reports about a generation, as soon as it may be asked."""
+        if reason := self._breaker.given_up(generation.endpoint):
             return EndpointUnavailable(reason)
-        response = await self._request_by_any_name(generation)
-        if isinstance(response, Halt):
-            return response
-        if error := self._breaker.record(endpoint, response):
+        match await self._request_by_any_name(generation):
+            case Halt() as halt:
+                return halt
+            case RateLimited() as limited:
+                return self._throttled(generation, limited)
+            case response:
+                return self._recorded(generation, response)
+
+    def _recorded(self, generation: Generation, response: FinalResponse) -> ClientResult:
+        """Count a response; return it, or that no more can be expected."""
+        if error := self._breaker.record(generation, response):
             return Halt(Stopped(error))
         match response:
             case AccessDenied(message):
@@ -106,6 +132,7 @@ class Client:
                 return response
             case Ready() | Processing() | GenerationFailed() | NotFound() | Rejected():
                 self._rate_limit.responded()
+                self._limited.pop(generation, None)
                 return response
             case _:
                 assert_never(response)
@@ -124,77 +151,118 @@ class Client:
         """Return what was wrong with a run without a single usable response, if that is known."""
         return self._breaker.verdict()
 
-    async def _request_by_any_name(self, generation: Generation) -> FinalResponse | Halt:
+    async def _request_by_any_name(self, generation: Generation) -> Response | Halt:
         """Request a generation, by its family's other name too before it is not found."""
-        pauses = self._backoff.pauses()
+        pauses = iter(()) if self._breaker.is_open(generation.endpoint) else self._backoff.pauses()
         response = await self._request(generation.fetch_path, generation.id, pauses)
         if isinstance(response, NotFound) and (path := generation.other_fetch_path):
             other = await self._request(path, generation.id, iter(()))
-            if isinstance(other, Ready | Processing | GenerationFailed | Halt):
+            if isinstance(other, Ready | Processing | GenerationFailed | RateLimited | Halt):
                 return other
         return response
 
-    async def _request(self, path: str, id_: str, pauses: Iterator[float]) -> FinalResponse | Halt:
-        """Send a request until there is a response that another try would not change.
-
-        While it is rate-limited it is repeated; where nothing usable comes back, once after each
-        of the `pauses`. A rate limit that this generation alone meets, while others get
-        responses, is a message of its own.
-        """
-        limited, alone, responses = False, 0, self._rate_limit.responses
+    async def _request(self, path: str, id_: str, pauses: Iterator[float]) -> Response | Halt:
+        """Send a request; where nothing usable comes back, once more after each of the `pauses`."""
         while True:
-            if skipped := await self._rate_limit.acquire(after_others=limited):
+            if skipped := await self._rate_limit.acquire():
                 return Halt(skipped)
-            response = await self._send(path, id_)
-            match response:
-                case RateLimited(message, certain=certain):
-                    alone = alone + 1 if self._rate_limit.responses > responses else 0
-                    if alone >= IN_A_ROW and not certain:
-                        return Rejected(message)
-                    limited, responses = True, self._rate_limit.responses
-                    self._rate_limit.pause(response)
+            match response := await self._send(path, id_):
                 case ServerError(wait=wait) if (pause := next(pauses, None)) is not None:
                     longest = self._rate_limit.timings.short_pause
                     await asyncio.sleep(min(wait, longest) if wait else pause)
                 case _:
                     return response
 
+    def _throttled(
+        self, generation: Generation, limited: RateLimited
+    ) -> Throttled | Rejected | Halt:
+        """Pause all requests; a rate limit that few generations meet again and again is theirs."""
+        times = self._limited[generation] = self._limited.get(generation, 0) + 1
+        pause = self._rate_limit.pause(limited, generation)
+        if times >= IN_A_ROW and not self._rate_limit.is_general:
+            return Rejected(limited.message)
+        return Halt(pause) if isinstance(pause, Skipped) else Throttled(limited.message, pause)
+
     async def _send(self, path: str, id_: str) -> Response:
-        reply = await self._post(path)
-        if isinstance(reply, ServerError):
-            return reply
+        with ExitStack() as memory:
+            reply = await self._post(path, memory)
+            if not isinstance(reply, HttpReply):
+                return reply
+            large = len(reply.body) > BODY_LIMIT
+            response = (
+                await in_thread(self._understand, reply, id_)
+                if large
+                else self._understand(reply, id_)
+            )
+            _LOG.debug("requested %s: HTTP %d, %s", path, reply.status, type(response).__name__)
+            if large and isinstance(response, Ready):
+                return replace(response, memory=memory.pop_all())
+            return response
+
+    def _understand(self, reply: HttpReply, id_: str) -> Response:
+        extraction = extract(parse_json(reply.body), LINK_FIELDS)
         try:
-            document = self._settings.key.redact_json(parse_json(reply.body))
+            document = self._settings.key.redact_json(extraction.document)
         except ValueError as error:
             return Rejected(f"it is {error}", usable=False)
         response = read_response(reply, document, id_, datetime.now(UTC))
-        _LOG.debug("requested %s: HTTP %d, %s", path, reply.status, type(response).__name__)
+        if isinstance(response, Ready):
+            return replace(response, outputs=attached(response.outputs, extraction.payloads))
         return response
 
-    async def _post(self, path: str) -> HttpReply | ServerError:
-        """Post the key. No redirect is followed: it would take the key elsewhere."""
+    async def _post(self, path: str, memory: ExitStack) -> HttpReply | ServerError | Rejected:
+        """Post the key. No redirect is followed: it would take the key elsewhere.
+
+        What the reply takes of the memory for large ones, `memory` gives back.
+        """
         timeout, url = self._settings.timeout, f"{self._settings.url}/{path}"
         try:
             async with (
-                asyncio.timeout(timeout * _WHOLE_RESPONSE),
+                asyncio.timeout(timeout * _WHOLE_RESPONSE) as deadline,
                 self._session.post(
                     url, data=self._body, headers=_HEADERS, allow_redirects=False
                 ) as response,
             ):
-                body = await _read(response)
+                body = await self._read(response, deadline, memory)
+        except HeadTooLarge as error:  # the API is there: this is about one generation
+            return Rejected(describe_error(error, timeout), usable=False)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return ServerError(describe_error(error, timeout), silent=True)
-        if body is None:
-            return ServerError(f"a response of more than {BODY_LIMIT:,} bytes")
-        return HttpReply(response.status, body, response.headers.get("Retry-After"))
+        if not isinstance(body, bytearray):
+            return body
+        wait, reset = map(response.headers.get, ("Retry-After", "X-RateLimit-Reset"))
+        return HttpReply(response.status, body, wait, reset)
+
+    async def _read(
+        self, response: aiohttp.ClientResponse, deadline: asyncio.Timeout, memory: ExitStack
+    ) -> bytearray | ServerError | Rejected:
+        """Return the body, unless it is longer than a response can be.
+
+        One with inline payloads has more time, and waits until few others are in memory.
+        """
+        body, allowed = bytearray(), BODY_LIMIT
+        loop, seconds = asyncio.get_running_loop(), self._settings.timeout * _WHOLE_RESPONSE
+        async for chunk in response.content.iter_any():
+            body += chunk
+            while len(body) > allowed:
+                if too_large := _too_large(body):
+                    response.close()
+                    return too_large
+                if allowed == BODY_LIMIT:
+                    deadline.reschedule(loop.time() + seconds * INLINE_LIMIT / BODY_LIMIT)
+                    await self._large.acquire()
+                    memory.callback(self._large.release)
+                allowed *= 2
+                deadline.reschedule(loop.time() + seconds * allowed / BODY_LIMIT)
+        return _too_large(body) or body
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body, or None if it is longer than a response can be."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            response.close()
-            return None
-    return bytes(body)
+def _too_large(body: bytearray) -> ServerError | Rejected | None:
+    """Return what a body is that is longer than a response can be, even one with payloads in it."""
+    if len(body) <= BODY_LIMIT:
+        return None
+    if size_outside(body) > BODY_LIMIT:
+        return ServerError(f"a response of more than {BODY_LIMIT:,} bytes")
+    if len(body) > INLINE_LIMIT:
+        return Rejected(f"it has more than {INLINE_LIMIT:,} bytes", usable=False)
+    return None

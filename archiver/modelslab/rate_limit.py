@@ -5,6 +5,7 @@ import time
 
 from aiolimiter import AsyncLimiter
 
+from archiver.generation import Generation
 from archiver.modelslab.circuit_breaker import IN_A_ROW
 from archiver.modelslab.responses import RateLimited
 from archiver.run import Skipped
@@ -25,53 +26,59 @@ class RateLimit:
     def __init__(self, rate: float, max_wait: float, timings: Timings) -> None:
         burst = max(1.0, rate * _WINDOW)
         self.timings = timings
-        self.responses = 0
-        """How many requests were responded to."""
         self._limiter = AsyncLimiter(burst, burst / rate)
         self._max_wait = max(max_wait, timings.short_pause)
         self._limited_since: float | None = None
-        self._limited = 0
-        """How often in a row, without a response in between."""
+        self._limited: set[Generation] = set()
+        """Those that were rate-limited in a row, without a response in between."""
+        self._certain = 0
+        """How many of these limits were certain to be the account's."""
         self._resume_at = 0.0
         self._message = ""
 
-    async def acquire(self, *, after_others: bool = False) -> Skipped | None:
+    async def acquire(self) -> Skipped | None:
         """Wait until a request may be sent.
 
-        One that led to a pause goes `after_others`. Return None, or why there will be no request:
-        the run may not wait that long.
+        Return None, or why there will be no request: the run may not wait that long.
         """
-        delay = self.timings.after_pause if after_others else 0.0
-        while (wait := self._resume_at + delay - time.monotonic()) > 0:
+        while (wait := self._resume_at - time.monotonic()) > 0:
             if self._waits_too_long():
                 return Skipped(self._reason(wait))
             await asyncio.sleep(wait)
         await self._limiter.acquire()
         return None
 
-    def pause(self, limited: RateLimited) -> None:
+    def pause(self, limited: RateLimited, generation: Generation) -> float | Skipped:
         """Send no requests for as long as ModelsLab asks.
+
+        Return for how many seconds from now, or why there will be no request any more.
 
         A pause that the run cannot wait for must be asked for twice without a response in
         between, or it may be about one generation. One that is not `certain` must be asked for
-        several times before it is a long one.
+        by several generations before it is a long one.
         """
         default, now = self.timings.default_pause, time.monotonic()
         if self._limited_since is None:
-            self._limited_since, self._limited = now, 0
-        self._limited += 1
+            self._limited_since, self._certain = now, 0
+        self._limited.add(generation)
+        self._certain += limited.certain
         wait = default if limited.wait is None else limited.wait
-        if not limited.certain and self._limited < IN_A_ROW:
+        if not self.is_general or (wait > self._max_wait and self._certain == 1):
             wait = min(wait, default)
-        if wait > self._max_wait and self._limited == 1:
-            wait = default
         self._message = limited.message
         self._resume_at = max(self._resume_at, now + wait)
+        left = self._resume_at - now
+        return Skipped(self._reason(left)) if self._waits_too_long() else left
 
     def responded(self) -> None:
         """Note that a request was responded to: its rate limit is over."""
-        self.responses += 1
         self._limited_since = None
+        self._limited.clear()
+
+    @property
+    def is_general(self) -> bool:
+        """Whether the limit is the account's: not the message of a few generations."""
+        return self._certain > 0 or len(self._limited) >= IN_A_ROW
 
     @property
     def pause_reason(self) -> str:
@@ -84,4 +91,6 @@ class RateLimit:
 
     def _waits_too_long(self) -> bool:
         since = self._limited_since
-        return since is not None and self._resume_at - since > self._max_wait
+        if since is None or not self.is_general:
+            return False
+        return self._resume_at - since > self._max_wait

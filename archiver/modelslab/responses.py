@@ -2,25 +2,31 @@
 
 The spellings are of several ages, and old endpoints send their errors with status 200, so the
 JSON is read before the HTTP status is trusted. Facts are tagged with where they come from: DOC
-for the provider's documentation, SEEN for responses recorded by public client code, INF for what
-is inferred from these.
+for the provider's documentation, SEEN for responses recorded by public client code, CLIENT for
+what such code takes into account, INF for what is inferred from these.
+
+Another spelling that turns up is one more row of a table here, or in `links` for a list.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
+from itertools import chain
 from typing import Literal, TypeAlias
 
-from archiver.http.retry_after import parse_retry_after, parse_seconds
+from archiver.http.retry_after import parse_reset, parse_retry_after, parse_seconds
 from archiver.modelslab.links import paired_outputs, primary_links, proxy_links
-from archiver.outputs import Output
+from archiver.outputs import Link, Output
 from archiver.units import printable
 
 BODY_LIMIT = 1 << 20
-"""No response has more bytes than this; one that has is not read."""
+"""No response has more bytes than this, inline payloads left aside; one that has is not read."""
+INLINE_LIMIT = 32 << 20
+"""No response with inline payloads has more bytes than this."""
 OUTPUTS_LIMIT = 100
 """No generation has more outputs than this."""
 
@@ -30,17 +36,38 @@ class HttpReply:
     """What came over the wire, not yet understood."""
 
     status: int
-    body: bytes
+    body: bytes | bytearray
     retry_after: str | None = None
     """The `Retry-After` header."""
+    rate_limit_reset: str | None = None
+    """The `X-RateLimit-Reset` header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The generation is finished; `document` is the response as it came."""
+    """The generation is finished; `document` is the response as it came.
+
+    Payloads that came in it are in memory until it is closed: only a few may be at once.
+    """
 
     outputs: tuple[Output, ...]
     document: Mapping[str, object]
+    memory: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
+
+    @property
+    def holds_payloads(self) -> bool:
+        """Whether a payload came in the response itself."""
+        return any(link.inline for link in self._links())
+
+    def close(self) -> None:
+        """Release the memory of the payloads that came in the response."""
+        for link in self._links():
+            if link.inline:
+                link.inline.data = None
+        self.memory.close()
+
+    def _links(self) -> Iterator[Link]:
+        return chain.from_iterable(output.links for output in self.outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +79,9 @@ class Processing:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFailed:
-    """ModelsLab could not make it; `certain` if the message is a documented one."""
+    """ModelsLab could not make it."""
 
     message: str
-    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +95,13 @@ class NotFound:
 class AccessDenied:
     """The key is rejected, or its account may not do this or has no credit.
 
-    Only a `certain` one is about the key as such; others may be about one generation or endpoint.
+    Only a `certain` one is about the key as such; others may be about one endpoint. One that
+    shows `in_words` alone may be the message of one generation.
     """
 
     message: str
     certain: bool
+    in_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +135,8 @@ class ServerError:
     """For how many seconds the server asks to wait first."""
     silent: bool = False
     """There was no reply at all."""
+    responded: bool = False
+    """The API itself responded, in its own words: the trouble may be this generation's own."""
 
 
 FinalResponse: TypeAlias = (
@@ -115,12 +145,46 @@ FinalResponse: TypeAlias = (
 """What may remain once rate limits are waited out."""
 Response: TypeAlias = FinalResponse | RateLimited
 
-_PROCESSING = {"processing", "queued", "pending", "in_queue", "waiting", "starting"}
+_Source: TypeAlias = Literal["DOC", "SEEN", "CLIENT", "INF"]
+_PARTS = ("data",)
+"""A response may stand in one of these fields of another object. INF"""
+_STATUS = ("status", "state")
+_MESSAGE = ("message", "messege", "error", "detail")
+_SUCCESS: dict[str, _Source] = {
+    "success": "DOC",
+    "ready": "CLIENT",
+    "completed": "CLIENT",
+    "succeeded": "CLIENT",
+    "done": "CLIENT",
+}
+_PROCESSING: dict[str, _Source] = {
+    "processing": "DOC",
+    "queued": "DOC",
+    "running": "DOC",
+    "in_progress": "DOC",
+    "generating": "INF",
+    "initialized": "INF",
+    "pending": "INF",
+    "in_queue": "INF",
+    "waiting": "INF",
+    "starting": "INF",
+}
+_OUTPUTS: dict[str, _Source] = {
+    "output": "DOC",
+    "links": "DOC",
+    "output_url": "CLIENT",
+    "video": "CLIENT",
+    "video_url": "INF",
+}
+"""The first of these that lists anything counts: never `future_links`, which are promises."""
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h|d)(?:ec|in|our|r|ay|\b)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
+LINK_FIELDS = {*_OUTPUTS, "proxy_links"}
+"""The fields that list links."""
 
-def parse_json(body: bytes) -> object:
+
+def parse_json(body: bytes | bytearray) -> object:
     """Return a body's JSON, or None if it is not JSON; numbers that JSON lacks are None as well."""
     try:
         return json.loads(body, parse_constant=lambda _: None)
@@ -137,16 +201,53 @@ def read_response(reply: HttpReply, document: object, id_: str, now: datetime) -
         return _without_json(reply, now)
     if not isinstance(document, dict):
         return _unusable(reply, "a JSON response that is not an object", now)
-    if not _is_about(document.get("id"), id_):
-        other = printable(str(document["id"])[:128])
+    fields = _Fields.of(document)
+    if (other := fields.other_id(id_)) is not None:
         return Rejected(f"it is about generation {other}, not {id_}", usable=False)
-    match str(document.get("status", "")).strip().lower():
-        case "success":
-            return _success(document)
-        case status if status in _PROCESSING:
-            return Processing(parse_seconds(document.get("eta")))
-        case status:
-            return _read_refusal(_Refusal.of(reply, document, status, now))
+    status = fields.status()
+    if status in _SUCCESS:
+        return _success(fields, document)
+    if status in _PROCESSING:
+        return Processing(parse_seconds(fields.first("eta")))
+    return _read_refusal(_Refusal.of(reply, fields, status, now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """The fields of a response, which may be in an object in another: the outer one first."""
+
+    parts: tuple[Mapping[str, object], ...]
+
+    @classmethod
+    def of(cls, document: Mapping[str, object]) -> "_Fields":
+        inner = (document.get(name) for name in _PARTS)
+        return cls((document, *(part for part in inner if isinstance(part, dict))))
+
+    def values(self, *names: str) -> Iterator[object]:
+        """Yield what the fields of these names hold, but for empty ones."""
+        return (value for name in names for part in self.parts if (value := part.get(name)))
+
+    def first(self, *names: str) -> object:
+        return next(self.values(*names), None)
+
+    def status(self) -> str:
+        """Return the status in small letters, "" if there is none.
+
+        Where there are several all of them must be a success to be one.
+        """
+        words = [word for value in self.values(*_STATUS) if (word := _word(value))]
+        numbers = (str(value) for value in self.values(*_STATUS) if isinstance(value, int))
+        otherwise = words[0] if words else next(numbers, "")
+        return next((word for word in words if word not in _SUCCESS), otherwise)
+
+    def other_id(self, id_: str) -> str | None:
+        """Return the ID of another generation that this is about, if it is."""
+        ids = (part.get("id") for part in self.parts)
+        return next((printable(str(each)[:128]) for each in ids if not _is_about(each, id_)), None)
+
+
+def _word(value: object) -> str:
+    return re.sub(r"[ -]", "_", _text(value).strip().lower())
 
 
 def _is_about(id_in_response: object, id_: str) -> bool:
@@ -157,15 +258,19 @@ def _is_about(id_in_response: object, id_: str) -> bool:
     return not id_in_response or other == id_ or other.lstrip("0") == id_.lstrip("0")
 
 
-def _success(document: dict[str, object]) -> Response:
+def _success(fields: _Fields, document: Mapping[str, object]) -> Response:
     """Only a success that lists every output is ready: lists filled earlier mean nothing. DOC."""
-    primaries = primary_links(document.get("output"))
-    proxies = proxy_links(document.get("proxy_links"))
+    primaries = next((urls for urls in _primaries(fields) if urls != []), [])
+    proxies = proxy_links(fields.first("proxy_links"))
     if primaries is None or not (primaries or proxies):
         return Processing()
     if (most := max(len(primaries), len(proxies))) > OUTPUTS_LIMIT:
         return Rejected(f"it has {most:,} links", usable=False)
     return Ready(paired_outputs(primaries, proxies), document)
+
+
+def _primaries(fields: _Fields) -> Iterator[list[str] | None]:
+    return (primary_links(value) for value in fields.values(*_OUTPUTS))
 
 
 def _without_json(reply: HttpReply, now: datetime) -> Response:
@@ -179,7 +284,7 @@ def _without_json(reply: HttpReply, now: datetime) -> Response:
 
 def _unusable(reply: HttpReply, what: str, now: datetime) -> Response:
     """Without JSON only 429 means anything: a gateway's 401 or 404 is not about the key or ID."""
-    wait = parse_retry_after(reply.retry_after, now)
+    wait = _wait_in_header(reply, now)
     message = f"{what} (HTTP {_phrase(reply.status)})"
     return RateLimited(message, wait) if reply.status == 429 else ServerError(message, wait)
 
@@ -203,14 +308,16 @@ class _Refusal:
     message: str
     """Not the tip: tips advertise plans, whatever went wrong."""
     wait: float | None
+    worded: bool = True
+    """The message is the API's own."""
 
     @classmethod
-    def of(
-        cls, reply: HttpReply, document: Mapping[str, object], status: str, now: datetime
-    ) -> "_Refusal":
+    def of(cls, reply: HttpReply, fields: _Fields, status: str, now: datetime) -> "_Refusal":
         shown = repr(printable(status[:40])) if status else "missing"
-        message = _message(document) or f"status {shown}, HTTP {reply.status}"
-        return cls(reply.status, status, message, _requested_wait(reply, document, message, now))
+        words = _message(fields)
+        message = words or f"status {shown}, HTTP {reply.status}"
+        wait = _requested_wait(reply, fields, message, now)
+        return cls(reply.status, status, message, wait, bool(words))
 
 
 _Condition: TypeAlias = Callable[[_Refusal], bool]
@@ -223,7 +330,7 @@ class _Row:
 
     when: _Condition
     means: _Meaning
-    source: Literal["DOC", "SEEN", "INF"]
+    source: _Source
 
 
 def _http(*statuses: int) -> _Condition:
@@ -241,17 +348,19 @@ def _rate_limited(refusal: _Refusal) -> Response:
 
 def _key_rejected(refusal: _Refusal) -> Response:
     """A generation may have failed for want of credit long ago; HTTP 401 and 402 are of now."""
-    certain = refusal.http in (401, 402) or refusal.status != "failed"
-    return AccessDenied(refusal.message, certain)
+    by_status = refusal.http in (401, 402)
+    certain = by_status or refusal.status != "failed"
+    return AccessDenied(refusal.message, certain, in_words=not by_status)
 
 
 def _access_denied(refusal: _Refusal) -> Response:
-    return AccessDenied(refusal.message, certain=False)
+    by_status = refusal.http == HTTPStatus.FORBIDDEN and refusal.status != "failed"
+    return AccessDenied(refusal.message, certain=False, in_words=not by_status)
 
 
 def _status_missing(refusal: _Refusal) -> Response:
-    phrase = _phrase(refusal.http)
-    return ServerError(f"a response without a status: {refusal.message} (HTTP {phrase})")
+    message = f"a response without a status: {refusal.message} (HTTP {_phrase(refusal.http)})"
+    return ServerError(message, refusal.wait, responded=refusal.worded)
 
 
 def _status_unknown(refusal: _Refusal) -> Response:
@@ -259,7 +368,7 @@ def _status_unknown(refusal: _Refusal) -> Response:
 
 
 def _server_error(refusal: _Refusal) -> Response:
-    return ServerError(refusal.message, refusal.wait)
+    return ServerError(refusal.message, refusal.wait, responded=True)
 
 
 def _not_found(refusal: _Refusal) -> Response:
@@ -267,11 +376,7 @@ def _not_found(refusal: _Refusal) -> Response:
 
 
 def _failed(refusal: _Refusal) -> Response:
-    return GenerationFailed(refusal.message, certain=False)
-
-
-def _failed_for_certain(refusal: _Refusal) -> Response:
-    return GenerationFailed(refusal.message, certain=True)
+    return GenerationFailed(refusal.message)
 
 
 def _rejected(refusal: _Refusal) -> Response:
@@ -284,6 +389,7 @@ _TABLE = (
     _Row(_message_has(r"wait for \d"), _rate_limited, "DOC"),
     _Row(_message_has(r"try again (?:in|after) \d"), _rate_limited, "SEEN"),
     _Row(_message_has(r"too many"), _rate_limited, "INF"),
+    _Row(_message_has(r"(?:parallel|concurrent) requests"), _rate_limited, "INF"),
     _Row(_message_has(r"queue is full"), _rate_limited, "INF"),
     _Row(_message_has(r"spam filter"), _rate_limited, "INF"),
     _Row(_http(401), _key_rejected, "DOC"),
@@ -296,16 +402,18 @@ _TABLE = (
         _key_rejected,
         "INF",
     ),
+    _Row(_message_has(r"^no query results for model"), _not_found, "INF"),
+    _Row(_message_has(r"^(?:video|request|generation) not found\W*$"), _not_found, "DOC"),
     _Row(lambda refusal: not refusal.status, _status_missing, "INF"),
+    _Row(lambda refusal: refusal.status == "maintenance", _server_error, "INF"),
     _Row(lambda refusal: refusal.status not in ("error", "failed"), _status_unknown, "INF"),
-    # What cannot be undone, a loss, takes a whole message that is documented for it.
     _Row(
         lambda refusal: (
             refusal.status == "failed"
             and re.fullmatch(r"(?:generation )?failed(?:, try again)?\W*", refusal.message.lower())
             is not None
         ),
-        _failed_for_certain,
+        _failed,
         "DOC",
     ),
     _Row(_http(403), _access_denied, "DOC"),
@@ -340,25 +448,30 @@ def _read_refusal(refusal: _Refusal) -> Response:
     return next(row.means(refusal) for row in _TABLE if row.when(refusal))
 
 
-def _requested_wait(
-    reply: HttpReply, document: Mapping[str, object], message: str, now: datetime
-) -> float | None:
-    """Return for how long to pause: by the header, else the field, else the words."""
+def _requested_wait(reply: HttpReply, fields: _Fields, message: str, now: datetime) -> float | None:
+    """Return for how long to pause: by a header, else the field, else the words."""
     if (seconds := parse_retry_after(reply.retry_after, now)) is not None:
         return seconds
-    if (seconds := parse_seconds(document.get("retry_after"))) is not None:
+    if (seconds := parse_seconds(fields.first("retry_after"))) is not None:
         return seconds
-    for words in (message, _text(document.get("tip") or document.get("tips"))):
+    if (seconds := _wait_in_header(reply, now)) is not None:
+        return seconds
+    for words in (message, _text(fields.first("tip", "tips"))):
         if duration := _DURATION.search(words.lower()):
             return parse_seconds(float(duration[1]) * _SECONDS[duration[2]])
     return None
 
 
-def _message(document: Mapping[str, object]) -> str:
-    for spelling in ("message", "messege", "error", "detail"):
-        if text := _text(document.get(spelling)):
-            return text[:500]
-    return ""
+def _wait_in_header(reply: HttpReply, now: datetime) -> float | None:
+    """`Retry-After` counts most; when a limit is reset only matters to who has reached it."""
+    if (seconds := parse_retry_after(reply.retry_after, now)) is not None:
+        return seconds
+    return parse_reset(reply.rate_limit_reset, now) if reply.status == 429 else None
+
+
+def _message(fields: _Fields) -> str:
+    texts = (_text(value) for value in fields.values(*_MESSAGE))
+    return next((text[:500] for text in texts if text), "")
 
 
 def _text(value: object, depth: int = 3) -> str:

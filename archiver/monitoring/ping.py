@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from archiver.errors import ConfigurationError
 from archiver.http.errors import describe_error
 from archiver.http.retry import Backoff
 from archiver.http.session import open_session, trusted_authorities
@@ -143,6 +144,8 @@ async def _post(url: str, body: bytes, seconds: float) -> _Failure | None:
             ) as response,
         ):
             return _refusal(response.status)
+    except ConfigurationError:
+        return _Failure("the proxy that the environment names is of no use")
     except TimeoutError:
         return _Failure(f"no response within {seconds:.2g} s", transient=True)
     except (aiohttp.ClientError, OSError, ValueError) as error:

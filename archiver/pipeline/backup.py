@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 
 from archiver.archive.bag import Bag
@@ -15,11 +15,13 @@ from archiver.generation import Generation
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
 from archiver.pipeline.commit import GroupCommit
+from archiver.pipeline.families import VIDEO_FAMILIES, Families
 from archiver.pipeline.indexing import open_to_read
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Plan, Report, Tally
+from archiver.pipeline.waiting import Waiting
 from archiver.progress import Progress, Silent
-from archiver.run import Completed, Ended, Stopped
+from archiver.run import Completed, Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ async def backup(
         ConfigurationError: if the archive is something else, or a line is bad and `strict` set.
         ArchiveLocked: if another run holds the archive.
         StorageError: if the archive cannot be opened or recovered.
+        Interrupted: if a signal ends the wait for a manifest.
     """
     names, progress = [str(name) for name in manifests], progress or Silent()
     sources = Manifests(names, settings.endpoint)
@@ -49,7 +52,7 @@ async def backup(
         match report.ended:
             case Stopped(CatalogueDamaged() as damage):
                 set_aside(bag.layout.catalogue)
-                if "-" in names:  # what was read from there cannot be read again
+                if sources.used_up:
                     return report
                 reason = damage.reason
                 _LOG.warning("%s: it is set aside and rebuilt, without its history", reason)
@@ -68,13 +71,14 @@ def plan(
         ManifestUnreadable: if no manifest can be read.
         ConfigurationError: if the archive is something else, or a line is bad and `strict` set.
         StorageError: if the archive cannot be read.
+        Interrupted: if a signal ends the wait for a manifest.
     """
     sources = Manifests(manifests, settings.endpoint)
     sources.check()
     bag = Bag(archive)
     bag.check()
     with closing(open_to_read(bag)) as catalogue:
-        worklist = _worklist(catalogue, sources, settings)
+        worklist = _worklist(catalogue, sources, settings, Waiting(settings.max_time))
         yield Plan(worklist, sources.problems), catalogue.worklist.take_all()
 
 
@@ -100,13 +104,17 @@ async def _run(
         _described_on_error(bag, catalogue),
     ):
         recover(bag, catalogue, settings.timings.stale_after)
-        worklist = _worklist(catalogue, sources, settings)
+        waiting = Waiting(settings.max_time)
+        worklist = _worklist(catalogue, sources, settings, waiting)
         progress.planned(worklist)
         tally = Tally()
         for lost in worklist.unreported:
             tally.add(lost)
         ended: Ended = Completed()
-        if worklist.to_fetch:
+        if waiting.time_left == 0:  # more time would have brought no more: this is no success
+            ended = Skipped(TimeUp().reason)
+        elif worklist.to_fetch:
+            settings = replace(settings, max_time=waiting.time_left)
             ended = await _fetch(bag, catalogue, settings, progress, tally)
         ended = _finish(bag, catalogue, ended)
         report = Report(began, datetime.now(UTC), ended, worklist, tally, sources.problems)
@@ -114,9 +122,12 @@ async def _run(
         return report
 
 
-def _worklist(catalogue: Catalogue, sources: Manifests, settings: Settings) -> Worklist:
-    names = chain.from_iterable(ids.names() for ids in sources.entries())
-    worklist = catalogue.worklist.add(names, retry_lost=settings.retry_lost)
+def _worklist(
+    catalogue: Catalogue, sources: Manifests, settings: Settings, waiting: Waiting
+) -> Worklist:
+    listed = sources.entries(waiting.until_readable)
+    with waiting.on_signals():
+        worklist = catalogue.worklist.add(listed, retry_lost=settings.retry_lost)
     sources.check()
     if settings.strict and sources.problems:
         problems = "\n".join(sources.problems.lines())
@@ -131,7 +142,10 @@ async def _fetch(
     from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
 
     commit = GroupCommit(bag, catalogue, settings.timings.stale_after, tally).commit
-    return await fetch_all(Work(bag.layout, catalogue.worklist.take, commit), settings, progress)
+    worklist = catalogue.worklist
+    families = Families(worklist.families(VIDEO_FAMILIES))
+    work = Work(bag.layout, worklist.take, commit, families, worklist.resolve)
+    return await fetch_all(work, settings, progress)
 
 
 def _finish(bag: Bag, catalogue: Catalogue, ended: Ended) -> Ended:

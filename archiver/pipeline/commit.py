@@ -8,8 +8,17 @@ from typing import assert_never
 from archiver.archive.bag import Bag
 from archiver.archive.staging import StagedGeneration, Staging
 from archiver.catalogue.store import Catalogue, Record
-from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending
-from archiver.pipeline.give_up import decide
+from archiver.outcomes import (
+    Archived,
+    Duplicate,
+    Failed,
+    Lost,
+    Outcome,
+    Pending,
+    Streak,
+    Unfinished,
+)
+from archiver.pipeline.give_up import Decision, decide
 from archiver.pipeline.report import Tally
 from archiver.pipeline.results import Fetched, Result
 
@@ -30,19 +39,21 @@ class GroupCommit:
             StorageError: if the disk fails.
         """
         fetched = [result.staged for result in group if isinstance(result, Fetched)]
-        outcomes = [self._outcome(result) for result in group]
-        commit_staged(self.bag, self.catalogue, fetched, outcomes)
+        decisions = [self._decide(result) for result in group]
+        outcomes = [decision.outcome for decision in decisions]
+        found = (record_of(decision.outcome, decision.streak) for decision in decisions)
+        records = [record for record in found if record]
+        commit_staged(self.bag, self.catalogue, fetched, records)
         for outcome in outcomes:
             self.tally.add(outcome)
         for outcome in outcomes:
             self._tidy(outcome)
         return outcomes
 
-    def _outcome(self, result: Result) -> Outcome:
+    def _decide(self, result: Result) -> Decision:
         if isinstance(result, Fetched):
-            return result.outcome
-        past = self.catalogue.past(result.generation)
-        return decide(result, past, datetime.now(UTC)) if past else result
+            return Decision(result.outcome)
+        return decide(result, self.catalogue.past(result.generation), datetime.now(UTC))
 
     def _tidy(self, outcome: Outcome) -> None:
         match outcome:
@@ -50,7 +61,7 @@ class GroupCommit:
                 Staging(self.bag.layout, generation).discard()
             case Failed(generation):
                 Staging(self.bag.layout, generation).tidy(self.stale_after)
-            case Archived() | Pending():
+            case Archived() | Pending() | Unfinished() | Duplicate():
                 pass
             case _:
                 assert_never(outcome)
@@ -60,14 +71,13 @@ def commit_staged(
     bag: Bag,
     catalogue: Catalogue,
     group: Sequence[StagedGeneration],
-    outcomes: Sequence[Outcome],
+    records: Sequence[Record],
 ) -> None:
-    """Commit staged generations to the bag, and all outcomes to the catalogue with them.
+    """Commit staged generations to the bag, and all records to the catalogue with them.
 
     Raises:
         StorageError: if the disk fails.
     """
-    records = map(record_of, outcomes)
     if not group:
         catalogue.record(records, (), bag.manifest.mark())
         return
@@ -77,18 +87,20 @@ def commit_staged(
     bag.commit(group, lambda: catalogue.record(records, targets, bag.manifest.mark()))
 
 
-def record_of(outcome: Outcome) -> Record:
-    """Return what the catalogue remembers of an outcome."""
+def record_of(outcome: Outcome, streak: Streak | None = None) -> Record | None:
+    """Return what the catalogue remembers of an outcome, if it does."""
     match outcome:
         case Archived(generation):
             return Record(generation, "held", served_by=outcome.served_by)
         case Pending(generation):
-            return Record(generation, "pending", processing=True)
+            return Record(generation, "pending", streak=streak)
         case Lost(generation):
             return Record(generation, "lost", outcome.why)
         case Failed(generation):
-            return Record(
-                generation, "failed", outcome.why, gone=outcome.gone, processing=outcome.stuck
-            )
+            return Record(generation, "failed", outcome.why, streak)
+        case Unfinished(generation):
+            return Record(generation, "failed", "its download was not finished", streak)
+        case Duplicate():
+            return None
         case _:
             assert_never(outcome)

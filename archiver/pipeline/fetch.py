@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import inf
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from archiver.archive.disk_space import DiskSpace
@@ -13,7 +13,14 @@ from archiver.archive.partial_file import PartialFile
 from archiver.archive.staging import StagedFile, Staging
 from archiver.download.downloader import Downloaded, Downloader, Unavailable
 from archiver.generation import Generation
-from archiver.modelslab.client import Client, ClientResult, EndpointUnavailable, Halt
+from archiver.modelslab.client import (
+    Client,
+    ClientResult,
+    EndpointUnavailable,
+    Halt,
+    Throttled,
+    Unready,
+)
 from archiver.modelslab.responses import (
     GenerationFailed,
     NotFound,
@@ -22,28 +29,52 @@ from archiver.modelslab.responses import (
     Rejected,
     ServerError,
 )
-from archiver.outcomes import Failed, LinkFault, Lost
+from archiver.outcomes import Failed, LinkFault, Pending, Trouble
 from archiver.outputs import Output
+from archiver.pipeline.families import Families, agree
 from archiver.pipeline.results import Fetched
+from archiver.pipeline.scheduler import Again, Job, Reason
 from archiver.threads import in_thread
 
 _LOG = logging.getLogger(__name__)
-HOST_PAUSED = "a link's host asked for a pause, retried on the next run"
+_HOST_PAUSED = "a link's host asked for a pause, retried on the next run"
+_ALL_FAILED = "all links failed, fresh ones too"
+_MAY_BECOME_READABLE = (403, 404)
+"""A link can name a file before it can be read: clients try again on these. SEEN."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deferred:
-    """It is ready, but a host asks for a pause, in seconds; `otherwise` if that is too long."""
+class LinksFailed:
+    """No link of a response gave the payload of some output."""
 
-    pause: float
-    refused: bool
-    """The host has refused this very generation's link."""
-    otherwise: Failed
+    response: Ready
+    faults: tuple[LinkFault, ...]
+
+    @property
+    def may_become_readable(self) -> bool:
+        """Whether a link names a file that is perhaps not there yet."""
+        return any(fault.status in _MAY_BECOME_READABLE for fault in self.faults)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the hosts have nothing there any more."""
+        return all(fault.gone for fault in self.faults)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether nothing promises that these links will ever serve it."""
+        return all(fault.gone or fault.forbidden for fault in self.faults)
 
 
-FetchResult: TypeAlias = (
-    Fetched | Failed | Lost | Processing | Deferred | EndpointUnavailable | Halt
-)
+@dataclass(frozen=True, slots=True)
+class KnownAs:
+    """What was listed under an assumed family is another generation: their links agree."""
+
+    generation: Generation
+    actual: Generation
+
+
+FetchResult: TypeAlias = Fetched | Failed | Pending | Again | KnownAs | EndpointUnavailable | Halt
 
 
 class Fetcher:
@@ -55,39 +86,75 @@ class Fetcher:
         downloader: Downloader,
         layout: Layout,
         space: DiskSpace,
-        *,
-        patient: bool,
+        families: Families,
     ) -> None:
-        """With `patient`, what a host refuses is deferred; otherwise it fails at once."""
         self._client = client
         self._downloader = downloader
         self._layout = layout
         self._space = space
-        self._patient = patient
+        self._families = families
         self._asking: set[asyncio.Task[object] | None] = set()
+        self.cut_off: list[Generation] = []
+        """Whose downloads were cancelled."""
 
-    async def fetch(self, generation: Generation) -> FetchResult:
-        """Fetch a generation; ask once more for fresh links when the first ones fail.
+    async def fetch(self, job: Job) -> FetchResult:
+        """Fetch a generation, or find out that it should come again.
 
         Raises:
             StorageError: if it cannot be staged.
         """
-        tried: tuple[Output, ...] = ()
-        faults: tuple[LinkFault, ...] = ()
-        for _ in ("the links of the first response", "fresh links"):
-            match await self._ask(generation):
-                case Ready(outputs) if outputs == tried and all(fault.gone for fault in faults):
-                    break  # the same links, which are dead
-                case Ready() as response:
-                    result = await self._download(generation, response)
-                    if not isinstance(result, Unavailable):
-                        return result
-                    tried, faults = response.outputs, result.faults
-                case Processing() | EndpointUnavailable() | Halt() as result:
+        if job.response:
+            return await self._from_links(job, job.response)
+        match await self._ask(job.generation):
+            case Ready() as response:
+                with closing(response):
+                    known_as = await self._contradicted(job, response)
+                    return known_as or await self._from_links(job, response)
+            case NotFound() as response:
+                return await self._not_found(job, response)
+            case response:
+                return _without_links(job, response)
+
+    async def out_of_time(self, again: Again) -> FetchResult:
+        """End what cannot come again on this run; links that failed until now, with fresh ones.
+
+        Raises:
+            StorageError: if it cannot be staged.
+        """
+        failed, response = again.otherwise, again.job.response
+        if response and isinstance(failed, Failed):
+            return await self._from_fresh_links(again.job, LinksFailed(response, failed.faults))
+        return failed
+
+    async def _from_links(self, job: Job, response: Ready) -> FetchResult:
+        """Try the links of a response; on the first run that finds them dead, for a while."""
+        result = await self._download(job, response)
+        if not isinstance(result, LinksFailed):
+            return result
+        if result.may_become_readable and not job.entry.hopeless:
+            failed = Failed(job.generation, "all links failed", result.faults)
+            later = replace(job, response=None if response.holds_payloads else response)
+            return Again(later, Reason.NOT_READABLE, failed)
+        return await self._from_fresh_links(job, result)
+
+    async def _from_fresh_links(self, job: Job, failed: LinksFailed) -> FetchResult:
+        """Ask once more: links expire, and files are moved."""
+        job = replace(job, response=None)
+        match await self._ask(job.generation):
+            case Ready(outputs) as response if (
+                outputs == failed.response.outputs and failed.is_final
+            ):
+                response.close()  # the same links, which are dead
+            case Ready() as response:
+                with closing(response):
+                    result = await self._download(job, response)
+                if not isinstance(result, LinksFailed):
                     return result
-                case GenerationFailed() | NotFound() | Rejected() | ServerError() as response:
-                    return _failure(response, generation, faults)
-        return Failed(generation, "all links failed, fresh ones too", faults)
+                failed = result
+            case response:
+                return _without_links(job, response, failed.faults)
+        trouble: Trouble | None = "hopeless" if failed.is_hopeless else None
+        return Failed(job.generation, _ALL_FAILED, failed.faults, trouble)
 
     def stop_asking(self) -> None:
         """Cancel the tasks that wait for the API, but not the one that calls this."""
@@ -103,28 +170,88 @@ class Fetcher:
         finally:
             self._asking.discard(task)
 
-    async def _download(
-        self, generation: Generation, response: Ready
-    ) -> Fetched | Deferred | Unavailable:
+    async def _not_found(self, job: Job, response: NotFound) -> FetchResult:
+        """Ask the other families where the family was only assumed; come again on the first run."""
+        elsewhere = job.elsewhere
+        if job.entry.assumed and elsewhere is None:
+            match await self._ask_others(job):
+                case str() as elsewhere:
+                    pass
+                case result:
+                    return result
+        failed = _failure(response, job.generation)
+        if elsewhere:
+            hint = f"{elsewhere} knows this ID: list it as {elsewhere}/{job.generation.id} if meant"
+            failed = replace(failed, reason=f"{failed.reason}; {hint}")
+        if job.entry.hopeless:
+            return failed
+        return Again(replace(job, elsewhere=elsewhere), Reason.NOT_FOUND, failed)
+
+    async def _contradicted(self, job: Job, response: Ready) -> KnownAs | Halt | None:
+        """Look for a family whose links agree with those listed, if the assumed one's do not."""
+        entry = job.entry
+        if not entry.assumed or not entry.links or agree(entry.links, response.outputs):
+            return None
+        match await self._ask_others(job):
+            case str():
+                _LOG.warning("%s: its links are not those listed with its ID", job.generation)
+                return None
+            case result:
+                return result
+
+    async def _ask_others(self, job: Job) -> KnownAs | Halt | str:
+        """Ask the other video families, once; return the first that knows the ID, "" if none does.
+
+        One whose links agree with those that are listed is right.
+        """
+        knows, entry = "", job.entry
+        for endpoint in self._families.besides(job.generation.endpoint):
+            other = Generation(endpoint, job.generation.id)
+            match await self._ask(other):
+                case Ready(outputs) as response:
+                    response.close()
+                    knows = knows or endpoint
+                    if agree(entry.links, outputs):
+                        self._families.was_right(endpoint)
+                        return KnownAs(job.generation, other)
+                case Processing() | GenerationFailed():
+                    knows = knows or endpoint
+                case Halt() as halt:
+                    return halt
+                case _:
+                    pass  # not found, or no response: that proves nothing
+        return knows
+
+    async def _download(self, job: Job, response: Ready) -> Fetched | Again | LinksFailed:
         """Stage all outputs; those that come are kept for the next try if others do not."""
-        staging, outputs = Staging(self._layout, generation, response.document), response.outputs
+        generation, outputs = job.generation, response.outputs
+        staging = Staging(self._layout, generation, response.document)
+        try:
+            results = await self._outputs(staging, outputs)
+        except asyncio.CancelledError:
+            self.cut_off.append(generation)
+            raise
+        faults = tuple(fault for result in results for fault in result.faults)
+        for fault in faults:
+            _LOG.debug("%s: %s", generation, fault)
+        if missing := [result for result in results if isinstance(result, Unavailable)]:
+            return _paused(job, missing, faults) or LinksFailed(response, faults)
+        whole = [result for result in results if isinstance(result, _StagedOutput)]
+        staged = staging.staged([result.file for result in whole])
+        return Fetched.of(staged, tuple(result.served_by for result in whole), faults)
+
+    async def _outputs(
+        self, staging: Staging, outputs: Sequence[Output]
+    ) -> "list[_StagedOutput | Unavailable]":
         leftovers = (
             await in_thread(staging.leftovers, outputs)
             if staging.exists()
             else map(staging.begin, outputs)
         )
-        results = [
+        return [
             await self._output(staging, output, leftover)
             for output, leftover in zip(outputs, leftovers, strict=True)
         ]
-        faults = tuple(fault for result in results for fault in result.faults)
-        for fault in faults:
-            _LOG.debug("%s: %s", generation, fault)
-        if missing := [result for result in results if isinstance(result, Unavailable)]:
-            return self._unavailable(generation, missing, faults)
-        whole = [result for result in results if isinstance(result, _StagedOutput)]
-        staged = staging.staged([result.file for result in whole])
-        return Fetched.of(staged, tuple(result.served_by for result in whole), faults)
 
     async def _output(
         self, staging: Staging, output: Output, leftover: StagedFile | PartialFile
@@ -147,20 +274,6 @@ class Fetcher:
                 )
                 return _StagedOutput(file, served_by, faults)
 
-    def _unavailable(
-        self,
-        generation: Generation,
-        missing: Sequence[Unavailable],
-        faults: tuple[LinkFault, ...],
-    ) -> Deferred | Unavailable:
-        """Defer it, unless there is an output that no pause would help."""
-        pauses = [output.pause for output in missing if output.pause is not None]
-        if len(pauses) < len(missing):
-            return Unavailable(faults)
-        pause = max(pauses) if self._patient else inf  # it is held only with all its outputs
-        refused = any(output.refused for output in missing)
-        return Deferred(pause, refused, Failed(generation, HOST_PAUSED, faults))
-
 
 @dataclass(frozen=True, slots=True)
 class _StagedOutput:
@@ -171,17 +284,48 @@ class _StagedOutput:
     faults: tuple[LinkFault, ...] = ()
 
 
+def _paused(
+    job: Job, missing: Sequence[Unavailable], faults: tuple[LinkFault, ...]
+) -> Again | None:
+    """Return when to come again, unless there is an output that no pause would help."""
+    pauses = [output.pause for output in missing if output.pause is not None]
+    if len(pauses) < len(missing):
+        return None
+    failed = Failed(job.generation, _HOST_PAUSED, faults)
+    refused = any(output.refused for output in missing)
+    later = replace(job, response=None)
+    return Again(later, Reason.HOST_PAUSED, failed, max(pauses), refused)  # it needs all outputs
+
+
+def _without_links(
+    job: Job,
+    response: Unready,
+    faults: tuple[LinkFault, ...] = (),
+) -> FetchResult:
+    """Return what a response means that has no links to try."""
+    match response:
+        case Processing(eta):
+            return Again(job, Reason.PROCESSING, Pending(job.generation), eta)
+        case Throttled(message, pause):
+            failed = Failed(job.generation, f"ModelsLab responded: {message}", faults)
+            return Again(job, Reason.THROTTLED, failed, pause)
+        case EndpointUnavailable() | Halt():
+            return response
+        case GenerationFailed() | NotFound() | Rejected() | ServerError():
+            return _failure(response, job.generation, faults)
+        case _:
+            assert_never(response)
+
+
 def _failure(
     response: NotFound | GenerationFailed | Rejected | ServerError,
     generation: Generation,
-    faults: tuple[LinkFault, ...],
-) -> Failed | Lost:
+    faults: tuple[LinkFault, ...] = (),
+) -> Failed:
     reason = f"ModelsLab responded: {response.message}"
     match response:
-        case NotFound() | GenerationFailed(certain=True):
-            return Lost(generation, reason, faults)
-        case GenerationFailed():
-            return Failed(generation, reason, faults, hopeless=True)
+        case NotFound() | GenerationFailed():
+            return Failed(generation, reason, faults, "hopeless")
         case Rejected(usable=True):
             return Failed(generation, reason, faults)
         case Rejected(message) | ServerError(message):

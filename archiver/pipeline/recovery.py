@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from archiver.archive import recovery
 from archiver.archive.bag import Bag
 from archiver.archive.staging import StagedGeneration, Staging, staged_generations
-from archiver.catalogue.store import Catalogue
+from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile
 from archiver.pipeline.commit import commit_staged
 from archiver.pipeline.indexing import absorb
-from archiver.pipeline.results import Fetched
 from archiver.units import counted
 
 _LOG = logging.getLogger(__name__)
@@ -41,8 +40,10 @@ def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool 
         else:
             staging.tidy(stale_after)  # of a held one a repair may have left something to resume
     if whole:
-        outcomes = [Fetched.of(staged, ("an earlier run",)).outcome for staged in whole]
-        commit_staged(bag, catalogue, whole, outcomes)
+        records = [
+            Record(staged.generation, "held", served_by=("an earlier run",)) for staged in whole
+        ]
+        commit_staged(bag, catalogue, whole, records)
 
 
 def _complete(staging: Staging) -> StagedGeneration | None:

@@ -7,7 +7,16 @@ from typing import TypeVar, assert_never
 
 from archiver.errors import ArchiverError
 from archiver.manifest.problems import Problems
-from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending, Worklist
+from archiver.outcomes import (
+    Archived,
+    Duplicate,
+    Failed,
+    Lost,
+    Outcome,
+    Pending,
+    Unfinished,
+    Worklist,
+)
 from archiver.run import Completed, Ended, Run, Skipped, Stopped, TimeUp
 from archiver.units import capped, counted, format_duration, format_size
 
@@ -26,6 +35,8 @@ class Tally:
     pending: int = 0
     failed: int = 0
     lost: int = 0
+    duplicates: int = 0
+    """Listed under two names, and counted under the other."""
     failures: list[Failed] = field(default_factory=list)
     losses: list[Lost] = field(default_factory=list)
 
@@ -43,13 +54,17 @@ class Tally:
             case Lost():
                 self.lost += 1
                 _keep(outcome, self.losses)
+            case Duplicate():
+                self.duplicates += 1
+            case Unfinished():
+                pass  # it counts as not tried
             case _:
                 assert_never(outcome)
 
     @property
     def total(self) -> int:
         """How many outcomes were counted."""
-        return self.archived + self.pending + self.failed + self.lost
+        return self.archived + self.pending + self.failed + self.lost + self.duplicates
 
 
 @dataclass(frozen=True, slots=True)

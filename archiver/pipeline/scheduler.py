@@ -4,111 +4,157 @@ import asyncio
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from itertools import count
+from math import inf
 
+from archiver.catalogue.worklist import Entry
 from archiver.generation import Generation
+from archiver.modelslab.responses import Ready
+from archiver.outcomes import Failed, Pending
 from archiver.settings import Timings
 
-_MOST_DEFERRED = 1000
-"""When this many wait for their hosts, no new ones are started meanwhile."""
 _GROWTH = 1.5
+_LINK_GROWTH = 2.0
 _GROWTHS = 10
 """Without the provider's estimate each pause is longer than the last, this many times."""
 _DOUBLINGS = 10
 _BATCH = 1000
 
 
+class Reason(Enum):
+    """Why a generation is to come again on this run."""
+
+    PROCESSING = auto()
+    """ModelsLab is still making it."""
+    NOT_FOUND = auto()
+    """ModelsLab does not know it, or not yet."""
+    NOT_READABLE = auto()
+    """Its links name a file that cannot be read, or not yet."""
+    HOST_PAUSED = auto()
+    """The host of its links has asked for a pause."""
+    THROTTLED = auto()
+    """ModelsLab has asked for a pause, with words that may be about this generation alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """For how long a job may come again for a reason."""
+
+    until: float
+    """On the monotonic clock."""
+    times: int = 0
+    """How often it has come again already; of pauses, those that it was refused itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One generation whose turn it is."""
 
-    generation: Generation
-    first: bool
-    """No run has tried it before."""
-    polls: int = 0
-    """How often it was found still processing on this run."""
-    poll_until: float | None = None
-    """On the monotonic clock: if it is still processing then, it is left for the next run."""
-    defer_until: float | None = None
-    """The same, if its hosts still ask for a pause then."""
-    refusals: int = 0
-    """How often a host has refused one of its links, and asked for a pause."""
+    entry: Entry
+    response: Ready | None = None
+    """The response whose links are to be tried once more."""
+    elsewhere: str | None = None
+    """The other family that knows the ID, "" if none does; None if they were not asked."""
+    waits: Mapping[Reason, _Wait] = field(default_factory=dict)
+
+    @property
+    def generation(self) -> Generation:
+        """The generation itself."""
+        return self.entry.generation
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A job that is to come again on this run, if there is time; otherwise it ends like this."""
+
+    job: Job
+    reason: Reason
+    otherwise: Failed | Pending
+    pause: float | None = None
+    """For how many seconds, by the provider's estimate or the host's request, if there is one."""
+    refused: bool = False
+    """The host has refused this very generation's link."""
 
 
 class Scheduler:
     """Hands out jobs until nothing is left to do, or it is closed.
 
-    `take(n)` returns the next at most n generations of the worklist, those never tried first.
-    `wait` is how many seconds a generation that is still processing is polled.
+    `take(n)` returns the next at most n entries of the worklist, those never tried first. `wait`
+    is how many seconds a generation that is still processing is polled. Unless `patient`, no link
+    is tried again.
     """
 
     def __init__(
         self,
-        take: Callable[[int], list[tuple[Generation, bool]]],
+        take: Callable[[int], list[Entry]],
         wait: float,
         timings: Timings,
         batch: int = _BATCH,
+        *,
+        patient: bool = True,
     ) -> None:
         self._take = take
-        self._wait = wait
         self._timings = timings
         self._batch = batch
+        self._patience = {
+            Reason.PROCESSING: wait,
+            Reason.NOT_FOUND: min(wait, timings.not_found),
+            Reason.NOT_READABLE: min(wait, timings.not_readable) if patient else 0.0,
+            # Also without --wait: hosts limit bursts by the minute, and links die.
+            Reason.HOST_PAUSED: max(wait, timings.short_pause) if patient else -inf,
+            Reason.THROTTLED: inf,  # the client knows when to end that
+        }
         self._listed: deque[Job] = deque()
-        self._polls: list[tuple[float, int, Job]] = []
-        self._deferred: list[tuple[float, int, Job]] = []
+        self._polls: list[tuple[float, int, Again]] = []
+        self._ready: list[tuple[float, int, Again]] = []
+        self._order = count()
         self._under_way = 0
+        self._served_at = -inf
+        """When a host that had asked for a pause served something, on the monotonic clock."""
         self._closed = False
         self._changed = asyncio.Event()
 
     async def next(self) -> Job | None:
         """Return the next job, or None when there will be none.
 
-        Each job that is returned must be ended by `poll_again`, `defer` or `done`.
+        Each job that is returned must be ended by `again` or `done`.
         """
         while not self._closed:
             if job := self._pick():
                 self._under_way += 1
                 return job
-            if not self._polls and not self._deferred and not self._under_way:
+            if not self._polls and not self._ready and not self._under_way:
                 break
             await self._change()
         return None
 
-    def poll_again(self, job: Job, eta: float | None) -> bool:
-        """End a job whose generation is still processing: it comes again if there is time.
-
-        `eta` is the provider's estimate of how many seconds it will take.
-        """
-        now, timings = time.monotonic(), self._timings
-        until = job.poll_until or now + self._wait
-        self.done()
-        if self._closed or now >= until:
-            return False
-        growing = timings.poll_first * _GROWTH ** min(job.polls, _GROWTHS)
-        pause = max(growing if eta is None else eta, timings.poll_min)
-        due = min(now + min(pause, timings.poll_max), max(until, now + timings.poll_min))
-        later = replace(job, polls=job.polls + 1, poll_until=until)
-        heapq.heappush(self._polls, (due, id(later), later))
-        return True
-
-    def defer(self, job: Job, pause: float, *, refused: bool) -> bool:
-        """End a job whose hosts ask for a pause, in seconds: it comes again if there is time.
-
-        A short pause is always waited out. A job that was itself `refused` waits twice as long
-        each time: each of its requests pauses the whole host, and others want to go there.
-        """
+    def again(self, again: Again) -> bool:
+        """End a job that is to come again, and return True; if its time is up, return False."""
         now = time.monotonic()
-        # Also without --wait: hosts limit bursts by the minute, and the link may be dead tomorrow.
-        until = job.defer_until or now + max(self._wait, self._timings.short_pause)
-        self.done()
-        if self._closed or now + pause > until:
+        wait = again.job.waits.get(again.reason) or _Wait(now + self._patience[again.reason])
+        due = None if self._closed else self._due(again, wait, now)
+        if due is None:
             return False
-        later = replace(job, defer_until=until, refusals=job.refusals + refused)
-        longer = pause * 2.0 ** min(job.refusals, _DOUBLINGS) if refused else pause
-        due = now + max(min(longer, until - now), self._timings.poll_min)
-        heapq.heappush(self._deferred, (due, id(later), later))
+        times = wait.times + (again.refused or again.reason is not Reason.HOST_PAUSED)
+        waits = {**again.job.waits, again.reason: replace(wait, times=times)}
+        later = replace(again, job=replace(again.job, waits=waits))
+        ready = again.reason in (Reason.HOST_PAUSED, Reason.NOT_READABLE)
+        heapq.heappush(self._ready if ready else self._polls, (due, next(self._order), later))
+        self.done()
         return True
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry that the worklist does not have; it comes next."""
+        self._listed.appendleft(Job(entry))
+        self._changed.set()
+
+    def served(self, job: Job) -> None:
+        """Note that a job was served: a host that had asked it for a pause goes on serving."""
+        if Reason.HOST_PAUSED in job.waits:
+            self._served_at = time.monotonic()
 
     def done(self) -> None:
         """End a job that does not come again."""
@@ -120,33 +166,64 @@ class Scheduler:
         self._closed = True
         self._changed.set()
 
-    def processing(self) -> list[Generation]:
-        """Return what was to be polled again and, since the scheduler is closed, will not be."""
-        return [job.generation for _, _, job in self._polls]
+    def left(self) -> Iterator[Failed | Pending]:
+        """Yield the outcomes of what was to come again and, since it is closed, will not.
 
-    def deferred(self) -> list[Generation]:
-        """Return what was ready and waited for its hosts until the end."""
-        return [job.generation for _, _, job in self._deferred]
+        What ModelsLab throttled is as good as never asked.
+        """
+        waiting = (again for _, _, again in (*self._polls, *self._ready))
+        return (each.otherwise for each in waiting if each.reason is not Reason.THROTTLED)
+
+    def _due(self, again: Again, wait: _Wait, now: float) -> float | None:
+        """Return when a job comes again, on the monotonic clock; None if there is no time."""
+        timings, pause = self._timings, again.pause
+        match again.reason:
+            case Reason.HOST_PAUSED:
+                return self._after_pause(again, wait, now)
+            case Reason.THROTTLED:
+                return now + (pause or 0) + timings.after_pause
+            case Reason.NOT_READABLE:
+                shortest = timings.links_first
+                growing = shortest * _LINK_GROWTH ** min(wait.times, _GROWTHS)
+            case _:
+                shortest = timings.poll_min
+                growing = timings.poll_first * _GROWTH ** min(wait.times, _GROWTHS)
+                growing = max(growing if pause is None else pause, shortest)
+        if now >= wait.until:
+            return None
+        return now + min(growing, timings.poll_max, max(wait.until - now, shortest))
+
+    def _after_pause(self, again: Again, wait: _Wait, now: float) -> float | None:
+        """A short pause is always waited out, and any while the host goes on serving others.
+
+        A job that was itself `refused` waits twice as long each time: each of its requests pauses
+        the whole host, and others want to go there.
+        """
+        pause = again.pause or 0.0
+        until = max(wait.until, self._served_at + self._patience[Reason.HOST_PAUSED])
+        if now + pause > until:
+            return None
+        longer = pause * 2.0 ** min(wait.times, _DOUBLINGS) if again.refused else pause
+        return now + max(min(longer, until - now), self._timings.poll_min)
 
     def _pick(self) -> Job | None:
         """Ready before never tried before what is due, for links die; old failures can wait."""
         now = time.monotonic()
-        if self._deferred and self._deferred[0][0] <= now:
-            return heapq.heappop(self._deferred)[2]
-        # Each new one would be requested now and again later, and its links age while it waits.
-        if not self._listed and len(self._deferred) < _MOST_DEFERRED:
-            self._listed.extend(Job(*row) for row in self._take(self._batch))
+        if self._ready and self._ready[0][0] <= now:
+            return heapq.heappop(self._ready)[2].job
+        if not self._listed:
+            self._listed.extend(map(Job, self._take(self._batch)))
         overdue = now - self._polls[0][0] if self._polls else -1.0
-        if self._listed and self._listed[0].first and overdue < self._timings.poll_max:
+        if self._listed and self._listed[0].entry.first and overdue < self._timings.poll_max:
             return self._listed.popleft()
         if overdue >= 0:
-            return heapq.heappop(self._polls)[2]
+            return heapq.heappop(self._polls)[2].job
         return self._listed.popleft() if self._listed else None
 
     async def _change(self) -> None:
         """Wait for the end of a job, or until one is due again."""
         self._changed.clear()
-        due = [queue[0][0] for queue in (self._polls, self._deferred) if queue]
+        due = [queue[0][0] for queue in (self._polls, self._ready) if queue]
         pause = min(due) - time.monotonic() if due else None
         try:
             async with asyncio.timeout(pause):

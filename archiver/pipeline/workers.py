@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
+from archiver.catalogue.worklist import Entry
 from archiver.download.downloader import Downloader
 from archiver.download.transfer import Transfer
 from archiver.errors import StorageError
@@ -16,11 +17,11 @@ from archiver.generation import Generation
 from archiver.http.session import open_session, trusted_authorities
 from archiver.modelslab.client import Client, EndpointUnavailable, Halt
 from archiver.modelslab.rate_limit import RateLimit
-from archiver.modelslab.responses import Processing
-from archiver.outcomes import Failed, Outcome, Pending
-from archiver.pipeline.fetch import HOST_PAUSED, Deferred, Fetcher, FetchResult
-from archiver.pipeline.results import Result
-from archiver.pipeline.scheduler import Job, Scheduler
+from archiver.outcomes import Duplicate, Outcome, Unfinished
+from archiver.pipeline.families import Families
+from archiver.pipeline.fetch import Fetcher, KnownAs
+from archiver.pipeline.results import Fetched, Result
+from archiver.pipeline.scheduler import Again, Job, Scheduler
 from archiver.pipeline.shutdown import Shutdown, without_response
 from archiver.progress import Progress
 from archiver.run import Ended, Skipped, Stopped, TimeUp
@@ -38,10 +39,14 @@ class Work:
     """What a run works on: where its generations come from, and where the results go."""
 
     layout: Layout
-    take: Callable[[int], list[tuple[Generation, bool]]]
-    """Returns the next at most n generations, and whether each was never tried before."""
+    take: Callable[[int], list[Entry]]
+    """Returns the next at most n entries of the worklist."""
     commit: Callable[[Sequence[Result]], Sequence[Outcome]]
     """Makes results durable, in a thread, and returns what became of each."""
+    families: Families = field(default_factory=Families)
+    """In which order the families are asked where that of an entry was assumed."""
+    resolve: Callable[[Generation, Generation], Entry | None] = lambda _assumed, _actual: None
+    """Remembers that an assumed generation is another, and returns what is to be fetched then."""
 
 
 async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended:
@@ -52,7 +57,7 @@ async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended
         client, links = await _open(stack, settings)
         transfer = Transfer(links, download, space, progress)
         downloader = Downloader(transfer, download.retries)
-        fetcher = Fetcher(client, downloader, work.layout, space, patient=download.retries > 0)
+        fetcher = Fetcher(client, downloader, work.layout, space, work.families)
         workers = _Workers(work, fetcher, settings, progress)
         with (
             workers.shutdown.on_signals(),
@@ -74,9 +79,10 @@ class _Workers:
     ) -> None:
         timings = settings.timings
         self.shutdown = Shutdown(self._drain, self._abort, progress, timings.grace)
-        self._commit = work.commit
+        self._work = work
         self._fetcher = fetcher
-        self._scheduler = Scheduler(work.take, settings.wait, timings)
+        patient = settings.download.retries > 0
+        self._scheduler = Scheduler(work.take, settings.wait, timings, patient=patient)
         self._progress = progress
         self._results = asyncio.Queue[Result | None]()
         self._slots = asyncio.Semaphore(_GROUP)
@@ -86,37 +92,44 @@ class _Workers:
         """Run `count` workers until nothing is left to do."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._commit_results())
-            self._tasks = [tasks.create_task(self._work()) for _ in range(count)]
+            self._tasks = [tasks.create_task(self._fetch_jobs()) for _ in range(count)]
             await asyncio.wait(self._tasks)  # unlike gather, whether or not they were cancelled
-            for generation in self._scheduler.processing():
-                self._results.put_nowait(Pending(generation))
-            for generation in self._scheduler.deferred():
-                self._results.put_nowait(Failed(generation, HOST_PAUSED))
+            for outcome in (*self._scheduler.left(), *map(Unfinished, self._fetcher.cut_off)):
+                self._results.put_nowait(outcome)
             self._results.put_nowait(None)
 
-    async def _work(self) -> None:
+    async def _fetch_jobs(self) -> None:
         try:
             while job := await self._scheduler.next():
-                await self._handle(job, await self._fetcher.fetch(job.generation))
+                await self._fetch(job)
         except StorageError as error:
             self.shutdown.abort(Stopped(error))
 
-    async def _handle(self, job: Job, result: FetchResult) -> None:
+    async def _fetch(self, job: Job) -> None:
+        """Fetch a generation now or, where that is of more use, later on this run."""
+        result = await self._fetcher.fetch(job)
+        while isinstance(result, Again):
+            if self._scheduler.again(result):
+                return
+            result = await self._fetcher.out_of_time(result)
+        self._scheduler.done()
+        await self._end(job, result)
+
+    async def _end(self, job: Job, result: Result | KnownAs | EndpointUnavailable | Halt) -> None:
         match result:
-            case Deferred(pause, refused, otherwise):
-                if not self._scheduler.defer(job, pause, refused=refused):
-                    await self._hand_over(otherwise)
-            case Processing(eta):
-                if not self._scheduler.poll_again(job, eta):
-                    await self._hand_over(Pending(job.generation))
             case EndpointUnavailable(reason):
-                self._scheduler.done()
                 self.shutdown.note(Skipped(reason))
             case Halt(ended):
-                self._scheduler.done()
                 self.shutdown.drain(ended)
+            case KnownAs(generation, actual):
+                entry = await in_thread(self._work.resolve, generation, actual)
+                if entry:
+                    self._scheduler.add(entry)
+                else:
+                    await self._hand_over(Duplicate(generation, actual))
             case _:
-                self._scheduler.done()
+                if isinstance(result, Fetched):
+                    self._scheduler.served(job)
                 await self._hand_over(result)
 
     async def _hand_over(self, result: Result) -> None:
@@ -133,7 +146,7 @@ class _Workers:
                 group.append(self._results.get_nowait())
             more = None not in group
             try:
-                outcomes = await in_thread(self._commit, [r for r in group if r is not None])
+                outcomes = await in_thread(self._work.commit, [r for r in group if r is not None])
             except StorageError as error:
                 self.shutdown.abort(Stopped(error))
                 return

@@ -30,12 +30,21 @@ from archiver.emulator.scripts import (
     Script,
 )
 from archiver.errors import ArchiveLocked, ConfigurationError, ManifestUnreadable, StorageError
-from archiver.outcomes import Archived, Failed, Lost, Outcome, Pending
+from archiver.outcomes import Archived, Failed, Outcome, Pending
 from archiver.pipeline.backup import backup
 from archiver.settings import ApiSettings, Timings
-from tests.support.archives import open_catalogue
-from tests.support.backups import KEY, Backups, assert_true_bag, generation, quick_downloads
+from tests.support.backups import (
+    KEY,
+    Backups,
+    assert_true_bag,
+    generation,
+    grow_hopeless,
+    quick_downloads,
+)
+from tests.support.hostile import sized
 from tests.support.marks import slow, slow_except
+from tests.support.raw_server import RawServer
+from tests.support.videos import MP4, OTHER_MP4
 
 VIDEOS = Path(__file__).parents[1] / "videos"
 G263 = generation("263")
@@ -81,14 +90,14 @@ async def test_the_request_is_the_documented_one(backups: Backups) -> None:
         ("queued", Pending, 0),
         ("nan", Pending, 0),
         ("no-output", Pending, 0),
-        ("failed", Lost, 3),
-        ("unknown", Lost, 3),
-        ("unknown-404", Lost, 3),
+        ("failed", Failed, 3),
+        ("unknown", Failed, 3),
+        ("unknown-404", Failed, 3),
         ("malformed", Failed, 3),
-        ("malformed-lists", Failed, 77),
+        ("malformed-lists", Failed, 3),
         ("wrong-id", Failed, 3),
         ("huge", Failed, 69),
-        ("error", Failed, 69),
+        ("error", Failed, 3),
         ("html", Failed, 69),
         ("html-200", Failed, 69),
         ("empty", Failed, 69),
@@ -100,10 +109,10 @@ async def test_the_request_is_the_documented_one(backups: Backups) -> None:
         ("silent", Failed, 69),
         ("stall", Failed, 69),
         ("refused", None, 77),
-        ("refused-old", None, 77),
+        ("refused-old", Failed, 77),
         ("plan", Failed, 77),
         ("no-credit", None, 77),
-        ("no-credit-old", None, 77),
+        ("no-credit-old", Failed, 77),
     ],
 )
 async def test_each_response_has_its_outcome(
@@ -286,6 +295,8 @@ async def test_what_is_held_is_not_requested_again(backups: Backups) -> None:
 
 async def test_what_is_lost_is_reported_once(backups: Backups) -> None:
     """A lost generation fails the run that finds it, and is then neither requested nor reported."""
+    await backups.run("263")
+    grow_hopeless(backups.archive)
     first = await backups.run("263")
     backups.emulator.forget()
     second = await backups.run("263")
@@ -296,6 +307,8 @@ async def test_what_is_lost_is_reported_once(backups: Backups) -> None:
 async def test_what_is_lost_is_requested_again_on_demand(backups: Backups) -> None:
     """`--retry-lost` finds what is there again."""
     await backups.run("263")
+    grow_hopeless(backups.archive)
+    assert (await backups.run("263")).lost == 1
     backups.emulator.scripts[G263] = Script()
     assert (await backups.run("263", retry_lost=True)).archived == 1
 
@@ -304,7 +317,7 @@ async def test_the_familys_other_name_is_tried_before_a_generation_is_lost(
     backups: Backups,
 ) -> None:
     """Nothing is lost because the provider dropped an old name."""
-    await backups.run("263")
+    await backups.run("deepfake/263")
     paths = [request.path for request in backups.emulator.requests]
     assert paths == ["/api/v6/deepfake/fetch/263", "/api/v6/faceswap/fetch/263"]
 
@@ -314,7 +327,7 @@ async def test_dead_links_are_lost_after_several_runs(backups: Backups) -> None:
     backups.emulator.scripts[G263] = one(DEAD)
     await backups.run("263")
     await backups.run("263")
-    _age_failures(backups.archive, "-2 days")
+    grow_hopeless(backups.archive)
     report = await backups.run("263")
     assert (report.lost, report.failed, report.exit_status) == (1, 0, 3)
     assert (await backups.run("263")).exit_status == 0
@@ -352,7 +365,7 @@ async def test_one_generations_failure_does_not_stop_another(backups: Backups) -
     }  # fmt: skip
     backups.emulator.scripts |= {generation(id_): script for id_, script in scripts.items()}
     report = await backups.run(*scripts)
-    assert (report.archived, report.lost, report.failed, report.pending) == (2, 1, 3, 1)
+    assert (report.archived, report.failed, report.pending) == (2, 4, 1)
     assert (report.skipped, report.exit_status) == (0, 3)
 
 
@@ -515,13 +528,6 @@ async def test_a_server_error_is_retried(backups: Backups) -> None:
     assert (report.archived, backups.emulator.asked()) == (1, 2)
 
 
-def _age_failures(archive: Path, by: str) -> None:
-    catalogue = open_catalogue(archive)
-    with catalogue.connection as db:
-        db.execute("UPDATE generation SET gone_since = datetime(gone_since, ?) || '+00:00'", (by,))
-    catalogue.close()
-
-
 async def _run_unwritten(backups: Backups) -> None:
     manifests = [str(backups.archive.with_name("ids.txt"))]
     await backup(backups.archive, manifests, backups.settings())
@@ -669,3 +675,22 @@ async def test_a_body_without_a_length_leaves_the_reserved_space(backups: Backup
     report = await backups.run("1", download=download)
     assert report.exit_status == 74
     assert not backups.held()
+
+
+async def test_a_proxy_is_used_by_place_when_place_is_all_that_is_left(backups: Backups) -> None:
+    """Its name is that of no output, and the other proxy stands in the place of its own."""
+    missing = sized(b"", status="HTTP/1.1 404 Not Found")
+    paths = {"/ok.mp4": (sized(MP4),), "/two.mp4": (sized(OTHER_MP4),), "*": (missing,)}
+    async with RawServer(paths) as server:
+        host = f"http://{server.host}"
+        body = {
+            "status": "success",
+            "output": [f"{host}/x.mp4", f"{host}/lost/two.mp4"],
+            "proxy_links": [f"{host}/ok.mp4", f"{host}/two.mp4"],
+        }
+        backups.emulator.scripts[G263] = Script(response=RawResponse(body))
+        report = await backups.run("263")
+    held = backups.held()
+    assert (report.archived, report.exit_status) == (1, 0)
+    assert held["data/v6/deepfake/263-1.mp4"] == MP4
+    assert held["data/v6/deepfake/263-2.mp4"] == OTHER_MP4

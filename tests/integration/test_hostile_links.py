@@ -92,6 +92,7 @@ class Fault:
         return 0.5 if "silent" in self.reason else 1.0
 
 
+TOO_LARGE = "the head of the response is too large"
 NO_LINK = r"not an http\(s\) link"
 NO_VIDEO = "not a|it has no|empty|ends|bytes came"
 
@@ -126,18 +127,18 @@ FAULTS = {
         SILENT, (b"HTTP/1.1 200 OK\r\nContent-Le", Close.NEVER)
     ),
     "headers without end": Fault(
-        NOT_HTTP, (b"HTTP/1.1 200 OK\r\n", Endless(b"X-Padding: %s\r\n" % (b"x" * 64) * 100)),
+        TOO_LARGE, (b"HTTP/1.1 200 OK\r\n", Endless(b"X-Padding: %s\r\n" % (b"x" * 64) * 100)),
         heavy=True,
     ),
     "a header line without end": Fault(
-        NOT_HTTP, (b"HTTP/1.1 200 OK\r\nX-Padding: ", Endless(b"x" * 65536)), heavy=True
+        TOO_LARGE, (b"HTTP/1.1 200 OK\r\nX-Padding: ", Endless(b"x" * 65536)), heavy=True
     ),
-    "a status line without end": Fault(NOT_HTTP, (b"HTTP/1.1 200 ", Endless(b"x" * 65536))),
+    "a status line without end": Fault(TOO_LARGE, (b"HTTP/1.1 200 ", Endless(b"x" * 65536))),
     "headers that drip": Fault(
         "silent|too slow", (b"HTTP/1.1 200 OK\r\n", Endless(b"X-Drip: x\r\n", every=0.2))
     ),
     "100 Continue without end": Fault(
-        "silent|too slow|not HTTP",
+        TOO_LARGE,
         (Endless(head(status="HTTP/1.1 100 Continue") * 100),),
         heavy=True,
     ),

@@ -5,7 +5,6 @@ import re
 import pytest
 
 from archiver.errors import ConfigurationError
-from archiver.http import session
 from archiver.outcomes import Failed
 from tests.support.backups import Backups
 from tests.support.hostile import (
@@ -21,9 +20,11 @@ from tests.support.hostile import (
     assert_refused,
     back_up_from,
     linked,
+    redirect,
     sized,
 )
 from tests.support.raw_server import ForwardProxy, RawServer, closed_port
+from tests.support.running import Workspace
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY"])
@@ -82,25 +83,95 @@ async def test_what_bypasses_the_proxy_may_not_be_private(
     assert_refused(report, backups.outcomes)
 
 
-@pytest.mark.parametrize("proxy", ["localhost:3128", "nonsense", "http://", "socks5://[::1"])
+@pytest.mark.parametrize("proxy", ["nonsense", "http://", "socks5://127.0.0.1:1", "socks5://[::1"])
 async def test_an_invalid_proxy_is_reported_at_once(
     backups: Backups, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    """A proxy without a scheme or a host is a configuration error, before any request."""
+    """A proxy that is of no use is a configuration error, before any request."""
     monkeypatch.setenv("http_proxy", proxy)
     backups.emulator.scripts[G263] = linked("http://127.0.0.1:9/a.mp4")
     with pytest.raises(ConfigurationError, match="http_proxy"):
         await backups.run("263", download=PUBLIC_ONLY)
+    assert not backups.emulator.requests
 
 
-@pytest.mark.parametrize("proxy", ["localhost:3128", "nonsense", "http://", "socks5://[::1"])
-async def test_an_invalid_proxy_exempts_no_address(
-    monkeypatch: pytest.MonkeyPatch, proxy: str
+async def test_a_proxy_that_is_not_used_exempts_no_address(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy without a host allows no connection to this machine."""
-    monkeypatch.setenv("ftp_proxy", proxy)
-    exempt = await session._proxy_addresses()
-    assert not any(port in (80, 443) for _, port in exempt)
+    """Only those of http and https may be private."""
+    async with RawServer({"*": (sized(VIDEO),)}) as server:
+        monkeypatch.setenv("ftp_proxy", f"http://{server.host}")
+        backups.emulator.scripts[G263] = linked(f"http://{server.host}/a.mp4")
+        report = await backups.run("263", download=PUBLIC_ONLY)
+        assert server.connections == 0
+    assert_refused(report, backups.outcomes)
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "all_proxy", "http_proxy"])
+@pytest.mark.parametrize("userinfo", ["", "me:p%40ss@"])
+async def test_a_proxy_needs_no_scheme(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch, variable: str, userinfo: str
+) -> None:
+    """The one for all will do; its user and password go to the proxy and nowhere else."""
+    async with ForwardProxy() as proxy, RawServer({"*": (sized(VIDEO),)}) as server:
+        monkeypatch.setenv(variable, f"{userinfo}{proxy.host}")
+        backups.emulator.scripts[G263] = linked(f"http://{server.host}/a.mp4")
+        report = await backups.run("263", download=PUBLIC_ONLY)
+    assert report.archived == 1
+    assert f"GET http://{server.host}/a.mp4 HTTP/1.1" in "".join(proxy.heads)
+    authorized = "Proxy-Authorization: Basic bWU6cEBzcw==\r\n"  # me:p@ss
+    assert all((authorized in head) is bool(userinfo) for head in proxy.heads)
+    assert "\r\nAuthorization" not in "".join((*proxy.heads, *server.heads))
+
+
+@pytest.mark.parametrize("no_proxy", ["127.0.0.0/8", "example, 127.0.0.1"])
+async def test_a_network_needs_no_proxy(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch, no_proxy: str
+) -> None:
+    """What is excepted is requested directly: the API, the link, and where that redirects."""
+    async with ForwardProxy() as proxy, RawServer({"*": (sized(VIDEO),)}) as server:
+        server.paths["/b.mp4"] = (redirect("/a.mp4"),)
+        monkeypatch.setenv("ALL_PROXY", proxy.host)
+        monkeypatch.setenv("NO_PROXY", no_proxy)
+        backups.emulator.scripts[G263] = linked(f"http://{server.host}/b.mp4")
+        report = await backups.run("263")
+        assert (report.archived, proxy.connections) == (1, 0)
+
+
+async def test_each_redirect_finds_its_proxy(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that is requested directly may redirect to a host behind the proxy, to the letter."""
+    async with ForwardProxy() as proxy, RawServer({"*": (sized(VIDEO),)}) as server:
+        server.paths["/b.mp4"] = (redirect(f"http://localhost:{server.port}/a%2f|[1].mp4?"),)
+        monkeypatch.setenv("ALL_PROXY", proxy.host)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        backups.emulator.scripts[G263] = linked(f"http://{server.host}/b.mp4")
+        assert (await backups.run("263")).archived == 1
+    (request,) = proxy.heads
+    assert request.startswith(f"GET http://localhost:{server.port}/a%2f|[1].mp4? HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:s3cret@127.0.0.1:1080", "s3cret"])
+async def test_every_command_that_connects_reports_an_invalid_proxy(
+    workspace: Workspace, proxy: str
+) -> None:
+    """With one line and status 2, also when there is nothing to fetch."""
+    empty, one = workspace.manifest(name="none.txt"), workspace.manifest("1")
+    assert (await workspace.backup(empty)).status == 0
+    archive = ("-a", str(workspace.archive))
+    for command in (
+        ("backup", *archive, one),
+        ("backup", *archive, empty),
+        ("backup", *archive, "--dry-run", one),
+        ("verify", *archive, "--repair"),
+    ):
+        result = await workspace.run(*command, ALL_PROXY=proxy)
+        assert result.status == 2
+        (line,) = result.err.splitlines()
+        assert "the proxy in ALL_PROXY is" in line
+        assert "s3cret" not in line
+    assert (await workspace.run("verify", *archive, ALL_PROXY=proxy)).status == 0
 
 
 @pytest.mark.parametrize(

@@ -92,17 +92,17 @@ async def test_a_generation_without_credit_skips_no_others(backups: Backups) -> 
 
 
 @slow
-async def test_a_message_like_a_rate_limit_is_skipped_when_there_are_no_others(
+async def test_a_message_like_a_rate_limit_fails_when_there_are_no_others(
     backups: Backups,
 ) -> None:
-    """At the end of a list it is requested once more, and then skipped."""
+    """At the end of a list it is requested a few times more, and then it is its own message."""
     message = RawResponse({"status": "failed", "message": "Too many faces, wait for 2 hours"})
     backups.emulator.scripts |= {generation(str(n)): Script() for n in range(5)}
     backups.emulator.scripts[generation("0")] = Script(response=message)
     report = await backups.run(
         *map(str, range(5)), timings=Timings(default_pause=0.5, after_pause=0.1)
     )
-    assert (report.archived, report.skipped, report.exit_status) == (4, 1, 3)
+    assert (report.archived, report.failed, report.exit_status) == (4, 1, 3)
     assert any("Too many faces" in line for line in report.lines())
 
 

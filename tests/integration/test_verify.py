@@ -177,7 +177,7 @@ async def test_a_payload_that_cannot_be_fetched_stays_as_it_is(held: Backups) ->
     damaged = held.held()
     held.emulator.scripts[generation("1")] = Script(response="failed")
     report = await repaired(held)
-    assert "lost v6/deepfake/1" in report.repairs.failed[ONE]
+    assert "failed v6/deepfake/1" in report.repairs.failed[ONE]
     assert (report.exit_status, held.held()) == (4, damaged)
     assert found(verified(held)) == [("changed", ONE)]
     assert (await held.run("1")).already_held == 1

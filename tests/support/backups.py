@@ -1,6 +1,7 @@
 """Backups from the emulator into an archive, as most tests need them."""
 
 import hashlib
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from archiver.pipeline.backup import backup
 from archiver.pipeline.report import Report
 from archiver.progress import Silent
 from archiver.settings import ApiSettings, DownloadSettings, Settings
+from tests.support.archives import open_catalogue
 
 KEY = "sk-Emulated/Key+42"
 
@@ -64,6 +66,15 @@ class Backups:
             for path in sorted((self.archive / "data").rglob("*"))
             if path.is_file()
         }
+
+
+def grow_hopeless(archive: Path) -> None:
+    """Make the next run that finds something hopeless the third, forty hours after the first."""
+    with closing(open_catalogue(archive)) as catalogue, catalogue.connection as db:
+        db.execute(
+            "UPDATE generation SET trouble_runs = 2, trouble_seconds = 144000"
+            " WHERE trouble = 'hopeless'"
+        )
 
 
 def generation(name: str) -> Generation:

@@ -13,7 +13,8 @@ from archiver.catalogue import store
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import Mark
 from archiver.generation import Generation
-from archiver.outcomes import Outcome
+from archiver.manifest import Ids
+from archiver.outcomes import Outcome, Streak
 from archiver.pipeline.commit import record_of
 from tests.support.archives import open_catalogue
 
@@ -28,9 +29,9 @@ def generations(*ids: int | str) -> list[Generation]:
     return [generation(id_) for id_ in ids]
 
 
-def names(*ids: int | str) -> list[str]:
-    """Return the names of these generations, as manifests list them."""
-    return [generation(id_).name for id_ in ids]
+def listed(*ids: int | str) -> list[Ids]:
+    """Return these generations as manifests list them."""
+    return [Ids("v6/deepfake", list(map(str, ids)))]
 
 
 class Clock:
@@ -83,13 +84,14 @@ def held(catalogue: Catalogue, *ids: int | str) -> list[int | str]:
     return [id_ for id_ in ids if catalogue.holds(generation(id_))]
 
 
-def record(catalogue: Catalogue, *outcomes: Outcome) -> None:
+def record(catalogue: Catalogue, *outcomes: Outcome, streak: Streak | None = None) -> None:
     """Record outcomes as a run does, without their report."""
-    catalogue.record(map(record_of, outcomes), (), START)
+    records = (record_of(outcome, streak) for outcome in outcomes)
+    catalogue.record(filter(None, records), (), START)
 
 
-def report(catalogue: Catalogue, *outcomes: Outcome) -> None:
+def report(catalogue: Catalogue, *outcomes: Outcome, streak: Streak | None = None) -> None:
     """Record outcomes as a run does that lives to report them."""
-    record(catalogue, *outcomes)
+    record(catalogue, *outcomes, streak=streak)
     with catalogue.connection as db:
         db.execute("UPDATE generation SET reported = 1")

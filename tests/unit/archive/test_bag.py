@@ -21,11 +21,10 @@ from archiver.archive.bag import Bag
 from archiver.archive.layout import INCOMING, MANIFEST, Layout
 from archiver.archive.recovery import recover as recover_commit
 from archiver.archive.staging import StagedGeneration, Staging
-from archiver.catalogue.store import Catalogue
+from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import ArchiveLocked, NotAnArchive, StorageError, storage_errors
 from archiver.generation import Generation
-from archiver.outcomes import Archived
 from archiver.pipeline.commit import commit_staged
 from tests.support.archives import open_catalogue, outputs, read_catalogue, recover_in, stage
 from tests.support.marks import slow
@@ -47,8 +46,8 @@ def nothing() -> None:
 
 def commit(bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]) -> None:
     """Commit a group as a run does."""
-    outcomes = [Archived(staged.generation, staged.payload_bytes, ("a",)) for staged in group]
-    commit_staged(bag, catalogue, group, outcomes)
+    records = [Record(staged.generation, "held") for staged in group]
+    commit_staged(bag, catalogue, group, records)
 
 
 def recover(root: Path) -> None:
@@ -491,7 +490,7 @@ def commit_fused(
     fuse: Fuse, bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]
 ) -> None:
     """Commit a group as a run does; the catalogue's commit is one step."""
-    outcomes = [Archived(staged.generation, 1, ("a",)) for staged in group]
+    records = [Record(staged.generation, "held") for staged in group]
     record = catalogue.record
 
     def burning(*args: object) -> None:
@@ -500,7 +499,7 @@ def commit_fused(
         record(*args)  # type: ignore[arg-type]
 
     catalogue.record = burning  # type: ignore[method-assign, assignment]
-    commit_staged(bag, catalogue, group, outcomes)
+    commit_staged(bag, catalogue, group, records)
 
 
 def recover_until(fuse: Fuse, root: Path) -> bool:

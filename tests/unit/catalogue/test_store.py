@@ -16,13 +16,13 @@ from archiver.archive.bag import Bag
 from archiver.archive.layout import MANIFEST, Layout
 from archiver.catalogue import schema
 from archiver.catalogue.database import connect_in_memory
-from archiver.catalogue.store import Catalogue, Past
+from archiver.catalogue.store import Catalogue, Past, Record
+from archiver.catalogue.worklist import Entry
 from archiver.checksums import BagFile
 from archiver.errors import ConfigurationError, StorageError
 from archiver.fixity.reconcile import Reconciliation
 from archiver.generation import generation_at
-from archiver.outcomes import Archived, Failed, LinkFault, Lost, Pending, Worklist
-from archiver.pipeline.commit import record_of
+from archiver.outcomes import Archived, Failed, LinkFault, Lost, Pending, Streak, Worklist
 from archiver.pipeline.indexing import absorb
 from tests.support.archives import open_catalogue, read_catalogue
 from tests.support.catalogues import (
@@ -31,7 +31,7 @@ from tests.support.catalogues import (
     generation,
     generations,
     held,
-    names,
+    listed,
     place,
     place_generations,
     report,
@@ -43,7 +43,7 @@ CUT = (LinkFault("primary", "https://a.example/x.mp4", "cut after 5 of 9 bytes")
 
 def rows(root: Path) -> dict[str, tuple[object, ...]]:
     """Return what a catalogue at rest remembers of each generation."""
-    query = "SELECT name, state, reason, gone_runs, served_by FROM generation"
+    query = "SELECT name, state, reason, trouble, served_by FROM generation"
     with closing(sqlite3.connect(Layout(root).catalogue)) as db:
         return {name: tuple(rest) for name, *rest in db.execute(query)}
 
@@ -81,7 +81,7 @@ def test_only_the_tail_is_learnt_later(bag: Bag, catalogue: Catalogue) -> None:
 def test_what_was_recorded_is_not_learnt_again(bag: Bag, catalogue: Catalogue) -> None:
     """A commit marks how far the catalogue has come."""
     place_generations(bag, 1)
-    catalogue.record([record_of(Archived(generation(1), 5, ("a",)))], [], bag.manifest.mark())
+    catalogue.record([Record(generation(1), "held")], [], bag.manifest.mark())
     assert absorb(bag, catalogue) == 0
 
 
@@ -118,7 +118,7 @@ def test_lines_that_were_cut_are_known(
     catalogue.forget(cut)
     assert held(catalogue, 1, 2, 3) == still_held
     assert catalogue.totals()[0] == 2 * len(still_held)
-    assert catalogue.worklist.add(names(9), retry_lost=False).known_lost == 1
+    assert catalogue.worklist.add(listed(9), retry_lost=False).known_lost == 1
 
 
 def test_large_manifests_are_learnt_in_batches(bag: Bag) -> None:
@@ -156,7 +156,7 @@ def test_losing_the_catalogue_loses_only_history(bag: Bag, spared: tuple[str, ..
         assert absorb(bag, catalogue) == 4
         assert catalogue.totals() == before
         assert held(catalogue, 1, 2) == [1, 2]
-        assert catalogue.worklist.add(names(1, 2, 3), retry_lost=False) == Worklist(2, 0, 1)
+        assert catalogue.worklist.add(listed(1, 2, 3), retry_lost=False) == Worklist(2, 0, 1)
 
 
 # --- What became of generations
@@ -173,13 +173,13 @@ def test_outcomes_are_remembered(bag: Bag, clock: Clock) -> None:
             Failed(generation(4), "all links failed", CUT),
         )
     assert rows(bag.layout.root) == {
-        "v6/deepfake/1": ("held", None, 0, "https://a.example/1.mp4\nhttps://b.example/2.mp4"),
-        "v6/deepfake/2": ("pending", None, 0, None),
-        "v6/deepfake/3": ("lost", "ModelsLab responded: Request not found", 0, None),
+        "v6/deepfake/1": ("held", None, None, "https://a.example/1.mp4\nhttps://b.example/2.mp4"),
+        "v6/deepfake/2": ("pending", None, None, None),
+        "v6/deepfake/3": ("lost", "ModelsLab responded: Request not found", None, None),
         "v6/deepfake/4": (
             "failed",
             "all links failed: primary https://a.example/x.mp4: cut after 5 of 9 bytes",
-            0,
+            None,
             None,
         ),
     }
@@ -204,7 +204,7 @@ def test_files_and_outcomes_are_committed_together(bag: Bag, catalogue: Catalogu
     """If one of them cannot be written, nothing is."""
     place_generations(bag, 1)
     file = BagFile("data/v6/deepfake/1.mp4", "00", 5)
-    records = [record_of(Archived(generation(id_), 5, ("a",))) for id_ in (1, 2)]
+    records = [Record(generation(id_), "held") for id_ in (1, 2)]
     records[1] = replace(records[1], reason=object())  # type: ignore[arg-type]
     with pytest.raises(StorageError):
         catalogue.record(records, [file], bag.manifest.mark())
@@ -217,7 +217,7 @@ def test_a_file_placed_anew_is_counted_once(catalogue: Catalogue) -> None:
     """The totals are the bag's Payload-Oxum."""
     for size in (5, 7):
         file = BagFile("data/v6/deepfake/1.mp4", "00", size)
-        catalogue.record([record_of(Archived(generation(1), size, ("a",)))], [file], START)
+        catalogue.record([Record(generation(1), "held")], [file], START)
     assert catalogue.totals() == (1, 7)
 
 
@@ -272,12 +272,12 @@ def test_an_older_catalogue_is_brought_up_to_date(
         older.execute("INSERT INTO file VALUES ('data/v6/deepfake/1.mp4', 'x', 7, NULL)")
         older.execute("INSERT INTO file VALUES ('data/v6/deepfake/2.mp4', 'x', 8, NULL)")
     with closing(open_(bag.layout.root)) as catalogue:
-        assert catalogue.worklist.add(names(1, 2, 3, 4, 5, 6), retry_lost=False) == Worklist(
+        assert catalogue.worklist.add(listed(1, 2, 3, 4, 5, 6), retry_lost=False) == Worklist(
             2, 1, 3
         )
         assert catalogue.totals() == (2, 15)
-        assert catalogue.past(generation(4)) == Past(0, None, then)
-        assert catalogue.past(generation(5)) == Past(0, None, None)
+        assert catalogue.past(generation(4)) == Past(then, Streak("processing", 3, 0))
+        assert catalogue.past(generation(5)) == Past(then, None)
 
 
 @pytest.mark.parametrize("open_", [open_catalogue, read_catalogue])
@@ -286,7 +286,7 @@ def test_an_empty_file_is_a_new_catalogue(bag: Bag, open_: Callable[[Path], Cata
     bag.layout.catalogue.touch()
     place_generations(bag, 1)
     with closing(open_(bag.layout.root)) as catalogue:
-        assert catalogue.worklist.add(names(2), retry_lost=False) == Worklist(0, 0, 1)
+        assert catalogue.worklist.add(listed(2), retry_lost=False) == Worklist(0, 0, 1)
 
 
 def test_at_rest_it_is_one_file(bag: Bag) -> None:
@@ -325,7 +325,7 @@ def test_what_was_committed_outlives_a_kill(bag: Bag, open_: Callable[[Path], Ca
     )
     assert killed.returncode == -signal.SIGKILL
     with closing(open_(bag.layout.root)) as catalogue:
-        worklist = catalogue.worklist.add(names(1), retry_lost=False)
+        worklist = catalogue.worklist.add(listed(1), retry_lost=False)
         assert worklist == Worklist(unreported=(Lost(generation(1), "x"),))
 
 
@@ -401,8 +401,8 @@ def test_looking_touches_nothing(bag: Bag, known: bool) -> None:
             absorb(bag, catalogue)
     before = traces(bag.layout.root)
     with closing(read_catalogue(bag.layout.root)) as catalogue:
-        assert catalogue.worklist.add(names(1, 2, 3), retry_lost=False) == Worklist(2, 0, 1)
-        assert catalogue.worklist.take(10) == [(generation(3), True)]
+        assert catalogue.worklist.add(listed(1, 2, 3), retry_lost=False) == Worklist(2, 0, 1)
+        assert catalogue.worklist.take(10) == [Entry(generation(3))]
         assert held(catalogue, 1, 2, 3) == [1, 2]
     assert traces(bag.layout.root) == before
 
@@ -410,7 +410,7 @@ def test_looking_touches_nothing(bag: Bag, known: bool) -> None:
 def test_looking_at_nothing_makes_nothing(tmp_path: Path) -> None:
     """Where there is no archive yet, everything is to be asked, and there is none still."""
     with closing(read_catalogue(tmp_path / "archive")) as catalogue:
-        assert catalogue.worklist.add(names(1), retry_lost=False) == Worklist(0, 0, 1)
+        assert catalogue.worklist.add(listed(1), retry_lost=False) == Worklist(0, 0, 1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -418,10 +418,10 @@ def test_looking_does_not_disturb_who_works(bag: Bag, catalogue: Catalogue) -> N
     """Beside a run it sees what is committed, and both go on."""
     report(catalogue, Lost(generation(1), "x"))
     with closing(read_catalogue(bag.layout.root)) as looking:
-        assert looking.worklist.add(names(1, 2), retry_lost=False) == Worklist(0, 1, 1)
+        assert looking.worklist.add(listed(1, 2), retry_lost=False) == Worklist(0, 1, 1)
         report(catalogue, Lost(generation(2), "x"))
     with closing(read_catalogue(bag.layout.root)) as looking:
-        assert looking.worklist.add(names(1, 2), retry_lost=False) == Worklist(0, 2, 0)
+        assert looking.worklist.add(listed(1, 2), retry_lost=False) == Worklist(0, 2, 0)
 
 
 def test_looking_writes_nothing(bag: Bag) -> None:

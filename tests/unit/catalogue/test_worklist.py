@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from archiver.archive.bag import Bag
 from archiver.catalogue.database import connect_in_memory
 from archiver.catalogue.store import Catalogue
+from archiver.catalogue.worklist import Entry
+from archiver.manifest import Ids
 from archiver.outcomes import Archived, Failed, Lost, Pending, Worklist
 from archiver.pipeline.indexing import absorb
 from tests.support.archives import open_catalogue, read_catalogue
 from tests.support.catalogues import (
     generation,
     generations,
-    names,
+    listed,
     place_generations,
     record,
     report,
@@ -29,8 +31,8 @@ def test_the_worklist_is_sorted_out(bag: Bag, catalogue: Catalogue) -> None:
     absorb(bag, catalogue)
     lost, pending, failed = generations(3, 4, 5)
     report(catalogue, Lost(lost, "x"), Pending(pending), Failed(failed, "x"))
-    listed = names(1, 2, 3, 4, 5, 6, 7)
-    assert catalogue.worklist.add(listed, retry_lost=False) == Worklist(2, 1, 4)
+    lists = listed(1, 2, 3, 4, 5, 6, 7)
+    assert catalogue.worklist.add(lists, retry_lost=False) == Worklist(2, 1, 4)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
@@ -40,19 +42,19 @@ def test_each_generation_is_counted_once(bag: Bag, batch: int) -> None:
     place_generations(bag, 1)
     absorb(bag, catalogue)
     report(catalogue, Lost(generation(2), "x"), Failed(generation(4), "x"))
-    listed = names(1, 1, 2, 3, 2, 4, 1, 3, 3, 4, 2, 1)
-    assert catalogue.worklist.add(listed, retry_lost=False) == Worklist(1, 1, 2)
-    assert [one.id for one, _ in catalogue.worklist.take(100)] == ["3", "4"]
+    lists = listed(1, 1, 2, 3, 2, 4, 1, 3, 3, 4, 2, 1)
+    assert catalogue.worklist.add(lists, retry_lost=False) == Worklist(1, 1, 2)
+    assert [entry.generation.id for entry in catalogue.worklist.take(100)] == ["3", "4"]
     assert catalogue.worklist.take(100) == []
 
 
 def test_the_lost_are_fetched_again_on_request(catalogue: Catalogue) -> None:
     """`--retry-lost` does it, and nothing else."""
     report(catalogue, Lost(generation(1), "x"))
-    assert catalogue.worklist.add(names(1), retry_lost=False) == Worklist(0, 1, 0)
+    assert catalogue.worklist.add(listed(1), retry_lost=False) == Worklist(0, 1, 0)
     assert catalogue.worklist.take(10) == []
-    assert catalogue.worklist.add(names(1), retry_lost=True) == Worklist(0, 0, 1)
-    assert catalogue.worklist.take(10) == [(generation(1), False)]
+    assert catalogue.worklist.add(listed(1), retry_lost=True) == Worklist(0, 0, 1)
+    assert catalogue.worklist.take(10) == [Entry(generation(1), first=False)]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
@@ -60,12 +62,12 @@ def test_the_new_come_first_and_old_failures_last(catalogue: Catalogue, limit: i
     """Never tried, then still processing, then failed or lost: each in the manifests' order."""
     failed, pending, lost = generations("f", "p", "l")
     report(catalogue, Failed(failed, "x"), Pending(pending), Lost(lost, "x"))
-    catalogue.worklist.add(names("f", "n1", "l", "p", "n2", "n3"), retry_lost=True)
+    catalogue.worklist.add(listed("f", "n1", "l", "p", "n2", "n3"), retry_lost=True)
     taken = []
     while turn := catalogue.worklist.take(limit):
         assert len(turn) <= limit
         taken += turn
-    assert [(one.id, new) for one, new in taken] == [
+    assert [(entry.generation.id, entry.first) for entry in taken] == [
         ("n1", True), ("n2", True), ("n3", True), ("p", False), ("f", False), ("l", False),
     ]  # fmt: skip
 
@@ -73,7 +75,7 @@ def test_the_new_come_first_and_old_failures_last(catalogue: Catalogue, limit: i
 def test_a_plan_takes_all() -> None:
     """A dry run reads the worklist to its end, in batches."""
     catalogue = Catalogue(connect_in_memory(), batch=2)
-    catalogue.worklist.add(names(*range(5)), retry_lost=False)
+    catalogue.worklist.add(listed(*range(5)), retry_lost=False)
     assert list(catalogue.worklist.take_all()) == generations(*range(5))
 
 
@@ -84,17 +86,19 @@ def test_a_plan_takes_all() -> None:
     st.integers(1, 7),
 )
 def test_any_list_is_sorted_out(
-    listed: list[int], in_bag: set[int], lost: set[int], batch: int
+    ids: list[int], in_bag: set[int], lost: set[int], batch: int
 ) -> None:
     """Every generation on it is held, known lost or to be fetched: one of them, and once."""
     lost -= in_bag
     with closing(Catalogue(connect_in_memory(), batch)) as catalogue:
         report(catalogue, *(Archived(one, 1, ()) for one in generations(*in_bag)))
         report(catalogue, *(Lost(one, "x") for one in generations(*lost)))
-        worklist = catalogue.worklist.add(names(*listed), retry_lost=False)
-        to_fetch = [id_ for id_ in dict.fromkeys(listed) if id_ not in in_bag | lost]
-        assert [one for one, _ in catalogue.worklist.take(100)] == generations(*to_fetch)
-    counts = len(set(listed) & in_bag), len(set(listed) & lost), len(to_fetch)
+        worklist = catalogue.worklist.add(listed(*ids), retry_lost=False)
+        to_fetch = [id_ for id_ in dict.fromkeys(ids) if id_ not in in_bag | lost]
+        assert [entry.generation for entry in catalogue.worklist.take(100)] == generations(
+            *to_fetch
+        )
+    counts = len(set(ids) & in_bag), len(set(ids) & lost), len(to_fetch)
     assert worklist == Worklist(*counts)
 
 
@@ -102,25 +106,25 @@ def test_a_loss_on_another_list_is_still_to_be_reported(bag: Bag, catalogue: Cat
     """What a killed run has found is reported by the next that lists it, and not before."""
     lost = Lost(generation(1), "x")
     record(catalogue, lost)
-    catalogue.worklist.add(names(2), retry_lost=False)
+    catalogue.worklist.add(listed(2), retry_lost=False)
     catalogue.worklist.set_reported()
     with closing(open_catalogue(bag.layout.root)) as other:
-        assert other.worklist.add(names(1), retry_lost=False) == Worklist(unreported=(lost,))
+        assert other.worklist.add(listed(1), retry_lost=False) == Worklist(unreported=(lost,))
         other.worklist.set_reported()
     with closing(read_catalogue(bag.layout.root)) as third:
-        assert third.worklist.add(names(1), retry_lost=False) == Worklist(known_lost=1)
+        assert third.worklist.add(listed(1), retry_lost=False) == Worklist(known_lost=1)
 
 
 def test_a_list_that_comes_slowly_blocks_nobody(bag: Bag, catalogue: Catalogue) -> None:
     """While a dry run waits for the rest of a list, a backup may begin, and write."""
     catalogue.close()
 
-    def slowly() -> Iterator[str]:
-        yield from names(*range(10_000))
+    def slowly() -> Iterator[Ids]:
+        yield from listed(*range(10_000))
         with closing(open_catalogue(bag.layout.root)) as backup:
             backup.connection.execute("PRAGMA busy_timeout = 0")
             report(backup, Pending(generation(1)))
-        yield from names("x")
+        yield from listed("x")
 
     with closing(read_catalogue(bag.layout.root)) as looking:
         assert looking.worklist.add(slowly(), retry_lost=False).to_fetch == 10_001
@@ -130,6 +134,6 @@ def test_a_loss_that_nobody_reported_is_reported_the_next_time(catalogue: Catalo
     """A run that was killed before its report has reported nothing."""
     lost = Lost(generation(1), "not found")
     record(catalogue, lost)
-    assert catalogue.worklist.add(names(1, 1), retry_lost=False) == Worklist(unreported=(lost,))
+    assert catalogue.worklist.add(listed(1, 1), retry_lost=False) == Worklist(unreported=(lost,))
     catalogue.worklist.set_reported()
-    assert catalogue.worklist.add(names(1), retry_lost=False) == Worklist(known_lost=1)
+    assert catalogue.worklist.add(listed(1), retry_lost=False) == Worklist(known_lost=1)

@@ -24,7 +24,7 @@ from archiver.pipeline.indexing import open_to_read
 from archiver.progress import Silent
 from archiver.run import Run
 from tests.support.archives import open_catalogue
-from tests.support.backups import Backups, generation
+from tests.support.backups import Backups, generation, grow_hopeless
 
 TWO = Script(outputs=(OutputScript(size=30_000), OutputScript(size=40_000)))
 DEAD = Script(outputs=(OutputScript(primary=LinkScript(fault="dead")),))
@@ -38,6 +38,8 @@ async def stocked(backups: Backups) -> Backups:
         "p": Script(response="processing"), "l": Script(response="failed"), "f": DEAD,
     }  # fmt: skip
     backups.emulator.scripts |= {generation(name): script for name, script in scripts.items()}
+    await backups.run("l")
+    grow_hopeless(backups.archive)
     await backups.run(*scripts)
     return backups
 
@@ -83,7 +85,8 @@ async def test_the_last_runs_and_the_last_fixity_check_are_shown(stocked: Backup
     """Each with its time, its exit status and its summary in one line."""
     verify(stocked.archive)
     found = look(stocked.archive)
-    assert [(run.command, run.exit_status) for run in found.runs] == [("verify", 0), ("backup", 3)]
+    runs = [(run.command, run.exit_status) for run in found.runs]
+    assert runs == [("verify", 0), ("backup", 3), ("backup", 3)]
     assert found.fixity == found.runs[0]
     lines = list(found.lines())
     assert any("verify, exit status 0: 9 of 9 files checked" in line for line in lines)

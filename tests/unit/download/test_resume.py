@@ -10,7 +10,8 @@ import pytest
 from yarl import URL
 
 from archiver.archive.partial_file import Origin, PartialFile, this_boot
-from archiver.download.resume import continues, origin_of, range_headers, total_length
+from archiver.download import resume
+from archiver.download.resume import Span, content_range, continues, origin_of, range_headers
 from tests.support.http import head
 from tests.support.raw_server import RawServer
 from tests.support.videos import MP4
@@ -22,6 +23,7 @@ NEW = "Mon, 07 Oct 2024 00:00:00 GMT"
 DATE = "Tue, 24 Nov 2026 00:00:00 GMT"
 TAG = Origin('"x"', "", TOTAL, "this boot")
 DATED = Origin(OLD, "0123456789abcdef", TOTAL, "this boot")
+WEAK = replace(DATED, tag='W/"x"')
 
 
 def partial_file(tmp_path: Path, origin: Origin | None, size: int = HALF) -> PartialFile:
@@ -78,6 +80,12 @@ async def test_a_date_is_a_validator_on_its_own_link_alone(
     assert headers == ({"Range": "bytes=1000-", "If-Range": OLD} if asked else {})
 
 
+def test_a_date_beside_a_weak_entity_tag_is_no_condition(tmp_path: Path) -> None:
+    """A client that has an entity tag must not send one (RFC 9110, 13.1.5)."""
+    origin = replace(WEAK, place=resume._place(URL_))
+    assert range_headers(partial_file(tmp_path, origin), URL_) == {"Range": "bytes=1000-"}
+
+
 @pytest.mark.parametrize(("origin", "size"), [(None, HALF), (TAG, 0), (None, 0)])
 def test_where_there_is_nothing_to_resume_the_whole_is_asked_for(
     tmp_path: Path, origin: Origin | None, size: int
@@ -93,9 +101,10 @@ RANGES = [
     "bytes 999-2081/2082",
     "bytes 1001-2081/2082",
     "bytes 0-2081/2082",
-    "bytes 1000-2080/2082",
     "bytes 1000-2082/2082",
-    "bytes 1000-2081/*",
+    "bytes 1000-2082/*",
+    "bytes 1000-999/2082",
+    "bytes 1000-1999/2083",
     "bytes */2082",
     "bytes 1000-2081/2082, 0-1/2082",
     "bytes=1000-2081/2082",
@@ -104,6 +113,25 @@ RANGES = [
     "items 1000-2081/2082",
     "bytes 1000-/2082",
     "",
+]
+PARTS = [
+    "bytes 1000-2080/2082",
+    "bytes 1000-1000/2082",
+    "bytes 1000-2081/*",
+    "bytes 1000-1999/*",
+    "Bytes 1000-2081/2082",
+]
+"""Ranges that may be less than what was asked for, of a file whose length may not be given."""
+ENCODED = ["gzip", "br", "zstd", "deflate", "x-gzip", "compress", "bz2", "hex", "aws-chunked, gzip"]
+PLAIN = [
+    "",
+    "identity",
+    "aws-chunked",
+    "AWS-Chunked,identity",
+    "binary",
+    "utf-8",
+    "UTF-8",
+    "latin1",
 ]
 CASES: list[tuple[Origin | None, tuple[str, ...], bool]] = [
     (TAG, ("206 Partial Content", SPAN, 'ETag: "x"'), True),
@@ -132,6 +160,8 @@ CASES: list[tuple[Origin | None, tuple[str, ...], bool]] = [
     (TAG, ("206 x", SPAN, SPAN, 'ETag: "x"'), False),
     (TAG, ("206 x", SPAN, "Content-Range: bytes 0-2081/2082", 'ETag: "x"'), False),
     (TAG, ("206 x", 'ETag: "x"', "Content-Type: multipart/byteranges; boundary=x"), False),
+    # A part of the rest will do
+    *((TAG, ("206 x", f"Content-Range: {span}", 'ETag: "x"'), True) for span in PARTS),
     # Another length is all right if none was announced before
     (
         replace(TAG, length=None),
@@ -139,9 +169,19 @@ CASES: list[tuple[Origin | None, tuple[str, ...], bool]] = [
         True,
     ),
     # The encoding
-    (TAG, ("206 x", SPAN, 'ETag: "x"', "Content-Encoding: gzip"), False),
-    (DATED, ("206 x", SPAN, "Content-Encoding: br"), False),
-    (DATED, ("206 x", SPAN, "Content-Encoding: identity"), False),
+    *((TAG, ("206 x", SPAN, 'ETag: "x"', f"Content-Encoding: {c}"), False) for c in ENCODED),
+    *((DATED, ("206 x", SPAN, f"Content-Encoding: {c}"), False) for c in ENCODED),
+    *((TAG, ("206 x", SPAN, 'ETag: "x"', f"Content-Encoding: {c}"), True) for c in PLAIN),
+    *((DATED, ("206 x", SPAN, f"Content-Encoding: {c}"), True) for c in PLAIN),
+    # A weak entity tag beside a date
+    (WEAK, ("206 x", SPAN, f"Last-Modified: {OLD}", 'ETag: W/"x"'), True),
+    (WEAK, ("206 x", SPAN, f"Last-Modified: {OLD}"), True),
+    (WEAK, ("206 x", SPAN, f"Last-Modified: {OLD}", 'ETag: W/"y"'), False),
+    (WEAK, ("206 x", SPAN, f"Last-Modified: {OLD}", 'ETag: "x"'), False),
+    (WEAK, ("206 x", SPAN, f"Last-Modified: {NEW}", 'ETag: W/"x"'), False),
+    (WEAK, ("206 x", SPAN, 'ETag: W/"x"'), False),
+    (WEAK, ("206 x", SPAN), False),
+    (DATED, ("206 x", SPAN, f"Last-Modified: {OLD}", 'ETag: W/"x"'), False),
 ]  # fmt: skip
 
 
@@ -159,24 +199,27 @@ async def test_only_the_rest_of_the_same_file_continues_it(
 
 
 @pytest.mark.parametrize(
-    ("line", "total"),
+    ("line", "span"),
     [
-        (SPAN, TOTAL),
-        ("Content-Range: bytes 0-0/1", 1),
-        ("Content-Range: bytes 0-0/*", None),
+        (SPAN, Span(HALF, TOTAL, TOTAL)),
+        ("Content-Range: bytes 0-0/1", Span(0, 1, 1)),
+        ("Content-Range: bytes 0-0/*", Span(0, 1, None)),
         ("Content-Range: bytes */2082", None),
-        (f"Content-Range: bytes 0-0/{'9' * 18}", int("9" * 18)),
+        ("Content-Range: bytes 2-1/3", None),
+        (f"Content-Range: bytes 0-0/{'9' * 18}", Span(0, 1, int("9" * 18))),
         (f"Content-Range: bytes 0-0/{'9' * 5000}", None),
         ("Content-Range: bytes 0-0/-1", None),
         ("X: y", None),
     ],
 )
-async def test_the_length_of_the_whole_stands_in_the_range(
-    session: aiohttp.ClientSession, line: str, total: int | None
+async def test_a_partial_response_has_one_range(
+    session: aiohttp.ClientSession, line: str, span: Span | None
 ) -> None:
-    """Or nowhere."""
+    """And the length of the whole, or not."""
     async with responding(session, "206 x", line) as response:
-        assert total_length(response) == total
+        assert content_range(response) == span
+    async with responding(session, "200 OK", line) as response:
+        assert content_range(response) is None
 
 
 # --- The origin
@@ -227,6 +270,7 @@ async def test_a_response_can_be_resumed_by_a_strong_validator(
     assert origin
     assert origin.validator == validator
     assert bool(origin.place) is (validator == OLD)
+    assert origin.tag == ('W/"x"' if 'ETag: W/"x"' in lines else "")
     assert origin.length == (256 << 10 if length == LARGE else None)
     assert origin.boot == this_boot()
 

@@ -169,13 +169,15 @@ class TestResponses:
         api = ApiScript(retry_after=1800)
         got = {}
         kinds: list[Response] = [
-            "throttled-header", "throttled-date", "throttled-words", "throttled-old",
+            "throttled-header", "throttled-date", "throttled-reset", "throttled-words",
+            "throttled-old",
         ]  # fmt: skip
         for response in kinds:
             async with emulated(Script(response=response), api) as (emulator, client):
                 got[response] = await post(emulator, client)
         assert got["throttled-header"][0].headers["Retry-After"] == "1800"
         assert parsedate_to_datetime(got["throttled-date"][0].headers["Retry-After"])
+        assert got["throttled-reset"][0].headers["X-RateLimit-Reset"].isdecimal()
         assert b"try again in 30 minutes" in got["throttled-words"][1]
         assert b"wait for 1800 seconds" in got["throttled-old"][1]
         assert got["throttled-old"][0].status == 200

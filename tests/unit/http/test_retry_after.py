@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.http.retry_after import parse_retry_after, parse_seconds
+from archiver.http.retry_after import parse_reset, parse_retry_after, parse_seconds
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 YEAR = 366 * 86400
@@ -65,3 +65,24 @@ def test_no_header_is_a_surprise(value: str) -> None:
     """Whatever stands there, it is a wait between nothing and a year, or none."""
     seconds = parse_retry_after(value, NOW)
     assert seconds is None or 0 <= seconds <= YEAR
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None), ("", None), ("soon", None), ("nan", None), ("inf", None), ("-5", None),
+        ("30", 30), ("0", 0), (str(NOW.timestamp() + 90), 90), (str(NOW.timestamp()), 0),
+        (f"{NOW.timestamp() * 1000 + 90_000:.0f}", 90), (str(NOW.timestamp() - 1), None),
+        ("1700000000", None), ("9999999999", None), ("9" * 400, None), ("1e308", None),
+    ],
+)  # fmt: skip
+def test_a_reset_is_a_time_or_nothing(value: str | None, seconds: float | None) -> None:
+    """A clock that is wrong, in the past or far ahead, is not waited for."""
+    assert parse_reset(value, NOW) == seconds
+
+
+@given(st.text(max_size=20) | st.floats().map(str) | st.integers().map(str))
+def test_no_reset_is_a_surprise(value: str) -> None:
+    """Whatever it says, it means a month at most."""
+    seconds = parse_reset(value, NOW)
+    assert seconds is None or 0 <= seconds <= 31 * 86400

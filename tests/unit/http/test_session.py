@@ -7,9 +7,11 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from archiver.apikey import ApiKey
 from archiver.errors import ConfigurationError
+from archiver.http import redirects
 from archiver.http.errors import KeyInRedirect, describe_error
 from archiver.http.session import open_session, trusted_authorities
 from archiver.version import __version__
@@ -83,7 +85,7 @@ async def test_a_proxy_of_the_environment_may_be_private(monkeypatch: pytest.Mon
 
 async def test_a_proxy_that_is_no_url_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is reported when the session is opened, by the variable's name."""
-    monkeypatch.setenv("http_proxy", "localhost:3128")
+    monkeypatch.setenv("http_proxy", "localhost")
     with pytest.raises(ConfigurationError, match="http_proxy is not a URL"):
         async with session(allow_private=False):
             pass
@@ -92,14 +94,14 @@ async def test_a_proxy_that_is_no_url_is_an_error(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("header", ["Location", "URI"])
 @pytest.mark.parametrize("spelling", [KEY, quote(KEY, safe="")])
 async def test_a_redirect_with_the_key_is_not_followed(header: str, spelling: str) -> None:
-    """Wherever it leads, in each header that aiohttp follows and however the key is spelled."""
+    """Wherever it leads, in each header that is followed and however the key is spelled."""
     async with RawServer({"*": (OK,)}) as other, RawServer() as server:
         to = f"http://{other.host}/?k={spelling}"
         head = f"HTTP/1.1 302 Found\r\n{header}: {to}\r\nContent-Length: 0\r\n\r\n"
         server.paths["*"] = (head.encode(),)
         async with session(key=KEY) as client:
             with pytest.raises(KeyInRedirect):
-                await client.get(f"http://{server.host}/")
+                await redirects.get(client, URL(f"http://{server.host}/"), {})
         assert other.connections == 0
 
 
@@ -109,7 +111,9 @@ async def test_another_redirect_is_followed() -> None:
         head = f"HTTP/1.1 302 Found\r\nLocation: http://{other.host}/\r\nContent-Length: 0\r\n\r\n"
         server.paths["*"] = (head.encode(),)
         async with session(key=KEY) as client:
-            assert await get(client, f"http://{server.host}/") == b"ok"
+            url = URL(f"http://{server.host}/")
+            async with await redirects.get(client, url, {}) as response:
+                assert await response.read() == b"ok"
 
 
 def test_certificates_are_verified() -> None:

@@ -59,7 +59,7 @@ def test_no_table() -> None:
         (f"5,,{URL}", "expected id and fetch_result to agree"),
         ("5,,https://h/5.mp4", "expected a fetch URL such as "),
         ("x" * 70_000, "expected a CSV row of at most 64 KiB"),
-        ('5,"video"\rx,', "expected a CSV row of at most 64 KiB"),
+        ("0,video,#263", "expected a fetch URL such as "),
     ],
 )
 def test_bad_rows(row: str, expected: str) -> None:

@@ -29,7 +29,7 @@ lists = st.lists(generations, max_size=20)
 scraps = b'263 video/ id , ; [ ] { } " \\ : # - . 1e \n \r \0'.split(b" ")
 marks = [b" ", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf"]
 manifests = st.lists(st.sampled_from(scraps + marks) | st.binary(max_size=3)).map(b"".join)
-newlines = st.sampled_from(["\n", "\r\n"])
+newlines = st.sampled_from(["\n", "\r\n", "\r"])
 
 
 def fetch_url(generation: Generation) -> str:
@@ -49,6 +49,8 @@ def test_csv_round_trip(
 ) -> None:
     """Generations written as a table come back the same, in order."""
     out = io.StringIO(newline="")
+    # With some ends of lines Python leaves a CR unquoted, which is the end of a line.
+    quoted = quoted or "\r" in prompt
     quoting: Literal[0, 1] = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
     writer = csv.writer(out, delimiter=delimiter, lineterminator=newline, quoting=quoting)
     writer.writerow(["id", "prompt", "endpoint"])
@@ -78,16 +80,131 @@ def test_anything_is_read(content: bytes, name: str) -> None:
         if isinstance(reading, BadLine):
             assert str(reading).isprintable()
             assert len(str(reading)) < 200
-            assert lines <= reading.line <= content.count(b"\n") + 1
+            assert lines <= reading.line <= content.count(b"\n") + content.count(b"\r") + 1
             lines = reading.line
         else:
             assert Generation.of(reading.endpoint, reading.id) == reading
 
 
-@pytest.mark.parametrize("content", ["", "\n\n", "# none\n", "[]", "id,endpoint\n", "\ufeff"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["# mine", "1", "", "2 # two", "x y", "3"],
+        ["id;name", "1;", ";;", "2;a", "x y;", "3;"],
+        ['"id","name"', '"1","a"', "#0,", '"2","b"', '"x y",', '"3",'],
+        ["# mine", '{"id": 1}', "", '{"id": "2"}', '{"id": "x y"}', '{"id": 3}'],
+        ["[1,", "# mine", "", "2,", '"x y",', "3]"],
+    ],
+)
+def test_ends_of_lines(lines: list[str], newline: str) -> None:
+    """However its lines end, a manifest is read, and a bad line has its number."""
+    found = names(newline.join(lines), "ids")
+    assert [one for one in found if "bad" not in one and ":" not in one] == [
+        "v6/deepfake/1",
+        "v6/deepfake/2",
+        "v6/deepfake/3",
+    ]
+    (problem,) = [one for one in found if ":" in one]
+    number = 5 + (newline == "\r\r\n") * 4
+    assert problem.startswith(f"ids:{number}: ")
+
+
+def test_mixed_ends_of_lines() -> None:
+    """Each of several ends of lines counts as one, also where a block of the stream ends."""
+    for size in range(65_520, 65_540):
+        *good, problem, last = names("\n" * size + "1\r\n2\r3\n\r\nx y\r\n4")
+        assert [*good, last] == [f"v6/deepfake/{id_}" for id_ in (1, 2, 3, 4)]
+        assert problem.startswith(f"ids:{size + 5}: ")
+
+
+@pytest.mark.parametrize("mark", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "lines", [["263", "# é", "video/4"], ["# é", "id;é", "263;", "4;"], ["[263,", "4]"]]
+)
+def test_encodings(lines: list[str], newline: str, encoding: str, mark: bool) -> None:
+    """UTF-16 and UTF-32 are read, with a byte order mark and, where the zeros show it, without."""
+    text = newline.join(lines)
+    found = readings((("\ufeff" if mark else "") + text).encode(encoding))
+    assert [one.id for one in found if isinstance(one, Generation)] == ["263", "4"]
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("1\r\n", "2\r\nvideo/3\r\n"),
+        ("1\n", "# two\n2 # two\nvideo/3"),
+        ("id,endpoint\n1,\n", "2,\n3,video"),
+        ("ID,Endpoint\n1,\n", '"ID","Endpoint"\r\n2,\r\n3,video'),
+        ('"id","endpoint"\n1,\n', '"2",\n"3","video"\n'),
+        ("[1]", '[2, "video/3"]'),
+        ("[1]\n", '{"id": 2}\n{"id": 3, "endpoint": "video"}\n'),
+        ('{"id": 1}', '{"id": 2}{"id": 3, "endpoint": "video"}'),
+    ],
+)
+def test_byte_order_marks(first: str, second: str) -> None:
+    """A byte order mark is white space, also where a list was appended to another one."""
+    for middle in ("\ufeff", "\ufeff\ufeff", " \ufeff "):
+        text = f"\ufeff{first}{middle}{second}"
+        assert names(text) == ["v6/deepfake/1", "v6/deepfake/2", "v6/video/3"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *["", "\n\n", "\r\r", " \f\u2028\n", "\ufeff", "\ufeff\ufeff\n"],
+        *["# none\n", "# none\r# not one\r", "\ufeff# none", "\n\ufeff# none"],
+        *["[]", "[\n]\n", "[\n# none\n]", "id,endpoint\n", "id;name\n# 5;x\n;;\n"],
+        *['{"status": "success", "data": []}', '{"data": {}, "pagination": {"total": 0}}'],
+    ],
+)
 def test_nothing(content: str) -> None:
-    """A manifest that lists nothing gives nothing."""
+    """A manifest that is empty, or all comments, gives nothing."""
     assert readings(content) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"# mine\xc2\x85263\xc2\x85264",
+        "# mine\u2028263\u2028264".encode(),
+        "# mine\u2029263".encode(),
+        b"# mine\x0b263",
+        b"# mine\x0c263",
+        b"# mine\xef\xbb\xbf263\n",
+        "id,name\u2028263,a\u2028264,b".encode(),
+        b"id;263;264;265",
+        b'id,"name\n263,a\n264,b"\n',
+        b"name,id\n# 263\x0c264,\n",
+        "# mine\u2028[263]".encode(),
+        '[\n# mine\u2028"263", "264"\n]'.encode(),
+        b"{}",
+        b"[{}]",
+        b"[[]]",
+        b"null",
+        b'""',
+        b"0,#263",
+        b"name,id\na,#263\n",
+        b'{"ids": [263]}',
+        b'{"data": null}',
+        b'{"data": {"message": "none"}}',
+        b'{"status": "error", "message": "Invalid Api Key", "data": []}',
+        b'{"status": "error", "data": {}}',
+        bytes(4),
+        bytes(100_000),
+        b"#\0m\0\n\0",
+        b"5\0",
+        b"\0#",
+        b"\x1f\x8b\x08\0\0\0\0\0",
+    ],
+)
+@pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
+def test_not_in_silence(content: bytes, suffix: str) -> None:
+    """A manifest that is neither empty nor all comments gives an entry or a bad line."""
+    assert readings(content, f"ids.{suffix}")
 
 
 def test_binary_file() -> None:

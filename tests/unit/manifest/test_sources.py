@@ -1,10 +1,10 @@
 """Manifests are read from files, directories, the standard input and arguments, as one list."""
 
-import io
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,8 +37,14 @@ def without_permission(path: Path) -> None:
         pytest.skip("root may read every file")
 
 
-def standard_input(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+@pytest.fixture
+def standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A file that is the standard input."""
+    path = tmp_path / "stdin"
+    path.touch()
+    with path.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield path
 
 
 class TestFiles:
@@ -262,15 +268,15 @@ class TestDirectories:
 class TestStandardInput:
     """The name `-`."""
 
-    def test_is_read(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_is_read(self, standard_input: Path, tmp_path: Path) -> None:
         """`-` is the standard input, in any format, in its place among the files."""
         file = written(tmp_path / "ids.txt", "263")
-        standard_input(monkeypatch, b'[{"id": 5}]')
+        standard_input.write_bytes(b'[{"id": 5}]')
         assert listed(opened("-", file)) == ["v6/deepfake/5", "v6/deepfake/263"]
 
-    def test_bad_lines(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_bad_lines(self, standard_input: Path) -> None:
         """A bad line of the standard input is named so."""
-        standard_input(monkeypatch, b"263\nfoo bar\n")
+        standard_input.write_bytes(b"263\nfoo bar\n")
         manifests = opened("-")
         assert listed(manifests) == ["v6/deepfake/263"]
         assert [str(bad) for bad in manifests.problems.kept_lines] == [
@@ -278,12 +284,10 @@ class TestStandardInput:
         ]
 
     def test_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A standard input that is closed cannot be read."""
+        """A standard input that is closed cannot be read, and this is known at once."""
         monkeypatch.setattr(sys, "stdin", None)
-        manifests = opened("-")
-        assert listed(manifests) == []
         with pytest.raises(ManifestUnreadable, match="<stdin>: cannot be read: standard input is"):
-            manifests.check()
+            opened("-").check()
 
 
 class TestArguments:

@@ -6,7 +6,7 @@ import pytest
 
 from archiver.generation import Generation
 from archiver.manifest.entries import BadLine, read
-from tests.unit.manifest.reading import SPELLING, URL, each, ids, names, readings
+from tests.unit.manifest.reading import SPELLING, URL, each, names, readings
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,9 @@ def test_spellings(spelling: str, name: str, suffix: str) -> None:
         "\u0662\u0666\u0663",
         "\uff12\uff16\uff13",
         "é",
-        "\ufeff263",
+        "26\ufeff3",
+        "263\x0b264",
+        "263\u2028264",
         "https://modelslab.com/api/v6/video/fetch/",
         "https://modelslab.com/api/v6/fetch/263",
         "https://modelslab.com/api/v5/other/video/fetch/263",
@@ -96,11 +98,26 @@ def test_comments_and_blank_lines() -> None:
     assert names(b"# one\n\n \t\r\n  #caf\xe9\n263\n#") == ["v6/deepfake/263"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("content", ["263\r\nvideo/4", "id;é\n263;\n4;", "[263,\n4]"])
-def test_byte_order_mark(encoding: str, content: str) -> None:
-    """A byte order mark decides the encoding of the file."""
-    assert ids(readings(content.encode(encoding))) == ["263", "4"]
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\v", "\f", "\ufeff"])
+def test_comment_that_hides_an_entry(mark: str) -> None:
+    """A comment with an entry in it where some programs begin a line is bad, and named."""
+    found = names(f"1\n# two{mark}2\n3 # three{mark}a few words{mark}video/4\n5", "ids.txt")
+    assert [one for one in found if not one.startswith("ids.txt:")] == [
+        "v6/deepfake/1",
+        "v6/deepfake/3",
+        "v6/deepfake/5",
+    ]
+    bad = [one for one in found if one.startswith("ids.txt:")]
+    assert [one.split(": ")[0] for one in bad] == ["ids.txt:2", "ids.txt:3"]
+    assert all(one.endswith("expected lines that end in LF, CR LF or CR") for one in bad)
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\v", "\f"])
+def test_comment_of_several_lines(mark: str) -> None:
+    """A comment may have words where some programs begin a line."""
+    assert names(f"# a prompt{mark}of two lines{mark}\n263 # a cat{mark} and a dog") == [
+        "v6/deepfake/263"
+    ]
 
 
 def test_long_line() -> None:

@@ -1,6 +1,7 @@
 """Client: asks the API for one generation, however the API behaves, and returns one value."""
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from archiver.errors import ApiUnreachable, KeyRejected
 from archiver.generation import Generation
 from archiver.http.retry import Backoff
 from archiver.http.session import open_session, trusted_authorities
-from archiver.modelslab.client import Client, ClientResult, EndpointUnavailable, Halt
+from archiver.modelslab.client import Client, ClientResult, EndpointUnavailable, Halt, Throttled
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import (
     GenerationFailed,
@@ -76,6 +77,16 @@ async def fetched(emulator: Emulator, *wanted: Generation, tries: int = 1) -> li
     """Fetch generations one after the other."""
     async with connected(emulator.api_url, tries=tries) as client:
         return [await client.fetch(generation) for generation in wanted]
+
+
+async def patiently(client: Client, generation: Generation = G263) -> ClientResult:
+    """Fetch a generation again for as long as it is throttled, as a run does."""
+    for _ in range(200):
+        result = await client.fetch(generation)
+        if not isinstance(result, Throttled):
+            return result
+        await asyncio.sleep(result.pause + QUICK.after_pause)
+    raise AssertionError("it is throttled for ever")
 
 
 async def fetched_as(emulator: Emulator, response: Scripted | RawResponse) -> ClientResult:
@@ -142,9 +153,9 @@ async def test_a_ready_generation_has_its_links_and_the_response(emulator: Emula
         ("reset", ServerError),
         ("hang-up", ServerError),
         ("refused", Halt),
-        ("refused-old", Halt),
+        ("refused-old", Rejected),
         ("no-credit", Halt),
-        ("no-credit-old", Halt),
+        ("no-credit-old", Rejected),
     ],
 )
 async def test_each_response_has_its_result(
@@ -217,6 +228,87 @@ async def test_a_key_that_is_echoed_is_in_no_result(emulator: Emulator, response
     assert REDACTED in shown
 
 
+# --- Responses with large inline payloads
+
+
+def inline(payload: bytes) -> bytes:
+    """Return a success with a payload in it."""
+    url = f"data:video/mp4;base64,{base64.b64encode(payload).decode()}"
+    return json.dumps({"status": "success", "output": [url]}).encode()
+
+
+LARGE = bytes(range(256)) * (8 << 10)
+HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+
+
+async def test_an_inline_payload_comes_with_its_link(emulator: Emulator) -> None:
+    """Small or large; its name is in the document, and its bytes are there until it is closed."""
+    for payload in (b"x", LARGE):
+        result = await fetched_as(emulator, RawResponse(inline(payload)))
+        assert isinstance(result, Ready)
+        ((link,),) = (output.links for output in result.outputs)
+        assert result.document["output"] == [link.url]
+        assert link.inline
+        assert link.inline.data == payload
+        result.close()
+        assert link.inline.data is None
+
+
+async def test_large_responses_wait_until_others_are_closed(emulator: Emulator) -> None:
+    """Two may be in memory; a small one need not wait, nor one that is no success."""
+    many = generations(*range(6))
+    emulator.scripts |= {each: Script(response=RawResponse(inline(LARGE))) for each in many}
+    emulator.scripts |= {
+        many[4]: Script(response=RawResponse(inline(LARGE)[:-1])),
+        many[5]: Script(response=RawResponse(inline(b"x"))),
+    }
+    async with connected(emulator.api_url) as client:
+        assert isinstance(await client.fetch(many[4]), ServerError)
+        first, second = [await client.fetch(each) for each in many[:2]]
+        waiting = asyncio.ensure_future(client.fetch(many[2]))
+        assert isinstance(await client.fetch(many[5]), Ready)
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        for done in (first, second):
+            assert isinstance(done, Ready)
+            done.close()
+        assert isinstance(await waiting, Ready)
+        assert isinstance(await client.fetch(many[3]), Ready)
+
+
+async def test_a_large_response_that_stalls_keeps_no_other_waiting() -> None:
+    """Its place is free again once it is given up."""
+    stalls = (HEAD + inline(LARGE)[: 2 << 20], Close.NEVER)
+    paths: dict[str, Steps] = {f"/v6/deepfake/fetch/{n}": stalls for n in range(3)}
+    paths["/v6/deepfake/fetch/263"] = (HEAD + inline(LARGE),)
+    async with (
+        RawServer(paths) as server,
+        connected(f"http://{server.host}", silence=0.5) as client,
+    ):
+        stalled = [asyncio.ensure_future(client.fetch(each)) for each in generations(0, 1, 2)]
+        await asyncio.sleep(0.2)
+        result = await client.fetch(G263)
+        assert isinstance(result, Ready)
+        result.close()
+        for each in stalled:
+            assert isinstance(await each, ServerError)
+
+
+async def test_a_large_response_that_is_cancelled_leaves_its_place(emulator: Emulator) -> None:
+    """So does one whose generation is not asked for any more."""
+    emulator.scripts[G263] = Script(response=RawResponse(inline(LARGE)))
+    async with connected(emulator.api_url) as client:
+        for pause in (0.0, 0.005, 0.01, 0.02, 0.03):
+            fetching = asyncio.ensure_future(client.fetch(G263))
+            await asyncio.sleep(pause)
+            fetching.cancel()
+            await asyncio.wait([fetching])
+            if not fetching.cancelled() and isinstance(result := fetching.result(), Ready):
+                result.close()
+        results = [await client.fetch(G263) for _ in range(2)]
+    assert all(isinstance(result, Ready) for result in results)
+
+
 # --- The family's other name
 
 
@@ -250,7 +342,7 @@ UNKNOWN: dict[str, object] = {"status": "failed", "id": "", "message": "Request 
     [
         ({"status": "processing", "eta": 7}, Processing(7)),
         ({"status": "failed", "message": "Failed, Try Again"},
-         GenerationFailed("Failed, Try Again", certain=True)),
+         GenerationFailed("Failed, Try Again")),
         (UNKNOWN, NotFound("Request not found")),
         ({"status": "error", "message": "Invalid Api Key"}, NotFound("Request not found")),
         ({"status": "error", "message": "Internal error"}, NotFound("Request not found")),
@@ -359,7 +451,8 @@ async def test_a_retry_after_of_nothing_leaves_the_backoff(emulator: Emulator) -
 
 @slow
 @pytest.mark.parametrize(
-    "throttled", ["throttled", "throttled-header", "throttled-old", "throttled-words"]
+    "throttled",
+    ["throttled", "throttled-header", "throttled-reset", "throttled-old", "throttled-words"],
 )
 async def test_a_short_rate_limit_is_waited_out(emulator: Emulator, throttled: Scripted) -> None:
     """However it is worded, with 429 or with 200, the pause is kept and nothing is lost."""
@@ -367,6 +460,9 @@ async def test_a_short_rate_limit_is_waited_out(emulator: Emulator, throttled: S
     emulator.api = ApiScript(throttle_first=1, retry_after=1, throttled=throttled)
     timings = replace(QUICK, default_pause=1)
     async with connected(emulator.api_url, timings=timings) as client:
+        throttled_for = await client.fetch(G263)
+        assert isinstance(throttled_for, Throttled)
+        assert throttled_for.pause == pytest.approx(1, abs=0.1)
         assert isinstance(await client.fetch(G263), Ready)
     first, second = (request.at for request in emulator.requests)
     assert second - first >= 0.95
@@ -377,7 +473,7 @@ async def test_a_long_rate_limit_halts_the_run(emulator: Emulator) -> None:
     emulator.api = ApiScript(always="throttled-words", retry_after=1800)
     reason = "rate-limited, retry in 30 min (Too many requests, try again in 30 minutes)"
     async with connected(emulator.api_url) as client:
-        assert await client.fetch(G263) == Halt(Skipped(reason))
+        assert await patiently(client) == Halt(Skipped(reason))
         assert emulator.asked() == 2
         assert client.pause_reason == reason
         results = [await client.fetch(other) for other in generations(1, 2)]
@@ -387,10 +483,23 @@ async def test_a_long_rate_limit_halts_the_run(emulator: Emulator) -> None:
 
 @slow
 async def test_a_long_rate_limit_in_words_alone_needs_five(emulator: Emulator) -> None:
-    """With HTTP 200 it may be one generation's message."""
+    """With HTTP 200 it may be one generation's message: five of them are the account's."""
     emulator.api = ApiScript(always=RawResponse(WORDS))
     reason = "rate-limited, retry in 2 h (Too many faces, wait for 2 hours)"
-    assert await fetched(emulator, G263) == [Halt(Skipped(reason))]
+    async with connected(emulator.api_url) as client:
+        results = [await client.fetch(each) for each in generations(*range(5))]
+    assert [type(result) for result in results] == [*[Throttled] * 4, Halt]
+    assert results[-1] == Halt(Skipped(reason))
+
+
+async def test_words_like_a_rate_limit_that_only_one_meets_are_its_message(
+    emulator: Emulator,
+) -> None:
+    """Asked alone, again and again, it is rejected in the end, and nothing is halted."""
+    emulator.scripts[G263] = Script(response=RawResponse(WORDS))
+    async with connected(emulator.api_url) as client:
+        assert await patiently(client) == Rejected("Too many faces, wait for 2 hours")
+        assert client.verdict() is None
     assert emulator.asked() == 5
 
 
@@ -404,7 +513,7 @@ async def alongside(emulator: Emulator, response: RawResponse) -> ClientResult |
     (other,) = generations(1)
     count = 0
     async with connected(emulator.api_url) as client:
-        limited = asyncio.ensure_future(client.fetch(G263))
+        limited = asyncio.ensure_future(patiently(client))
         while not limited.done() and count < 100:
             assert await client.fetch(other) == Processing()
             count += 1
@@ -439,46 +548,54 @@ async def test_a_rate_limit_under_the_other_name_halts_too(emulator: Emulator) -
         "/v6/faceswap/fetch/263": reply(LIMITED | {"retry_after": 3600}, "429 Too Many Requests"),
     }
     async with RawServer(paths) as server, connected(f"http://{server.host}") as client:
-        result = await client.fetch(G263)
+        result = await patiently(client)
     assert result == Halt(Skipped("rate-limited, retry in 1 h (Rate limit exceeded.)"))
 
 
 # --- The circuit breaker
 
 
-@pytest.mark.parametrize("always", ["refused", "refused-old", "no-credit", "no-credit-old"])
-async def test_a_rejected_key_halts_the_run_at_once(emulator: Emulator, always: Scripted) -> None:
-    """The error names what to check, and is not raised."""
+@pytest.mark.parametrize(
+    ("always", "needed"),
+    [("refused", 1), ("refused-old", 2), ("no-credit", 1), ("no-credit-old", 2)],
+)
+async def test_a_rejected_key_halts_the_run_at_once(
+    emulator: Emulator, always: Scripted, needed: int
+) -> None:
+    """The error names what to check, and is not raised; words alone are confirmed once."""
     emulator.api = ApiScript(always=always)
-    (result,) = await fetched(emulator, G263)
+    *_, result = await fetched(emulator, *generations(*range(needed)))
     assert isinstance(result, Halt)
     assert isinstance(result.ended, Stopped)
     assert isinstance(result.ended.error, KeyRejected)
     assert str(result.ended.error).startswith("ModelsLab rejects the API key: ")
     assert str(result.ended.error).endswith(". Check the key, its plan and credit")
-    assert emulator.asked() == 1
 
 
-@pytest.mark.parametrize(
-    ("response", "reason"),
-    [
-        ("plan", "access to v7/video-fusion is denied: Your plan does not include this."),
-        ("html", "v7/video-fusion gives no usable response: "
-                 "an HTML page instead of a response (HTTP 502 Bad Gateway)"),
-    ],
-)  # fmt: skip
-async def test_an_endpoint_that_fails_five_times_in_a_row_is_not_requested(
-    emulator: Emulator, response: Scripted, reason: str
+async def test_an_endpoint_that_is_denied_five_times_in_a_row_is_not_requested(
+    emulator: Emulator,
 ) -> None:
     """Others are."""
     failing = generations(*range(7), endpoint="v7/video-fusion")
-    emulator.scripts |= {each: Script(response=response) for each in failing}
+    emulator.scripts |= {each: Script(response="plan") for each in failing}
     emulator.scripts[G263] = Script()
     *results, ready = await fetched(emulator, *failing, G263)
+    reason = "access to v7/video-fusion is denied: Your plan does not include this."
     assert results[5:] == [EndpointUnavailable(reason)] * 2
     assert not any(isinstance(result, EndpointUnavailable) for result in results[:5])
     assert isinstance(ready, Ready)
     assert emulator.asked() == 6
+
+
+async def test_an_endpoint_that_seems_down_is_asked_once_for_each(emulator: Emulator) -> None:
+    """After five failures in a row nothing is repeated, and what comes next may be well."""
+    failing = generations(*range(7), endpoint="video")
+    (well,) = generations(7, endpoint="video")
+    emulator.scripts |= {each: Script(response="html") for each in failing} | {well: Script()}
+    *results, ready = await fetched(emulator, *failing, well, tries=3)
+    assert all(isinstance(result, ServerError) for result in results)
+    assert isinstance(ready, Ready)
+    assert [emulator.asked(each) for each in failing] == [3] * 5 + [1] * 2
 
 
 async def test_an_api_that_cannot_be_reached_halts_the_run() -> None:

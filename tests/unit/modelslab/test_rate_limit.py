@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from archiver.generation import Generation
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import RateLimited
 from archiver.run import Skipped
@@ -14,6 +15,7 @@ from archiver.settings import Timings
 from tests.support.marks import slow
 
 T = TypeVar("T")
+G1 = Generation("v6/deepfake", "1")
 QUICK = Timings(short_pause=0.6, default_pause=0.2, after_pause=0.1)
 """A run that may not wait longer than the pauses that are always waited out."""
 
@@ -49,7 +51,7 @@ async def test_the_rate_is_kept() -> None:
 async def test_a_short_pause_is_waited_out_by_all_requests() -> None:
     """One request is rate-limited; none is sent before the pause is over."""
     rate_limit = limit()
-    rate_limit.pause(RateLimited("Slow down", 0.3))
+    rate_limit.pause(RateLimited("Slow down", 0.3), G1)
     assert rate_limit.pause_reason == "rate-limited, retry in 0 s (Slow down)"
     results = await asyncio.gather(*(timed(rate_limit.acquire()) for _ in range(3)))
     assert all(result is None and seconds >= 0.29 for result, seconds in results)
@@ -59,36 +61,20 @@ async def test_a_short_pause_is_waited_out_by_all_requests() -> None:
 async def test_a_pause_of_unknown_length_is_the_default() -> None:
     """Where the response gives no wait."""
     rate_limit = limit()
-    rate_limit.pause(RateLimited("Slow down"))
+    rate_limit.pause(RateLimited("Slow down"), G1)
     _, seconds = await timed(rate_limit.acquire())
     assert 0.19 <= seconds < 60
-
-
-async def test_the_request_that_led_to_a_pause_goes_last() -> None:
-    """Others go first after a pause: the limit may be about that one generation."""
-    rate_limit = limit()
-    rate_limit.pause(RateLimited("Slow down", 0.2))
-    order: list[str] = []
-
-    async def request(name: str, *, after_others: bool) -> None:
-        await rate_limit.acquire(after_others=after_others)
-        order.append(name)
-
-    await asyncio.gather(
-        request("first to be limited", after_others=True), request("other", after_others=False)
-    )
-    assert order == ["other", "first to be limited"]
 
 
 async def test_a_pause_too_long_to_wait_for_is_believed_when_it_is_repeated() -> None:
     """At first only the default pause is made: it may be about one generation."""
     rate_limit, long = limit(), RateLimited("Try again in 30 minutes", 1800)
-    rate_limit.pause(long)
+    assert rate_limit.pause(long, G1) == pytest.approx(0.2, abs=0.01)
     result, seconds = await timed(rate_limit.acquire())
     assert result is None
     assert 0.19 <= seconds < 60
-    rate_limit.pause(long)
     skipped = Skipped("rate-limited, retry in 30 min (Try again in 30 minutes)")
+    assert rate_limit.pause(long, G1) == skipped
     assert await rate_limit.acquire() == skipped
     assert rate_limit.pause_reason == skipped.reason
 
@@ -98,7 +84,7 @@ async def test_a_response_in_between_makes_it_the_first_again() -> None:
     """Others get responses: then a long pause is not about the account."""
     rate_limit = limit()
     for _ in range(3):
-        rate_limit.pause(RateLimited("Try again in 30 minutes", 1800))
+        rate_limit.pause(RateLimited("Try again in 30 minutes", 1800), G1)
         rate_limit.responded()
         assert await rate_limit.acquire() is None
 
@@ -106,7 +92,7 @@ async def test_a_response_in_between_makes_it_the_first_again() -> None:
 async def test_a_long_pause_is_waited_out_where_the_run_may() -> None:
     """What the run may wait decides, not what is short."""
     rate_limit = RateLimit(1000, 3600, QUICK)
-    rate_limit.pause(RateLimited("Slow down", 1800))
+    rate_limit.pause(RateLimited("Slow down", 1800), G1)
     assert rate_limit.pause_reason == "rate-limited, retry in 30 min (Slow down)"
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
@@ -118,7 +104,7 @@ async def test_pauses_without_a_response_in_between_add_up() -> None:
     """Short pauses without end are as good as a long one."""
     rate_limit, results = limit(), []
     for _ in range(9):
-        rate_limit.pause(RateLimited("Slow down", 0.25))
+        rate_limit.pause(RateLimited("Slow down", 0.25), G1)
         results.append(await rate_limit.acquire())
         if results[-1]:
             break
@@ -131,35 +117,38 @@ async def test_pauses_that_end_in_a_response_do_not_add_up() -> None:
     """The waiting is counted anew from each response."""
     rate_limit = limit()
     for _ in range(4):
-        rate_limit.pause(RateLimited("Slow down", 0.25))
+        rate_limit.pause(RateLimited("Slow down", 0.25), G1)
         assert await rate_limit.acquire() is None
         rate_limit.responded()
 
 
-async def test_a_long_pause_in_words_alone_needs_five_of_them() -> None:
+async def test_a_long_pause_in_words_alone_needs_five_generations() -> None:
     """With HTTP 200 it may be one generation's message: until then pauses are the default."""
     timings = Timings(short_pause=10, default_pause=0.02)
     rate_limit, words = RateLimit(1000, 0, timings), RateLimited("Wait 2 hours", 7200, False)
-    for _ in range(4):
-        rate_limit.pause(words)
+    for number in range(4):
+        assert not isinstance(rate_limit.pause(words, Generation("v6/video", f"{number}")), Skipped)
+        assert not rate_limit.is_general
         assert await rate_limit.acquire() is None
-    rate_limit.pause(words)
+    rate_limit.pause(words, Generation("v6/video", "4"))
+    assert rate_limit.is_general
     assert await rate_limit.acquire() == Skipped("rate-limited, retry in 2 h (Wait 2 hours)")
+
+
+async def test_one_generation_never_ends_a_run_by_its_words() -> None:
+    """However often it has them, and however long the pauses are that it asks for."""
+    timings = Timings(short_pause=0.1, default_pause=0.02)
+    rate_limit, words = RateLimit(1000, 0, timings), RateLimited("Wait 2 hours", 7200, False)
+    for _ in range(20):
+        assert not isinstance(rate_limit.pause(words, G1), Skipped)
+        assert await rate_limit.acquire() is None
 
 
 @slow
 async def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
     """Requests that were under way may each come back with a pause of their own."""
     rate_limit = limit()
-    rate_limit.pause(RateLimited("Long", 0.4))
-    rate_limit.pause(RateLimited("Short", 0.0))
+    rate_limit.pause(RateLimited("Long", 0.4), G1)
+    rate_limit.pause(RateLimited("Short", 0.0), G1)
     _, seconds = await timed(rate_limit.acquire())
     assert seconds >= 0.39
-
-
-async def test_responses_are_counted() -> None:
-    """A request that is limited can see whether others get responses meanwhile."""
-    rate_limit = limit()
-    assert rate_limit.responses == 0
-    rate_limit.responded()
-    assert rate_limit.responses == 1

@@ -273,7 +273,7 @@ BROKEN: dict[str, tuple[Steps, str]] = {
     "closed": ((), "the connection was closed early"),
     "reset": ((Close.RESET,), "the connection broke"),
     "no HTTP": ((b"SSH-2.0-OpenSSH_9.2\r\n",), "the response is not HTTP"),
-    "headers without end": ((ANSWER, b"X" * 99_999), "the response is not HTTP"),
+    "headers without end": ((ANSWER, b"X" * 999_999), "the head of the response is too large"),
     "no number": ((b"HTTP/1.1 soon\r\n\r\n",), "the response is not HTTP"),
     "an unknown status": ((b"HTTP/1.1 999 ?\r\n\r\n",), "it answers HTTP 999"),
 }
@@ -376,8 +376,8 @@ def test_a_process_ends_while_a_name_never_resolves() -> None:
     ("proxy", "why"),
     [
         ("http://127.0.0.1:{}", "no connection to the proxy (Connection refused)"),
-        ("no proxy:at:all", "no usable address: look at the ping URL"),
-        ("http://[::1", "no usable address: look at the ping URL"),
+        ("no proxy:at:all", "the proxy that the environment names is of no use"),
+        ("http://[::1", "the proxy that the environment names is of no use"),
     ],
 )
 def test_an_unusable_proxy_is_a_warning(

@@ -120,16 +120,6 @@ def test_what_was_not_tried_is_skipped() -> None:
     assert report(LOST, worklist=Worklist(to_fetch=0, unreported=(LOST,))).skipped == 0
 
 
-@pytest.mark.parametrize(
-    ("faults", "gone"), [((), False), ((DEAD,), True), ((DEAD, DEAD), True), ((DEAD, CUT), False)]
-)
-def test_links_are_gone_when_every_host_has_nothing(
-    faults: tuple[LinkFault, ...], gone: bool
-) -> None:
-    """One link that merely failed may work tomorrow, and without links nothing is known."""
-    assert Failed(generation(), "x", faults).gone is gone
-
-
 # --- For people
 
 

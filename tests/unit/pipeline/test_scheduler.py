@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice, pairwise
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archiver.catalogue.worklist import Entry
 from archiver.generation import Generation
-from archiver.pipeline.scheduler import Job, Scheduler
+from archiver.outcomes import Failed, Pending
+from archiver.pipeline.scheduler import Again, Job, Reason, Scheduler, _Wait
 from archiver.settings import Timings
 from tests.support.clock import MonotonicClock
 
-Row = tuple[Generation, bool]
 TIMINGS = Timings()
 
 
@@ -23,10 +24,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> MonotonicClock:
     return MonotonicClock.of("archiver.pipeline.scheduler", monkeypatch)
 
 
-def listing(*rows: tuple[str, bool]) -> Callable[[int], list[Row]]:
+def listing(*rows: tuple[str, bool]) -> Callable[[int], list[Entry]]:
     """A worklist, given out as the catalogue does: at most a number at a time, then none."""
-    left = iter([(Generation("v6/deepfake", id_), first) for id_, first in rows])
+    left = iter([Entry(Generation("v6/deepfake", id_), first) for id_, first in rows])
     return lambda limit: list(islice(left, limit))
+
+
+def processing(job: Job, eta: float | None) -> Again:
+    """What a job amounts to that ModelsLab is still making."""
+    return Again(job, Reason.PROCESSING, Pending(job.generation), eta)
+
+
+def failed(job: Job, reason: Reason, pause: float | None = None, *, refused: bool = False) -> Again:
+    """What a job amounts to that is not there, for this reason."""
+    return Again(job, reason, Failed(job.generation, str(reason)), pause, refused)
+
+
+def paused(job: Job, pause: float, *, refused: bool = False) -> Again:
+    """What a job amounts to whose host asks for a pause."""
+    return failed(job, Reason.HOST_PAUSED, pause, refused=refused)
 
 
 async def upcoming(scheduler: Scheduler) -> Job:
@@ -54,7 +70,6 @@ async def test_the_worklist_is_handed_out_in_its_order() -> None:
     scheduler = Scheduler(worklist, 0, TIMINGS, batch=2)
     jobs = [await upcoming(scheduler) for _ in range(5)]
     assert [job.generation.id for job in jobs] == list("01234")
-    assert all(job.polls == 0 for job in jobs)
     for _ in jobs:
         scheduler.done()
     assert await the_end(scheduler)
@@ -71,20 +86,21 @@ async def test_what_a_host_refuses_again_and_again_comes_after_the_others(
     """It waits twice as long each time, and is tried once more when its time is over."""
     scheduler = Scheduler(listing(("a", True), ("b", True)), 100, TIMINGS)
     refused, other = await upcoming(scheduler), await upcoming(scheduler)
-    assert scheduler.defer(refused, 30, refused=True)
+    assert scheduler.again(paused(refused, 30, refused=True))
     clock.now += 30
     refused = await upcoming(scheduler)
-    assert scheduler.defer(refused, 30, refused=True)
-    assert scheduler.defer(other, 30, refused=False)
+    assert scheduler.again(paused(refused, 30, refused=True))
+    assert scheduler.again(paused(other, 30, refused=False))
     clock.now += 30
     assert (await upcoming(scheduler)).generation == other.generation
     scheduler.done()
     clock.now += 30
     refused = await upcoming(scheduler)
-    assert scheduler.defer(refused, 10, refused=True)
+    assert scheduler.again(paused(refused, 10, refused=True))
     clock.now += 10
-    assert await upcoming(scheduler) == replace(refused, refusals=3)
-    assert not scheduler.defer(refused, 10, refused=True)
+    refused = await upcoming(scheduler)
+    assert not scheduler.again(paused(refused, 10, refused=True))
+    scheduler.done()
     assert await the_end(scheduler)
 
 
@@ -92,8 +108,8 @@ async def test_what_is_ready_and_was_deferred_comes_before_all_else(clock: Monot
     """As soon as its pause is over, which is a few seconds at least: its links may die."""
     scheduler = Scheduler(listing(("1", True), ("2", True), ("3", True)), 60, TIMINGS)
     first = await upcoming(scheduler)
-    assert scheduler.defer(first, 0, refused=True)
-    assert [generation.id for generation in scheduler.deferred()] == ["1"]
+    assert scheduler.again(paused(first, 0, refused=True))
+    assert [outcome.generation.id for outcome in scheduler.left()] == ["1"]
     clock.now += TIMINGS.poll_min - 0.1
     assert (await upcoming(scheduler)).generation.id == "2"
     scheduler.done()
@@ -107,15 +123,120 @@ async def test_what_is_ready_and_was_deferred_comes_before_all_else(clock: Monot
 async def test_a_job_is_deferred_no_longer_than_there_is_time(clock: MonotonicClock) -> None:
     """A minute is always waited out; more only if the run may wait so long, counted in all."""
     scheduler = Scheduler(listing(("1", True)), 0, TIMINGS)
-    assert not scheduler.defer(await upcoming(scheduler), 61, refused=True)
+    assert not scheduler.again(paused(await upcoming(scheduler), 61, refused=True))
     scheduler = Scheduler(listing(("1", True)), 0, TIMINGS)
-    assert scheduler.defer(await upcoming(scheduler), 60, refused=True)
+    assert scheduler.again(paused(await upcoming(scheduler), 60, refused=True))
     patient = Scheduler(listing(("1", True)), 100, TIMINGS)
-    assert patient.defer(await upcoming(patient), 99, refused=True)
-    late = Job(Generation("v6/deepfake", "1"), first=True, defer_until=clock.now + 0.5)
-    assert not patient.defer(late, 1, refused=True)
-    polled = Job(Generation("v6/deepfake", "1"), first=True, poll_until=clock.now + 0.5)
-    assert patient.defer(polled, 1, refused=True)
+    assert patient.again(paused(await upcoming(patient), 99, refused=True))
+    entry, soon = Entry(Generation("v6/deepfake", "1")), _Wait(clock.now + 0.5)
+    late = Job(entry, waits={Reason.HOST_PAUSED: soon})
+    assert not patient.again(paused(late, 1, refused=True))
+    polled = Job(entry, waits={Reason.PROCESSING: soon})
+    assert patient.again(paused(polled, 1, refused=True))
+
+
+async def test_a_host_that_goes_on_serving_is_waited_for(clock: MonotonicClock) -> None:
+    """Thousands of videos of a host that throttles take longer than any one of them may wait."""
+    scheduler = Scheduler(listing(*((str(n), True) for n in range(3000))), 100, TIMINGS)
+    jobs = [await upcoming(scheduler) for _ in range(3000)]
+    for job in jobs:
+        assert scheduler.again(paused(job, 10, refused=True))
+    for _ in range(10):
+        clock.now += 90
+        served = await upcoming(scheduler)
+        scheduler.served(served)
+        scheduler.done()
+        assert scheduler.again(paused(await upcoming(scheduler), 10))
+    clock.now += 91
+    assert not scheduler.again(paused(await upcoming(scheduler), 10))
+
+
+async def test_any_number_of_deferred_ones_holds_up_no_new_ones(clock: MonotonicClock) -> None:
+    """The host of the next one may be another."""
+    scheduler = Scheduler(listing(*((str(n), True) for n in range(5001))), 900, TIMINGS)
+    for _ in range(5000):
+        assert scheduler.again(paused(await upcoming(scheduler), 600))
+    assert (await upcoming(scheduler)).generation.id == "5000"
+
+
+async def tries(clock: MonotonicClock, wait: float, reason: Reason) -> list[float]:
+    """When, in seconds from the first try, one generation is tried again for a reason."""
+    scheduler = Scheduler(listing(("a", True)), wait, TIMINGS)
+    job, first, times = await upcoming(scheduler), clock.now, list[float]()
+    while scheduler.again(failed(job, reason)):
+        queue = scheduler._polls or scheduler._ready
+        clock.now = queue[0][0]
+        job = await upcoming(scheduler)
+        times.append(clock.now - first)
+        assert len(times) < 50, "it never gives up"
+    return times
+
+
+@pytest.mark.parametrize(
+    ("wait", "expected"),
+    [
+        (900, [5, 12.5, 23.75, 40.625, 65.9375, 103.90625, 160.859375, 180]),
+        (60, [5, 12.5, 23.75, 40.625, 60]),
+        (5, [5]),
+        (0, []),
+    ],
+)
+async def test_what_is_not_found_is_asked_again_for_three_minutes(
+    clock: MonotonicClock, wait: float, expected: list[float]
+) -> None:
+    """Spaced out, and no longer than `--wait` allows."""
+    assert await tries(clock, wait, Reason.NOT_FOUND) == expected
+
+
+@pytest.mark.parametrize(
+    ("wait", "expected"),
+    [(900, [1.5, 4.5, 10.5, 22.5, 46.5, 90]), (10, [1.5, 4.5, 10]), (0, [])],
+)
+async def test_links_are_tried_again_for_a_minute_and_a_half(
+    clock: MonotonicClock, wait: float, expected: list[float]
+) -> None:
+    """A link can name a file before it can be read."""
+    assert await tries(clock, wait, Reason.NOT_READABLE) == expected
+
+
+async def test_each_reason_has_a_time_of_its_own(clock: MonotonicClock) -> None:
+    """What was not found for three minutes may be processing for as long as anything else."""
+    scheduler = Scheduler(listing(("a", True)), 900, TIMINGS)
+    job = await upcoming(scheduler)
+    while scheduler.again(failed(job, Reason.NOT_FOUND)):
+        clock.now = scheduler._polls[0][0]
+        job = await upcoming(scheduler)
+    assert scheduler.again(processing(job, None))
+
+
+async def test_what_modelslab_throttles_comes_after_the_others(clock: MonotonicClock) -> None:
+    """Its words may be about it alone: after the pause the others are asked first."""
+    scheduler = Scheduler(listing(("a", True), ("b", True), ("c", False)), 0, TIMINGS)
+    assert scheduler.again(failed(await upcoming(scheduler), Reason.THROTTLED, 30))
+    clock.now += 30
+    assert [(await upcoming(scheduler)).generation.id for _ in range(2)] == ["b", "c"]
+    clock.now += TIMINGS.after_pause
+    assert (await upcoming(scheduler)).generation.id == "a"
+
+
+async def test_what_turns_up_comes_next() -> None:
+    """An entry that the worklist did not have is handed out like the others."""
+    scheduler = Scheduler(listing(("a", True)), 0, TIMINGS)
+    await upcoming(scheduler)
+    task = await waiting(scheduler)
+    scheduler.add(Entry(Generation("v6/video", "a")))
+    job = await asyncio.wait_for(task, 20)
+    assert job is not None
+    assert job.generation.name == "v6/video/a"
+
+
+async def test_without_patience_no_link_is_tried_again() -> None:
+    """`--retries 0` leaves links to the next run; what is processing is polled all the same."""
+    scheduler = Scheduler(listing(("a", True)), 900, TIMINGS, patient=False)
+    job = await upcoming(scheduler)
+    assert not scheduler.again(paused(job, 0))
+    assert not scheduler.again(failed(job, Reason.NOT_READABLE))
+    assert scheduler.again(processing(job, 5))
 
 
 async def test_new_ones_come_before_polls_and_polls_before_old_failures(
@@ -125,7 +246,7 @@ async def test_new_ones_come_before_polls_and_polls_before_old_failures(
     scheduler = Scheduler(
         listing(("a", True), ("b", True), ("old", False), ("older", False)), 900, TIMINGS
     )
-    assert scheduler.poll_again(await upcoming(scheduler), eta=5)
+    assert scheduler.again(processing(await upcoming(scheduler), 5))
     clock.now += 60
     order = []
     for _ in range(4):
@@ -137,7 +258,7 @@ async def test_new_ones_come_before_polls_and_polls_before_old_failures(
 async def test_what_is_not_due_does_not_delay_old_failures(clock: MonotonicClock) -> None:
     """Until a poll is due, the worklist goes on."""
     scheduler = Scheduler(listing(("a", True), ("old", False)), 900, TIMINGS)
-    scheduler.poll_again(await upcoming(scheduler), eta=30)
+    scheduler.again(processing(await upcoming(scheduler), 30))
     assert (await upcoming(scheduler)).generation.id == "old"
 
 
@@ -148,7 +269,7 @@ async def test_polls_come_in_the_order_in_which_they_are_due(clock: MonotonicClo
     )
     jobs = [await upcoming(scheduler) for _ in range(3)]
     for job, eta in zip(jobs, (50, 10, 30), strict=True):
-        assert scheduler.poll_again(job, eta)
+        assert scheduler.again(processing(job, eta))
     clock.now += 60
     assert [(await upcoming(scheduler)).generation.id for _ in range(3)] == [
         "quick", "middling", "slow",
@@ -158,8 +279,9 @@ async def test_polls_come_in_the_order_in_which_they_are_due(clock: MonotonicClo
 async def test_without_a_wait_nothing_is_polled_again() -> None:
     """`--wait 0` leaves what is still processing for the next run."""
     scheduler = Scheduler(listing(("a", True)), 0, TIMINGS)
-    assert not scheduler.poll_again(await upcoming(scheduler), eta=1)
-    assert scheduler.processing() == []
+    assert not scheduler.again(processing(await upcoming(scheduler), 1))
+    scheduler.done()
+    assert list(scheduler.left()) == []
     assert await the_end(scheduler)
 
 
@@ -169,14 +291,14 @@ async def polled(
     """When, in seconds from the first response, one generation that is never ready is polled."""
     scheduler = Scheduler(listing(("a", True)), wait, TIMINGS)
     job, first, polls = await upcoming(scheduler), clock.now, list[float]()
-    while scheduler.poll_again(job, eta):
-        assert scheduler.processing() == [job.generation]
+    while scheduler.again(processing(job, eta)):
+        assert list(scheduler.left()) == [Pending(job.generation)]
         clock.now = scheduler._polls[0][0]
         job = await upcoming(scheduler)
-        assert job.polls == len(polls) + 1
         polls.append(clock.now - first)
         clock.now += took
         assert len(polls) <= wait, "it never gives up"
+    scheduler.done()
     assert await the_end(scheduler)
     return polls
 
@@ -216,7 +338,9 @@ async def test_polls_are_neither_spam_nor_forgotten(
 def test_no_number_of_polls_is_too_many(polls: int, eta: float | None) -> None:
     """A wait of days polls thousands of times, and the pause stays what it was."""
     scheduler = Scheduler(listing(), 1e9, TIMINGS)
-    assert scheduler.poll_again(Job(Generation("v6/deepfake", "a"), first=True, polls=polls), eta)
+    waits = {Reason.PROCESSING: _Wait(inf, polls)}
+    job = Job(Entry(Generation("v6/deepfake", "a")), waits=waits)
+    assert scheduler.again(processing(job, eta))
 
 
 async def test_a_poll_is_waited_for() -> None:
@@ -224,8 +348,8 @@ async def test_a_poll_is_waited_for() -> None:
     worklist, timings = listing(("a", True), ("b", True)), Timings(poll_min=0.02)
     scheduler = Scheduler(worklist, 0.5, timings)
     jobs = [await upcoming(scheduler) for _ in range(2)]
-    scheduler.poll_again(jobs[0], eta=0.04)
-    scheduler.poll_again(jobs[1], eta=0.02)
+    scheduler.again(processing(jobs[0], 0.04))
+    scheduler.again(processing(jobs[1], 0.02))
     assert [(await upcoming(scheduler)).generation.id for _ in range(2)] == ["b", "a"]
 
 
@@ -234,9 +358,9 @@ async def test_a_waiting_worker_is_woken_by_a_poll_that_is_due_sooner() -> None:
     worklist, timings = listing(("late", True), ("soon", True)), Timings(poll_min=0.01)
     scheduler = Scheduler(worklist, 900, timings)
     late, soon = await upcoming(scheduler), await upcoming(scheduler)
-    scheduler.poll_again(late, eta=60)
+    scheduler.again(processing(late, 60))
     task = await waiting(scheduler)
-    scheduler.poll_again(soon, eta=0.01)
+    scheduler.again(processing(soon, 0.01))
     job = await asyncio.wait_for(task, 20)
     assert job is not None
     assert job.generation.id == "soon"
@@ -259,14 +383,14 @@ async def test_closing_ends_every_wait() -> None:
     """No worker gets another job, and what was to be polled again is known."""
     scheduler = Scheduler(listing(("a", True), ("b", True), ("c", False)), 900, TIMINGS)
     poll, under_way = await upcoming(scheduler), await upcoming(scheduler)
-    scheduler.poll_again(poll, eta=60)
+    scheduler.again(processing(poll, 60))
     await upcoming(scheduler)
     tasks = [await waiting(scheduler) for _ in range(3)]
     scheduler.close()
     assert await asyncio.wait_for(asyncio.gather(*tasks), 20) == [None] * 3
     assert await the_end(scheduler)
-    assert not scheduler.poll_again(under_way, eta=5)
-    assert [generation.id for generation in scheduler.processing()] == ["a"]
+    assert not scheduler.again(processing(under_way, 5))
+    assert list(scheduler.left()) == [Pending(poll.generation)]
 
 
 async def test_closing_leaves_the_worklist_alone() -> None:
@@ -284,5 +408,5 @@ async def test_a_cancelled_wait_loses_no_job() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    scheduler.poll_again(job, eta=60)
-    assert scheduler.processing() == [job.generation]
+    scheduler.again(processing(job, 60))
+    assert list(scheduler.left()) == [Pending(job.generation)]

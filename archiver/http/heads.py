@@ -1,0 +1,122 @@
+"""Response heads: as large as curl takes them, and one length, however often it is given."""
+
+import re
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+_IN_ALL = 300 << 10
+_LINE = 100 << 10
+"""In bytes. These limits are curl's."""
+_LINES = 1000
+_LENGTH = b"content-length:"
+_VERSION = b"HTTP/"
+_INFORMATIONAL = re.compile(rb"HTTP/[0-9]\.[0-9] 1")
+
+
+class HeadTooLarge(aiohttp.ClientError):
+    """The head of a response is larger than any that is meant well."""
+
+
+class Head:
+    """The head of one response, on its way to the parser.
+
+    A Content-Length that is repeated is given once (RFC 9110, 8.6); the parser refuses it, as it
+    does one that contradicts itself.
+    """
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._size = self._lines = 0
+        self._line = bytearray()
+        self._passed = 0
+        """How much of the line the parser has."""
+        self._status = b""
+        self._length: bytes | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what the parser is to read, now that this has come.
+
+        Raises:
+            HeadTooLarge: if it goes on for too long.
+        """
+        start, parsed = 0, bytearray()
+        while start < len(data) and not self.ended:
+            end = data.find(b"\n", start) + 1 or len(data)
+            parsed += self._take(data[start:end])
+            start = end
+        return bytes(parsed) + data[start:]
+
+    def _take(self, piece: bytes) -> bytes:
+        """Take a line, or a piece of one."""
+        self._line += piece
+        self._size += len(piece)
+        whole = piece.endswith(b"\n")
+        self._lines += whole
+        if not self._status and not _VERSION.startswith(self._line[: len(_VERSION)].strip()):
+            self.ended = True  # it is none: the parser says what is wrong with it
+            return piece
+        if self._size > _IN_ALL or len(self._line) > _LINE or self._lines > _LINES:
+            raise HeadTooLarge
+        name = bytes(self._line[: len(_LENGTH)]).lower()
+        if not whole and _LENGTH.startswith(name):
+            return b""  # until it is whole
+        rest = bytes(self._line[self._passed :])
+        self._passed = len(self._line)
+        if not whole:
+            return rest
+        line, self._line, self._passed = bytes(self._line), bytearray(), 0
+        return self._lengths(line) if name == _LENGTH else self._other(line, rest)
+
+    def _other(self, line: bytes, rest: bytes) -> bytes:
+        if not line.strip():
+            self.ended = bool(self._status) and not _INFORMATIONAL.match(self._status)
+            self._status, self._length = b"", None
+        elif not self._status:
+            self._status = line
+        return rest
+
+    def _lengths(self, line: bytes) -> bytes:
+        """Return the line, or what stands for it, if its lengths are one."""
+        lengths = {length.strip() for length in line[len(_LENGTH) :].split(b",")}
+        length = lengths.pop()
+        if lengths or self._length not in (None, length):
+            return line
+        repeated, self._length = self._length is not None, length
+        return b"" if repeated else b"Content-Length: %s\r\n" % length
+
+
+class Protocol(ResponseHandler):
+    """Reads responses whose heads may be large, and say their length again and again."""
+
+    _head: Head | None = None
+
+    def set_response_params(self, *args: Any, **params: Any) -> None:
+        """Expect the next response."""
+        self._head = Head()
+        # For what follows a body in chunks: a head never gets so far.
+        limits = {"max_line_size": _LINE, "max_field_size": _LINE, "max_headers": _LINES}
+        super().set_response_params(*args, **params | limits)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if self._head:
+            try:
+                data = self._head.feed(data)
+            except HeadTooLarge as error:
+                if self.transport:
+                    self.transport.close()
+                self.set_exception(error)
+                return
+            if self._head.ended:
+                self._head = None
+        super().data_received(data)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Makes connections on which such responses are read."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = lambda: Protocol(self._loop)  # type: ignore[assignment]
