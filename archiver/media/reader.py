@@ -118,9 +118,9 @@ class Reader:
         """
         gathered = bytearray()
         while (yield from self.has_more(part)):
-            length = len(gathered) + (part.end - self.position if part.end < inf else 1)
-            if length > most:
-                raise NotWhole(f"{part} is too long: that of a video is not {length:,} bytes")
+            size = len(gathered) + (part.end - self.position if part.end < inf else 1)
+            if size > most:
+                raise NotWhole(f"its {part.name!r} is too long: no video has {size:,} bytes of it")
             if data := self.look(int(min(part.end - self.position, most))):
                 gathered += data
                 self.position += len(data)
