@@ -84,7 +84,8 @@ class Fields:
 def box_in_file(reader: Reader) -> Steps[Extent]:
     """Read the header of a box that is in no other."""
     begin = reader.position
-    head = yield from reader.peek(_LARGE.size)
+    if len(head := reader.look(_LARGE.size)) < _LARGE.size:
+        head = yield from reader.peek(_LARGE.size)
     if len(head) < (_LARGE.size if head.startswith(_IS_LARGE) else _HEADER.size):
         raise reader.cut_inside(FILE)
     name, header, length = _read_header(head, 0, begin, FILE)

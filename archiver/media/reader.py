@@ -95,7 +95,9 @@ class Reader:
 
     def has_more(self, part: Extent) -> Steps[bool]:
         """Return whether anything is left in `part`, or in the file if `part` has no size."""
-        return self.position < part.end and (part.end < inf or bool((yield from self.peek(1))))
+        if self.position < self.received or part.end < inf:
+            return self.position < part.end
+        return bool((yield from self.peek(1)))
 
     def read(self, count: int, inside: Extent) -> Steps[bytes]:
         """Return and pass the next `count` bytes; raise `NotWhole` if there are fewer."""
@@ -116,9 +118,9 @@ class Reader:
         """
         gathered = bytearray()
         while (yield from self.has_more(part)):
-            length = len(gathered) + (part.end - self.position if part.end < inf else 1)
-            if length > most:
-                raise NotWhole(f"{part} is too long: that of a video is not {length:,} bytes")
+            size = len(gathered) + (part.end - self.position if part.end < inf else 1)
+            if size > most:
+                raise NotWhole(f"its {part.name!r} is too long: no video has {size:,} bytes of it")
             if data := self.look(int(min(part.end - self.position, most))):
                 gathered += data
                 self.position += len(data)
@@ -168,7 +170,8 @@ class Reader:
         Raises:
             NotWhole: if others follow after them.
         """
-        head = yield from self.peek(8)
+        if len(head := self.look(8)) < 8:
+            head = yield from self.peek(8)
         padding = b"\0" if head.startswith(b"\0") else _WHITE_SPACE
         if not head or head.strip(padding):
             return False

@@ -1,0 +1,110 @@
+"""What it costs to validate: a file that is made to keep the validator busy does not."""
+
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from archiver.media import NotWhole, Validator
+from tests.unit.media.samples import (
+    FTYP,
+    LIVE_CLUSTER,
+    MDAT,
+    MVEX_MOOV,
+    MVHD,
+    TRACKS,
+    VIDEOS,
+    WEBM,
+    box,
+    element,
+    moof,
+    segment,
+    tfhd,
+    trun,
+)
+
+MIB = 1 << 20
+SIZE = 12 * MIB
+LIVE, GIF = VIDEOS["live.webm"], VIDEOS["animated.gif"][:-1]
+STBL = box("trak", box("mdia", box("minf", box("stbl", box("stco", bytes(8))))))
+
+
+def tables(count: int) -> bytes:
+    """Return a track of so many samples, each in a chunk of its own."""
+    sizes = struct.pack(">III", 0, 0, count) + b"\0\0\0\1" * count
+    offsets = struct.pack(">II", 0, count) + b"\0\0\1\0" * count
+    runs = struct.pack(">5I", 0, 1, 1, 1, 1)
+    stbl = box("stbl", box("stsz", sizes), box("stsc", runs), box("stco", offsets))
+    return box("trak", box("mdia", box("minf", stbl)))
+
+
+def runs(count: int) -> bytes:
+    """Return a track with so many runs of a single chunk of a single sample."""
+    entries = b"".join(struct.pack(">III", first + 1, 1, 1) for first in range(count))
+    stsc = box("stsc", struct.pack(">II", 0, count) + entries)
+    stsz = box("stsz", struct.pack(">III", 0, 4, count))
+    stco = box("stco", struct.pack(">II", 0, count) + b"\0\0\1\0" * count)
+    return box("trak", box("mdia", box("minf", box("stbl", stsz, stsc, stco))))
+
+
+def repeated(part: bytes) -> bytes:
+    return part * (SIZE // len(part))
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "boxes": lambda: VIDEOS["faststart.mp4"] + repeated(box("free")),
+    "boxes in the index": lambda: FTYP + box("moov", MVHD, repeated(box("free"))) + MDAT,
+    "tracks": lambda: FTYP + box("moov", MVHD, repeated(STBL)) + MDAT,
+    "samples": lambda: FTYP + box("moov", MVHD, tables(SIZE // 8)) + MDAT,
+    "runs of chunks": lambda: FTYP + box("moov", MVHD, runs(SIZE // 16)) + MDAT,
+    "fragments": lambda: FTYP + MVEX_MOOV + repeated(box("moof", box("mfhd"))),
+    "runs of samples": lambda: FTYP + MVEX_MOOV + moof(tfhd(0), repeated(trun(0, 0))),
+    "elements": lambda: LIVE + repeated(b"\xec\x80"),
+    "extensions": lambda: GIF + repeated(b"\x21\xfe\0"),
+    "sub-blocks": lambda: GIF + b"\x21\xfe" + repeated(b"\x01x"),
+    "images": lambda: GIF + repeated(b"\x2c" + bytes(9) + b"\x02\0"),
+}
+"""Files of 12 MiB of the smallest parts that a format has."""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_tiny_parts_take_little_time(name: str) -> None:
+    """Whether 12 MiB of them are refused or not, they take less than 2 s, and no MiB takes 1 s."""
+    data, validator = memoryview(HOSTILE[name]()), Validator()
+    took = [0.0]
+    with suppress(NotWhole):
+        for start in range(0, len(data), MIB):
+            with timed(took):
+                validator.feed(data[start : start + MIB])
+        validator.finish()
+    assert sum(took) < 2
+    assert max(took) < 1
+
+
+@contextmanager
+def timed(took: list[float]) -> Iterator[None]:
+    """Append how many seconds of work a block takes."""
+    begin = time.process_time()
+    try:
+        yield
+    finally:
+        took.append(time.process_time() - begin)
+
+
+def test_real_videos_of_many_parts_are_whole() -> None:
+    """Hours of live recording, in very many small fragments or clusters, are no attack."""
+    media = box("mdat", bytes(300))
+    fragment = moof(tfhd(0x20000), trun(0, 1)) + media
+    validator = Validator()
+    validator.feed(FTYP + MVEX_MOOV)
+    for _ in range(30):
+        validator.feed(fragment * 1000)
+    assert validator.finish().extension == "mp4"
+    block = element(0xA3, bytes(200))
+    validator = Validator()
+    validator.feed(WEBM + segment(TRACKS, LIVE_CLUSTER, unknown=True))
+    for _ in range(100):
+        validator.feed(block * 1000)
+    assert validator.finish().extension == "webm"
