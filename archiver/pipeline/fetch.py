@@ -29,6 +29,7 @@ from archiver.threads import in_thread
 
 _LOG = logging.getLogger(__name__)
 HOST_PAUSED = "a link's host asked for a pause, retried on the next run"
+DOES_NOT_FIT = "it does not fit on the disk, retried on the next run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,13 @@ class Fetcher:
                 case Ready(outputs) if outputs == tried and all(fault.gone for fault in faults):
                     break  # the same links, which are dead
                 case Ready() as response:
-                    result = await self._download(generation, response)
+                    staging = Staging(self._layout, generation, response.document)
+                    with self._space.in_use(staging.name):
+                        result = await self._download(staging, response.outputs)
                     if not isinstance(result, Unavailable):
                         return result
+                    if any(fault.no_space for fault in result.faults):
+                        return Failed(generation, DOES_NOT_FIT, result.faults)
                     tried, faults = response.outputs, result.faults
                 case Processing() | EndpointUnavailable() | Halt() as result:
                     return result
@@ -104,10 +109,10 @@ class Fetcher:
             self._asking.discard(task)
 
     async def _download(
-        self, generation: Generation, response: Ready
+        self, staging: Staging, outputs: Sequence[Output]
     ) -> Fetched | Deferred | Unavailable:
         """Stage all outputs; those that come are kept for the next try if others do not."""
-        staging, outputs = Staging(self._layout, generation, response.document), response.outputs
+        generation = staging.generation
         leftovers = (
             await in_thread(staging.leftovers, outputs)
             if staging.exists()
@@ -132,7 +137,7 @@ class Fetcher:
         if isinstance(leftover, StagedFile):
             return _StagedOutput(leftover, "an earlier try")
         # Now, since what is small stays in memory: when it is written, it is too late to refuse it.
-        self._space.require_now()
+        await self._space.require()
         match await self._downloader.fetch(output, leftover):
             case Unavailable() as unavailable:
                 return unavailable
@@ -157,7 +162,8 @@ class Fetcher:
             return Unavailable(faults)
         pause = max(pauses) if self._patient else inf  # it is held only with all its outputs
         refused = any(output.refused for output in missing)
-        return Deferred(pause, refused, Failed(generation, HOST_PAUSED, faults))
+        reason = DOES_NOT_FIT if any(fault.no_space for fault in faults) else HOST_PAUSED
+        return Deferred(pause, refused, Failed(generation, reason, faults))
 
 
 @dataclass(frozen=True, slots=True)
