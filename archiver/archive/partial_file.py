@@ -4,10 +4,13 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from archiver.archive.disk_space import DoesNotFit, payload_errors
 from archiver.archive.durable import fsync
 from archiver.errors import storage_errors
 from archiver.media import MediaInfo, NotWhole, Validator
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _READ_SIZE = 1 << 20
+_UNANNOUNCED = 64 << 20
+"""Of a body whose length is not announced, no more bytes are kept to be resumed: it may be endless,
+and to fetch so many again costs less than to keep the disk full of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,8 @@ class PartialFile:
 
         Raises:
             NotWhole: if these bytes can no longer become a video.
-            StorageError: if the disk does not take them.
+            DoesNotFit: if there is no space for them: then it is deleted, and begins anew.
+            StorageError: if the disk fails.
         """
         view = memoryview(data).cast("B")
         in_memory = self.fits_in_memory(len(view))
@@ -125,7 +132,7 @@ class PartialFile:
         if in_memory:
             self._memory.append(data if isinstance(data, bytes) else bytes(view))
             return
-        with storage_errors(f"writing {self.path}"):
+        with self._given_back(f"writing {self.path}"):
             file = self._file or self._open()
             _write_all(file, view)
 
@@ -135,7 +142,8 @@ class PartialFile:
         Raises:
             StorageError: if it cannot be deleted.
         """
-        self.close()
+        with suppress(OSError):  # of bytes that are given up
+            self.close()
         self.origin = origin
         if self._on_disk:
             with storage_errors(f"deleting {self.path}"):
@@ -150,7 +158,8 @@ class PartialFile:
 
         Raises:
             NotWhole: if this is not the whole of a video.
-            StorageError: if the disk does not take it.
+            DoesNotFit: if there is no space for it: then it is deleted, and begins anew.
+            StorageError: if the disk fails.
         """
         if length is not None and self.bytes != length:
             raise NotWhole(f"{self.bytes:,} bytes came of {length:,}")
@@ -172,16 +181,17 @@ class PartialFile:
         What was completed, but not staged before the run was ended, gets the name to be found by.
 
         Raises:
-            StorageError: if the disk does not take it.
+            StorageError: if the disk fails.
         """
-        with storage_errors(f"writing {self.path}"):
-            if self.origin and self.bytes and not self._on_disk:
+        if self._resumable and not self._on_disk:
+            with suppress(DoesNotFit), self._given_back(f"writing {self.path}"):
                 self._open()
+        with storage_errors(f"writing {self.path}"):
             self.close()
             if self._on_disk and self._payload:
                 stem = self.path.name.removesuffix(".part")
                 self.path.rename(self.path.with_name(f"{stem}{self._payload.name}"))
-            if self._on_disk and (self._payload or not (self.origin and self.bytes)):
+            if self._on_disk and (self._payload or not self._resumable):
                 self._delete()
 
     def close(self) -> None:
@@ -194,6 +204,23 @@ class PartialFile:
     def origin_path(self) -> Path:
         """Where its origin is kept, if it has one and is on the disk."""
         return self.path.with_name(self.path.name + ".json")
+
+    @property
+    def _resumable(self) -> bool:
+        """Whether what there is of it is worth keeping."""
+        if not self.origin or not self.bytes:
+            return False
+        return self.origin.length is not None or self.bytes <= _UNANNOUNCED
+
+    @contextmanager
+    def _given_back(self, doing: str) -> Iterator[None]:
+        """Delete it if it does not fit: others have the space then."""
+        try:
+            with payload_errors(doing):
+                yield
+        except DoesNotFit:
+            self.reset()
+            raise
 
     def _saved_origin(self) -> Origin:
         """Return its origin.
@@ -243,7 +270,7 @@ class PartialFile:
         return self._file
 
     def _flush(self) -> None:
-        with storage_errors(f"flushing {self.path}"):
+        with self._given_back(f"flushing {self.path}"):
             if self._file:
                 os.fsync(self._file.fileno())
             else:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -10,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from archiver.apikey import REDACTED
-from archiver.archive.disk_space import DiskSpace
+from archiver.archive.disk_space import DiskSpace, DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile, Payload
 from archiver.download.bandwidth import Bandwidth
 from archiver.download.hosts import Hosts
@@ -67,11 +68,14 @@ class TransferError(Exception):
         status: int = 0,
         transient: bool = False,
         pause: float | None = None,
+        useless: bool = False,
     ) -> None:
         super().__init__(reason)
         self.status = status
         self.transient = transient
         self.pause = pause
+        self.useless = useless
+        """What has come is of no use: to go on with it would only take more space."""
 
 
 class _Mismatch(Exception):
@@ -101,7 +105,7 @@ class Transfer:
         What has come stays in the partial file, if it can be resumed.
 
         Raises:
-            StorageError: if it cannot be written.
+            StorageError: if the disk fails, or has no space for anything.
         """
         try:
             if link.url.startswith("data:"):
@@ -109,7 +113,13 @@ class Transfer:
             url = _parse(link)
             async with self._hosts.slot(url):
                 return await self._ask_host(url, partial)
+        except DoesNotFit as error:
+            await self._space.require_after(error)
+            reason = printable(str(error))
+            return LinkFault(link.role, shown(link), reason, pause=error.pause, no_space=True)
         except TransferError as error:
+            if error.useless:
+                await _reset(partial)
             pause = error.pause
             if error.status in _THROTTLING:
                 pause = self._hosts.throttled(url, str(error), pause)
@@ -124,10 +134,10 @@ class Transfer:
         if len(data) > self._settings.max_size:
             raise TransferError(f"{format_size(len(data))}, more than --max-size allows")
         await _reset(partial)
-        if not partial.fits_in_memory(len(data)):
-            await self._space.require(len(data))
+        small = partial.fits_in_memory(len(data))
         try:
-            payload = await _completed_with(partial, data)
+            async with nullcontext() if small else self._space.claim(partial, len(data)):
+                payload = await _completed_with(partial, data)
         except NotWhole as error:
             await _reset(partial)
             raise TransferError(str(error)) from None
@@ -182,15 +192,15 @@ class Transfer:
                 if parts and is_all(response, partial):
                     return await _complete(partial, b"", response, partial.bytes)
                 length = await self._agree(response, partial, url)
-                if not partial.fits_in_memory(length or 1 << 20):
-                    await self._space.require((length or 0) - partial.bytes)
-                received.begin(length, partial.bytes)
-                rest = await self._take_body(response, partial, received)
-                if _is_part(response, received, length):
-                    await _write(partial, rest)
-                    received.expect_again()
-                    return None
-                return await _complete(partial, rest, response, length)
+                small = partial.fits_in_memory(length or 1 << 20)
+                async with nullcontext() if small else self._space.claim(partial, length):
+                    received.begin(length, partial.bytes)
+                    rest = await self._take_body(response, partial, received)
+                    if _is_part(response, received, length):
+                        await _write(partial, rest)
+                        received.expect_again()
+                        return None
+                    return await _complete(partial, rest, response, length)
         except BaseException as error:  # also when cancelled, or the bars would be ahead
             received.undo()
             if isinstance(error, NotWhole):
@@ -237,7 +247,8 @@ class Transfer:
             if partial.bytes or partial.origin or origin:
                 await _reset(partial, origin)
         if length is not None and length > self._settings.max_size:
-            raise TransferError(f"{format_size(length)}, more than --max-size allows")
+            reason = f"{format_size(length)}, more than --max-size allows"
+            raise TransferError(reason, useless=True)
         return length
 
     async def _take_body(
@@ -253,7 +264,8 @@ class Transfer:
                 if share.take(len(chunk)):
                     await share.wait()
                 if received.total > self._settings.max_size:
-                    raise TransferError("it goes on beyond what --max-size allows")
+                    reason = "it goes on beyond what --max-size allows"
+                    raise TransferError(reason, useless=True)
                 if sink.take(chunk):
                     await sink.write()
             return await sink.rest()
