@@ -195,10 +195,14 @@ class Bag:
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`; what is no UTF-8 in it is escaped.
 
+        Without such a directory there are none.
+
         Raises:
             StorageError: if a directory cannot be read.
         """
         with storage_errors(f"listing {self.layout.data}"):
+            if not self.layout.data.is_dir():
+                return
             for directory, _, names in os.walk(self.layout.data, onerror=_raise):
                 above = Path(directory).relative_to(self.layout.root).as_posix()
                 paths = (f"{above}/{name}" for name in names)
@@ -207,6 +211,11 @@ class Bag:
     def exists(self, path: str) -> bool:
         """Return whether there is such a file."""
         return os.path.isfile(self.layout.at(path))  # noqa: PTH113 (also for what can be no path)
+
+    def leads_out(self, path: str) -> bool:
+        """Return whether a path leads out of the archive, through a symbolic link."""
+        root = os.path.realpath(self.layout.root)
+        return not os.path.realpath(self.layout.at(path)).startswith(f"{root}/")
 
     def size_of(self, path: str) -> int:
         """Return a file's size in bytes; 0 if there can be no such file.

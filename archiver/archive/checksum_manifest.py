@@ -143,15 +143,24 @@ def parse(line: bytes) -> Checksum | None:
     """
     if not (found := _LINE.fullmatch(line.decode(errors="replace"))):
         return None
-    path = found["path"]
+    path = payload_path(found["path"])
+    return Checksum(found["sha256"].lower(), path) if path else None
+
+
+def payload_path(written: str) -> str | None:
+    """Return the path of a payload file, as a manifest has it, in the one form that we use.
+
+    None if it is not in `data/`.
+    """
+    path = written
     if "%" in path:
         path = _ENCODED.sub(lambda code: chr(int(code[1], 16)), path)
     parts = path.split("/")
-    if ".." in parts or parts[0] != "data":
-        return None
     if "" in parts or "." in parts:
-        path = "/".join(part for part in parts if part not in ("", "."))
-    return Checksum(found["sha256"].lower(), path) if path != "data" else None
+        parts = [part for part in parts if part not in ("", ".")]
+        path = "/".join(parts)
+    inside = path.startswith("data/") and not written.startswith("/") and ".." not in parts
+    return path if inside else None
 
 
 def problem_of(line: bytes) -> str:
@@ -181,7 +190,7 @@ def open_file(path: str | Path) -> io.FileIO:
     Raises:
         OSError: if it cannot be read, or is no file.
     """
-    return io.open(path, "rb", buffering=0, opener=_open_if_file)  # noqa: PTH123, UP020
+    return io.open(path, "rb", buffering=0, opener=_open_if_file)  # noqa: UP020
 
 
 def _open_if_file(path: str, flags: int) -> int:

@@ -1,8 +1,8 @@
-"""Other manifests: those that other programs add to a bag, beside the checksum manifest that is ours.
+"""Other manifests: those that other programs add to a bag, beside our checksum manifest.
 
-A library such as bagit-python writes tag manifests, `tagmanifest-md5.txt`, and the checksums of the
-payload in other algorithms, `manifest-sha512.txt` (RFC 8493, 2.1.3 and 2.2.1). They must not be left
-wrong: a bag in which one of them is does not validate.
+A library such as bagit-python writes tag manifests, `tagmanifest-md5.txt`, and the checksums of
+the payload in other algorithms, `manifest-sha512.txt` (RFC 8493, 2.1.3 and 2.2.1). They must not
+be left wrong: a bag in which one of them is does not validate.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.archive import tags
-from archiver.archive.checksum_manifest import open_file
+from archiver.archive.checksum_manifest import open_file, payload_path
 from archiver.archive.durable import replace
 from archiver.archive.layout import MANIFEST, Layout
 
@@ -41,7 +41,7 @@ def tag_manifests(layout: Layout) -> list[Path]:
 def is_known(manifest: Path) -> bool:
     """Return whether we can compute the checksums of a manifest's algorithm."""
     try:
-        return hashlib.new(_algorithm(manifest)).digest_size > 0
+        return hashlib.new(_algorithm(manifest.name)).digest_size > 0
     except ValueError:
         return False
 
@@ -55,7 +55,7 @@ def bring_up_to_date(layout: Layout, manifest: Path) -> bool:
         OSError: if the disk fails.
     """
     ours = {
-        name: f"{_checksum(layout.root / name, manifest)}  {name}\n"
+        name: f"{checksum_of(layout.root / name, manifest.name)}  {name}\n"
         for name in (MANIFEST, layout.info.name, layout.declaration.name)
         if (layout.root / name).is_file()
         and (name != layout.declaration.name or tags.is_ours(layout))
@@ -72,12 +72,36 @@ def bring_up_to_date(layout: Layout, manifest: Path) -> bool:
     return True
 
 
+def payload_lines(manifest: Path) -> Iterator[tuple[str, str]]:
+    """Yield what the checksum manifest of another algorithm lists: paths, and their checksums.
+
+    The checksum is "" if it cannot be computed here; a line that makes no sense is its own path.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    known = is_known(manifest)
+    for line in _lines(manifest):
+        yield payload_path(line.name) or line.name, line.checksum if known else ""
+
+
+def checksum_of(path: Path | str, manifest: str) -> str:
+    """Return a file's checksum, as the manifest of this name has it.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with open_file(path) as file:
+        return hashlib.file_digest(file, _algorithm(manifest)).hexdigest()
+
+
 def wrong_lines(layout: Layout, manifest: Path) -> Iterator[tuple[str, str]]:
     """Yield what a tag manifest lists and is not so: the name of the file, and what is wrong.
 
     Raises:
         OSError: if the manifest cannot be read.
     """
+    known = is_known(manifest)
     for line in _lines(manifest):
         path = layout.root / line.name
         if line.name.startswith("/") or ".." in line.name.split("/"):
@@ -86,7 +110,7 @@ def wrong_lines(layout: Layout, manifest: Path) -> Iterator[tuple[str, str]]:
             yield line.name, "is not a checksum line"
         elif not path.is_file():
             yield line.name, "is listed, but not there"
-        elif _checksum(path, manifest) != line.checksum:
+        elif known and checksum_of(path, manifest.name) != line.checksum:
             yield line.name, "does not match its checksum"
 
 
@@ -115,11 +139,6 @@ def _is_of_a_manifest_that_is_gone(layout: Layout, name: str) -> bool:
     return bool(re.fullmatch(r"manifest-\w+\.txt", name)) and not (layout.root / name).exists()
 
 
-def _checksum(path: Path, manifest: Path) -> str:
-    with open_file(path) as file:
-        return hashlib.file_digest(file, _algorithm(manifest)).hexdigest()
-
-
-def _algorithm(manifest: Path) -> str:
-    name = manifest.name.rpartition("manifest-")[2].removesuffix(".txt")
+def _algorithm(manifest: str) -> str:
+    name = manifest.rpartition("manifest-")[2].removesuffix(".txt")
     return name.replace("-", "_").lower()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import io
 
 _READ_SIZE = 1 << 20
+_NOTE = '{{"written": "{:020} {}", '
+"""What the file of an origin begins with, always as long: how much is written, and its SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class PartialFile:
         self._spool = spool
         self._on_disk = False
         self._file: io.FileIO | None = None
+        self._notes: io.FileIO | None = None
+        self._written = 0, ""
         self._payload: Payload | None = None
         self._begin()
 
@@ -118,6 +122,7 @@ class PartialFile:
         with storage_errors(f"writing {self.path}"):
             file = self._file or self._open()
             _write_all(file, view)
+            self._note_written()
 
     def reset(self, origin: Origin | None = None) -> None:
         """Delete what there is, and begin anew with a file of this origin.
@@ -167,6 +172,7 @@ class PartialFile:
         with storage_errors(f"writing {self.path}"):
             if self.origin and self.bytes and not self._on_disk:
                 self._open()
+                self._note_written()
             self.close()
             if self._on_disk and self._payload:
                 stem = self.path.name.removesuffix(".part")
@@ -176,8 +182,9 @@ class PartialFile:
 
     def close(self) -> None:
         """Close the file, if it is open; what is on the disk stays there."""
-        file, self._file = self._file, None
-        if file:
+        files = self._file, self._notes
+        self._file = self._notes = None
+        for file in filter(None, files):
             file.close()
 
     @property
@@ -187,15 +194,27 @@ class PartialFile:
 
     def _saved_origin(self) -> Origin | None:
         try:
-            origin = Origin(**json.loads(self.origin_path.read_bytes()))
-        except (OSError, ValueError, TypeError):
+            fields = json.loads(self.origin_path.read_bytes())
+            size, sha256 = fields.pop("written").split()
+            self._written = int(size), sha256
+            origin = Origin(**fields)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return origin if origin.boot and origin.boot == this_boot() else None
 
     def _read(self) -> None:
+        """Take in what was written; more than was noted may be there after a kill, and is cut.
+
+        Raises:
+            NotWhole: if it is not what was written: somebody has changed it since.
+        """
+        size, sha256 = self._written
         with storage_errors(f"reading {self.path}"), self.path.open("rb", buffering=0) as file:
-            while block := file.read(_READ_SIZE):
+            while block := file.read(min(_READ_SIZE, size - self.bytes)):
                 self._take(memoryview(block))
+            if self._digest.hexdigest() != sha256:
+                raise NotWhole("it was changed on the disk since it was written")
+            os.truncate(self.path, size)
 
     def _begin(self) -> None:
         self.bytes = 0
@@ -215,13 +234,22 @@ class PartialFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._on_disk = True
         resumed = self.path.exists()
-        if self.origin and not resumed:
-            self.origin_path.write_text(json.dumps(asdict(self.origin)))
+        if self.origin:
+            if not resumed:
+                note = _NOTE.format(0, hashlib.sha256().hexdigest())
+                self.origin_path.write_text(note + json.dumps(asdict(self.origin))[1:])
+            self._notes = self.origin_path.open("rb+", buffering=0)
         self._file = self.path.open("ab" if resumed else "wb", buffering=0)
         spooled, self._memory = self._memory, []
         for block in spooled:
             _write_all(self._file, memoryview(block))
         return self._file
+
+    def _note_written(self) -> None:
+        """Note what is in the file by now: it is compared before the file is gone on with."""
+        if self._notes:
+            note = _NOTE.format(self.bytes, self._digest.hexdigest())
+            os.pwrite(self._notes.fileno(), note.encode(), 0)
 
     def _flush(self) -> None:
         with storage_errors(f"flushing {self.path}"):

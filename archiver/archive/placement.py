@@ -66,7 +66,7 @@ def _is_apart(source: Path, target: Path) -> bool:
     The system looks at that first; so it says so also of a file that is not there.
     """
     try:
-        os.rename(source / _NO_FILE, target / _NO_FILE)  # noqa: PTH104
+        (source / _NO_FILE).replace(target / _NO_FILE)
     except OSError as error:
         return error.errno == errno.EXDEV
     return False

@@ -77,6 +77,9 @@ ALTER TABLE file RENAME COLUMN proven TO verified;            -- when its bytes 
 DROP INDEX untold;
 CREATE INDEX unreported ON generation (reported) WHERE NOT reported;
 """,
+    """
+CREATE INDEX empty ON file (path) WHERE bytes = 0;  -- of most of them the size was not known
+""",
 )
 """What makes each version of the tables from the one before."""
 VERSION = len(_MIGRATIONS)
