@@ -14,7 +14,7 @@ from pathlib import Path
 from archiver.archive import tags
 from archiver.archive.checksum_manifest import open_file, payload_path
 from archiver.archive.durable import replace
-from archiver.archive.layout import MANIFEST, Layout
+from archiver.archive.layout import MANIFEST, STATE, Layout
 
 _LINE = re.compile(r"(?P<checksum>[0-9a-fA-F]+)[ \t]+\*?(?:\./)*(?P<name>[^\r\n]+?)\s*")
 
@@ -49,7 +49,8 @@ def is_known(manifest: Path) -> bool:
 def bring_up_to_date(layout: Layout, manifest: Path) -> bool:
     """Write into a tag manifest the checksums of our tag files; return whether any was another.
 
-    Lines of other tag files stay, but for those of checksum manifests that are gone.
+    Lines of other tag files stay, but for those of checksum manifests that are gone, and of what
+    is in `.archiver`: that is no part of the bag, and changes with each run.
 
     Raises:
         OSError: if the disk fails.
@@ -64,7 +65,9 @@ def bring_up_to_date(layout: Layout, manifest: Path) -> bool:
     kept = [
         line.text
         for line in old
-        if line.name not in ours and not _is_of_a_manifest_that_is_gone(layout, line.name)
+        if line.name not in ours
+        and not _is_state(line.name)
+        and not _is_of_a_manifest_that_is_gone(layout, line.name)
     ]
     if len(kept) + len(ours) == len(old) and all(line.is_one_of(ours) for line in old):
         return False
@@ -106,6 +109,8 @@ def wrong_lines(layout: Layout, manifest: Path) -> Iterator[tuple[str, str]]:
         path = layout.root / line.name
         if line.name.startswith("/") or ".." in line.name.split("/"):
             yield line.name, "leads out of the archive: it is not read"
+        elif _is_state(line.name):
+            yield line.name, "changes with each run: the next backup removes the line"
         elif not line.checksum:
             yield line.name, "is not a checksum line"
         elif not path.is_file():
@@ -133,6 +138,10 @@ def _lines(manifest: Path) -> Iterator[_Line]:
             yield _Line(f"{text}\n", found["checksum"].lower(), found["name"])
         elif text.strip():
             yield _Line(f"{text}\n", "", text.strip())
+
+
+def _is_state(name: str) -> bool:
+    return name.startswith(f"{STATE}/")
 
 
 def _is_of_a_manifest_that_is_gone(layout: Layout, name: str) -> bool:

@@ -37,6 +37,7 @@ CREATE TEMP TABLE other (            -- what the checksum manifests of other alg
     checksum TEXT NOT NULL
 );
 CREATE INDEX temp.other_by_path ON other (path);
+CREATE TEMP TABLE manifest (name TEXT NOT NULL);
 """
 _COMPARISONS: tuple[tuple[Kind, str], ...] = (
     (
@@ -68,11 +69,10 @@ _COMPARISONS: tuple[tuple[Kind, str], ...] = (
 )
 
 _DIFFERING = """
-WITH manifest AS (SELECT DISTINCT manifest FROM other),
-    differing AS (
-        SELECT manifest, path, 'it does not list ' AS problem FROM manifest
+WITH differing AS (
+        SELECT name AS manifest, path, 'it does not list ' AS problem FROM manifest
             CROSS JOIN (SELECT DISTINCT path FROM line)
-            WHERE (manifest, path) NOT IN (SELECT manifest, path FROM other)
+            WHERE (name, path) NOT IN (SELECT manifest, path FROM other)
         UNION ALL
         SELECT manifest, path, 'it alone lists ' FROM other
             WHERE path NOT IN (SELECT path FROM line)
@@ -124,6 +124,7 @@ class Reconciliation:
 
     def add_others(self, manifest: str, lines: Iterable[tuple[str, str]]) -> None:
         """Take in the paths and checksums in a checksum manifest of another algorithm."""
+        self._fill("INSERT INTO manifest VALUES (?)", [(manifest,)])
         rows = ((path, manifest, checksum) for path, checksum in lines)
         self._fill("INSERT INTO other VALUES (?, ?, ?)", rows)
 
