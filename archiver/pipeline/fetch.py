@@ -189,7 +189,7 @@ class Fetcher:
                     return result
         failed = _failure(response, job.generation)
         if elsewhere:
-            hint = f"{elsewhere} knows this ID: list it as {elsewhere}/{job.generation.id} if meant"
+            hint = f"{elsewhere} knows this ID: list it as {elsewhere}/{job.generation.id}"
             failed = replace(failed, reason=f"{failed.reason}; {hint}")
         if job.entry.hopeless:
             return failed
