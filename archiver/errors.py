@@ -50,7 +50,10 @@ class ApiUnreachable(ArchiverError):
 
 
 class StorageError(ArchiverError):
-    """The disk is full, read-only or failing."""
+    """The disk is read-only or failing, or full for everything.
+
+    One payload that does not fit is no reason to end a run.
+    """
 
     exit_status = 74
 

@@ -24,7 +24,7 @@ left to them, in addition to the reserve."""
 _LOOK_AGAIN = 0.2
 """In seconds: how often to look whether a download under way has given space back."""
 _LET_OTHERS_END = 15.0
-"""In seconds: when to try again what fits but for downloads under way."""
+"""In seconds: when to try again what may fit once downloads under way have ended."""
 _PROBE = b"\0" * 4096
 
 
@@ -134,12 +134,13 @@ class DiskSpace:
         """
         with self._lock:
             announced = self._under_way.get(partial) is not None
-            needed = 0 if announced else count + _FOR_SMALL + self._claimed()
+            others = 0 if announced else _FOR_SMALL + self._claimed()
+            needed = 0 if announced else count + others
             free = self._make_space(needed)
         if free - needed < self.reserve:
             raise DoesNotFit(
                 f"{format_size(partial.bytes)} came and more follow, "
-                f"{self._shortage(free)}; what came is deleted"
+                f"{self._shortage(free, others)}; what came is deleted"
             )
 
     @contextmanager
@@ -165,11 +166,11 @@ class DiskSpace:
             if free - needed - claimed >= self.reserve:
                 self._under_way[partial] = length
                 return
-        others = f", {format_size(claimed)} for downloads under way" if claimed else ""
-        alone = free - needed >= self.reserve
+        written = sum(other.bytes for other in list(self._under_way))
+        may_fit = free + written - needed >= self.reserve  # if none of the others comes to anything
         raise DoesNotFit(
-            f"needs {format_size(needed)}, {self._shortage(free)}{others}",
-            pause=_LET_OTHERS_END if alone else None,
+            f"needs {format_size(needed)}, {self._shortage(free, claimed)}",
+            pause=_LET_OTHERS_END if may_fit else None,
         )
 
     def _claimed(self) -> int:
@@ -227,5 +228,6 @@ class DiskSpace:
             finally:
                 path.unlink(missing_ok=True)
 
-    def _shortage(self, free: int) -> str:
-        return f"{format_size(free)} free, {format_size(self.reserve)} kept free (--min-free)"
+    def _shortage(self, free: int, others: int = 0) -> str:
+        kept = f"{format_size(free)} free, {format_size(self.reserve)} kept free (--min-free)"
+        return f"{kept}, {format_size(others)} for other downloads" if others else kept

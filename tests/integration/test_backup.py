@@ -17,6 +17,7 @@ from archiver.archive.bag import Bag
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
 from archiver.archive.lock import locked
+from archiver.archive.partial_file import PartialFile
 from archiver.archive.staging import Staging
 from archiver.catalogue.database import CatalogueDamaged
 from archiver.catalogue.store import Catalogue
@@ -595,26 +596,26 @@ async def test_a_time_limit_without_any_response_is_a_failure(backups: Backups) 
 
 
 @slow
-async def test_what_was_downloaded_is_committed_when_the_disk_is_full(
+async def test_what_was_downloaded_is_committed_when_the_disk_fails(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A video that does not fit ends the run; small ones that were downloaded are held."""
+    """A disk that fails at one video ends the run; small ones that were downloaded are held."""
     small = [str(n) for n in range(100)]
     backups.emulator.scripts |= {generation(name): Script() for name in small}
     backups.emulator.scripts[generation("large")] = Script(outputs=(OutputScript(size=10**7),))
-    commit, look = Bag.commit, DiskSpace.require
+    commit, look = Bag.commit, DiskSpace._claim
 
     def slowly(self: Bag, *args: Any, **kwargs: Any) -> None:
         time.sleep(0.3)
         commit(self, *args, **kwargs)
 
-    async def require(self: DiskSpace, count: int = 0) -> None:
-        if count > 10**6:
-            raise StorageError("the disk is full")
-        await look(self, count)
+    def claim(self: DiskSpace, partial: PartialFile, length: int | None) -> None:
+        if length and length > 10**6:
+            raise StorageError("the disk fails")
+        look(self, partial, length)
 
     monkeypatch.setattr(Bag, "commit", slowly)
-    monkeypatch.setattr(DiskSpace, "require", require)
+    monkeypatch.setattr(DiskSpace, "_claim", claim)
     report = await backups.run(*small, "large")
     assert report.exit_status == 74
     served = {seen.generation for seen in backups.emulator.requests if seen.number}

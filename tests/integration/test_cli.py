@@ -833,13 +833,13 @@ async def test_a_read_only_archive(workspace: Workspace, made_before: bool) -> N
 
 @pytest.mark.slow
 async def test_a_full_disk(workspace: Workspace) -> None:
-    """When the disk is full the run ends with 74; what was finished is held in a valid bag."""
+    """What does not fit ends the run with 74; what was finished is held in a valid bag."""
     with mounted(workspace.archive, "size=3m"):
         assert (await workspace.backup(ready(workspace, "1"))).status == 0
         names = script(workspace, {"1": Script(), "2": Script(outputs=(OutputScript(5_000_000),))})
         run = await workspace.backup(names)
         assert (run.status, run.out) == (74, "")
-        assert "the disk is full" in run.err
+        assert "it does not fit on the disk" in run.err
         assert "Traceback" not in run.err
         assert workspace.held() == ["v6/deepfake/1.mp4"]
         assert_true_bag(workspace.archive)

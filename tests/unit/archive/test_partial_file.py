@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archiver.archive.disk_space import DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile, Payload, this_boot
 from archiver.errors import StorageError
 from archiver.media import NotWhole
@@ -143,15 +144,18 @@ def test_what_is_cut_is_not_whole(path: str, data: bytes, spool: int) -> None:
 
 
 @pytest.mark.parametrize("spool", [0, len(MP4) - 1])
-def test_a_full_disk_is_a_storage_error(path: str, spool: int) -> None:
-    """What the disk does not take ends the run; it is no fault of a link."""
+def test_what_does_not_fit_is_deleted(path: str, spool: int) -> None:
+    """It costs this payload alone: others have the space, and it can begin anew."""
     Path(path).parent.mkdir()
     Path(path).symlink_to("/dev/full")
     with closing(PartialFile(path, spool)) as partial:
         if spool:
             partial.write(MP4[:500])
-        with pytest.raises(StorageError, match=f"while writing {path}: No space left"):
+        with pytest.raises(DoesNotFit, match=f"while writing {path}: No space left"):
             partial.write(MP4[partial.bytes :])
+        assert names(partial.path.parent) == []
+        partial.write(MP4)
+        assert complete(partial).sha256 == sha256(MP4)
 
 
 def test_a_partial_file_that_begins_anew_has_nothing_of_the_old(

@@ -1,6 +1,7 @@
 """One output, from the first of its links that gives it whole; one value for each that does not."""
 
 import asyncio
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -597,10 +598,24 @@ async def test_what_came_before_a_cancellation_can_be_resumed(downloads: Downloa
 # --- Bounds
 
 
-async def test_a_full_disk_ends_the_run(downloads: Downloads) -> None:
-    """Before a byte of the body is written; it is no fault of the link."""
+async def test_a_payload_that_does_not_fit_is_a_fault(downloads: Downloads) -> None:
+    """Before a byte of the body is written; another link may lead to what fits."""
+    large = head(f"Content-Length: {10**17}", TAG) + LARGE
+    async with RawServer({"/large.mp4": (large,), "*": (sized(LARGE, TAG),)}) as server:
+        urls = [f"http://{server.host}/{name}.mp4" for name in ("large", "a")]
+        result = await downloads.fetch(urls[0], max_size=10**18)
+        assert isinstance(result, Unavailable)
+        assert result.faults[0].no_space
+        assert re.match(r"needs 100000\.0 TB, .* kept free", result.faults[0].reason)
+        assert everything(downloads.root) == {}
+        result = await downloads.fetch(*urls, max_size=10**18)
+    assert content(result, downloads.path) == LARGE
+
+
+async def test_a_disk_that_is_full_for_everything_ends_the_run(downloads: Downloads) -> None:
+    """It is no fault of the link."""
     async with RawServer({"*": (sized(LARGE, TAG),)}) as server:
-        with pytest.raises(StorageError, match=r"the disk is full: .* 600\.0 kB needed"):
+        with pytest.raises(StorageError, match=r"the disk is full: .*\(--min-free\)"):
             await downloads.fetch(f"http://{server.host}/a.mp4", reserve=10**18)
     assert everything(downloads.root) == {}
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from archiver.archive.disk_space import DiskSpace
+from archiver.archive.disk_space import DiskSpace, DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile
 from archiver.download.sink import Sink
 from archiver.emulator.clip import grown_clip
@@ -115,7 +115,7 @@ async def test_what_came_before_a_break_and_cannot_be_resumed_is_dropped(
     assert everything(tmp_path) == {}
 
 
-@pytest.mark.parametrize("error", [NotWhole, StorageError])
+@pytest.mark.parametrize("error", [NotWhole, StorageError, DoesNotFit])
 async def test_what_is_no_video_or_does_not_fit_is_not_written(
     tmp_path: Path, partial: PartialFile, error: type[Exception]
 ) -> None:
@@ -135,9 +135,11 @@ async def broken(partial: PartialFile, data: bytes, error: BaseException) -> Non
         raise error
 
 
-async def written(partial: PartialFile, data: bytes, step: Step | None = None) -> None:
+async def written(
+    partial: PartialFile, data: bytes, step: Step | None = None, disk: DiskSpace | None = None
+) -> None:
     """Write a block, and take a step after it."""
-    async with Sink(partial, space(partial)) as sink:
+    async with Sink(partial, disk or space(partial)) as sink:
         sink.take(data)
         await sink.write()
         if step:
@@ -154,10 +156,38 @@ async def test_a_block_that_is_no_video_is_an_error_at_the_next_step(
 
 
 async def test_a_block_that_does_not_fit_is_an_error(partial: PartialFile) -> None:
-    """It ends the run; nothing of it is taken for written."""
+    """Nothing of it is taken for written, and nothing of it stays."""
     partial.path.symlink_to("/dev/full")
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(DoesNotFit, match="No space left"):
         await written(partial, VIDEO[:MIB])
+    assert (partial.bytes, everything(partial.path.parent)) == (0, {})
+
+
+async def test_a_block_that_would_use_the_reserve_is_an_error(partial: PartialFile) -> None:
+    """What was written before is given back."""
+    disk = space(partial)
+
+    async def until_there_is_no_space(sink: Sink) -> None:
+        await sink.rest()
+        disk.reserve = 10**18
+        sink.take(VIDEO[MIB : 2 * MIB])
+        await sink.write()
+
+    async with disk.claim(partial, None):
+        with pytest.raises(DoesNotFit, match=r"1\.0 MB came and more follow"):
+            await written(partial, VIDEO[:MIB], until_there_is_no_space, disk)
+    assert (partial.bytes, everything(partial.path.parent)) == (0, {})
+
+
+async def test_a_cancellation_counts_for_more_than_what_does_not_fit(
+    partial: PartialFile,
+) -> None:
+    """A run that is ended does not go on with other links."""
+    partial.reset(ORIGIN)
+    partial.path.symlink_to("/dev/full")
+    with pytest.raises(asyncio.CancelledError):
+        await broken(partial, VIDEO[: MIB + 100], asyncio.CancelledError())
+    assert everything(partial.path.parent) == {}
 
 
 async def test_nothing_taken_is_nothing_written(tmp_path: Path, partial: PartialFile) -> None:

@@ -31,6 +31,11 @@ ARCHIVED = Archived(generation(), 1500, ("https://a.example/x.mp4",))
 PENDING = Pending(generation())
 LOST = Lost(generation(), "ModelsLab responded: Request not found")
 FAILED = Failed(generation(), "all links failed", (DEAD, CUT))
+LARGE = Failed(
+    generation(),
+    "it does not fit on the disk",
+    (LinkFault("primary", "https://a.example/x.mp4", "needs 5.2 GB, 1.1 GB free", no_space=True),),
+)
 
 
 def problems(*found: BadLine | Unreadable) -> Problems:
@@ -129,6 +134,21 @@ def test_a_good_run_is_one_line() -> None:
     assert list(report(ARCHIVED, PENDING, worklist=worklist, seconds=61).lines()) == [
         "1 archived, 1,234 already held, 1 pending, 2 known lost; 1.5 kB in 1 min 1 s"
     ]
+
+
+@pytest.mark.parametrize("ended", [Completed(), TimeUp(), Skipped("rate-limited")])
+def test_what_does_not_fit_ends_with_the_status_of_a_full_disk(ended: Ended) -> None:
+    """That is worse than any other failure, and the report and the history say why."""
+    made = report(LARGE, FAILED, ARCHIVED, ended=ended)
+    why = "1 of the failed did not fit on the disk: free some space"
+    assert made.exit_status == 74
+    assert list(made.lines())[1:3] == [
+        why,
+        "failed v6/deepfake/263: it does not fit on the disk: "
+        "primary https://a.example/x.mp4: needs 5.2 GB, 1.1 GB free",
+    ]
+    assert why in made.run.summary
+    assert made.as_json()["exit_status"] == 74
 
 
 def test_an_empty_run_is_named_so() -> None:
