@@ -21,9 +21,7 @@ from archiver.errors import storage_errors
 _TAIL = 160
 _LONGEST_LINE = 16384
 """In bytes: four times the longest path, each of whose bytes may be encoded in three."""
-_LINE = re.compile(
-    r"\ufeff?(?P<sha256>[0-9a-fA-F]{64})[ \t]+\*?(?:\./)*(?P<path>[^\0\r\n]+)\r?\n"
-)
+_LINE = re.compile(r"\ufeff?(?P<sha256>[0-9a-fA-F]{64})[ \t]+\*?(?:\./)*(?P<path>[^\0\r\n]+)\r?\n")
 _ENCODED = re.compile("%(0[aAdD]|25)")
 
 

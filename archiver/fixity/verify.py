@@ -65,9 +65,7 @@ def verify(
     return report
 
 
-def audit(
-    bag: Bag, selection: Selection, progress: ByteProgress, *, alone: bool = False
-) -> Audit:
+def audit(bag: Bag, selection: Selection, progress: ByteProgress, *, alone: bool = False) -> Audit:
     """Compare them, and return what is found; `alone` if no other run can be writing.
 
     Raises:
@@ -160,9 +158,7 @@ class _Reading:
             for group in tables.chosen():
                 tables.set_matching(self._matching(group, pool))
 
-    def _matching(
-        self, group: Sequence[Listed], pool: ThreadPoolExecutor
-    ) -> list[tuple[str, int]]:
+    def _matching(self, group: Sequence[Listed], pool: ThreadPoolExecutor) -> list[tuple[str, int]]:
         matching = []
         self._look_at_directories(group)
         for listed, (finding, size) in zip(group, pool.map(self._check, group), strict=True):

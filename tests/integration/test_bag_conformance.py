@@ -65,7 +65,7 @@ def with_files(*names: str) -> Made:
 def with_tags(**tags: str | bytes) -> Made:
     """A bag with these tag files; `__` stands for a full stop, `_` for a hyphen."""
     names = {name.replace("__", ".").replace("_", "-"): text for name, text in tags.items()}
-    return Made(tags={"bagit.txt": DECLARATION} | names)
+    return Made(tags={"bagit.txt": DECLARATION, **names})
 
 
 def with_tag_manifest(text: str) -> Made:
