@@ -25,6 +25,8 @@ def check_structure(bag: Bag) -> Iterator[Finding]:
     with storage_errors(f"reading {layout.declaration}"):
         if not layout.data.is_dir():
             yield Finding("missing", layout.data.name, "a bag has such a directory")
+        if layout.info.exists() and not layout.info.is_file():
+            yield Finding("contradictory", layout.info.name, "it is not a file")
         if not layout.declaration.exists():
             yield Finding("missing", layout.declaration.name, "it makes an archive a bag")
         elif not (encoding := tags.declared_encoding(layout)):

@@ -1130,3 +1130,10 @@ def test_the_list_of_the_demo_is_an_example() -> None:
     """The demo backs up what is in `manifests/demo.txt`."""
     shown = Path(__file__).parents[2] / "manifests" / "demo.txt"
     assert (files("archiver.emulator") / "demo.txt").read_text() == shown.read_text()
+
+
+async def test_accepting_changes_needs_a_repair(workspace: Workspace) -> None:
+    """Alone it would be ignored, and whoever gave it would wait for nothing."""
+    run = await workspace.run("verify", "-a", str(workspace.archive), "--accept-changed")
+    assert run.status == 2
+    assert "--accept-changed needs --repair" in run.err

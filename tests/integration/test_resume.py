@@ -116,6 +116,21 @@ async def test_a_cut_download_is_resumed_by_the_next_run(
     assert_archived(backups)
 
 
+async def test_a_partial_file_that_was_changed_is_downloaded_anew(backups: Backups) -> None:
+    """Nothing in the container would show it: a changed byte is never archived."""
+    backups.emulator.scripts[G263] = script(CUT_IN_ONE_RUN)
+    assert (await backups.run("263")).failed == 1
+    (part,) = (backups.archive / ".archiver/incoming").rglob("*.part")
+    data = bytearray(part.read_bytes())
+    data[-1000] ^= 1
+    part.write_bytes(data)
+    backups.emulator.scripts[G263] = script(LinkScript())
+    backups.emulator.forget()
+    assert (await backups.run("263")).archived == 1
+    assert ranges(backups) == [None]
+    assert_archived(backups)
+
+
 async def test_a_proxy_resumes_the_primarys_partial_file(
     backups: Backups, openings: list[str]
 ) -> None:

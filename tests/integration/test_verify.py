@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -289,6 +290,100 @@ async def test_a_file_that_only_the_catalogue_knows_is_fetched(pair: Backups, pa
     assert pair.held() == before
     assert verified(pair).findings == []
     assert_true_bag(pair.archive)
+
+
+@pytest.fixture
+def swapped(pair: Backups) -> Backups:
+    """When the pair was archived, the response listed its videos in another order."""
+    first, second = (pair.archive / f"data/v6/deepfake/4-{number}.mp4" for number in (1, 2))
+    data = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(data)
+    manifest = pair.archive / MANIFEST
+    names = {"/4-1.mp4": "/4-2.mp4", "/4-2.mp4": "/4-1.mp4"}
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(re.sub("/4-[12].mp4", lambda m: names[m[0]], x) for x in lines))
+    Layout(pair.archive).catalogue.unlink()
+    assert verified(pair).findings == []
+    return pair
+
+
+@pytest.mark.parametrize("accept_changed", [False, True])
+@pytest.mark.parametrize("damaged", [[1], [2], [1, 2]])
+async def test_outputs_in_another_order_are_told_by_their_checksums(
+    swapped: Backups, damaged: list[int], accept_changed: bool
+) -> None:
+    """Each damaged video is replaced by itself, wherever the response lists it now."""
+    before = swapped.held()
+    paths = [f"data/v6/deepfake/4-{number}.mp4" for number in damaged]
+    for path in paths:
+        flip(swapped.archive, path)
+    report = await repaired(swapped, accept_changed=accept_changed)
+    assert (report.exit_status, sorted(report.repairs.done)) == (0, paths)
+    assert swapped.held() == before
+    assert_true_bag(swapped.archive)
+
+
+async def test_an_accepted_change_is_not_a_second_copy_of_another_output(swapped: Backups) -> None:
+    """Of the outputs that came, one is what lies undamaged in another place."""
+    before = swapped.held()
+    flip(swapped.archive, "data/v6/deepfake/4-2.mp4")
+    outputs = (OutputScript(size=9_000), OutputScript(size=7_000))
+    swapped.emulator.scripts[generation("4")] = Script(outputs=outputs)
+    assert (await repaired(swapped, accept_changed=True)).exit_status == 0
+    new = swapped.emulator.payload(generation("4"), 1).whole()
+    assert swapped.held() == before | {"data/v6/deepfake/4-2.mp4": new}
+    assert_true_bag(swapped.archive)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: Path(path).symlink_to("/etc/hostname")])
+async def test_what_is_no_file_of_the_archive_is_replaced(
+    held: Backups, make: Callable[[Path], object]
+) -> None:
+    """A pipe, or a link that leads out, is named, never read, and quarantined by a repair."""
+    before = held.held()
+    (held.archive / ONE).unlink()
+    make(held.archive / ONE)
+    assert found(verified(held)) == [("unreadable", ONE)]
+    report = await repaired(held)
+    assert (report.exit_status, list(report.repairs.done)) == (0, [ONE])
+    assert held.held() == before
+    (kept,) = (held.archive / ".archiver/quarantine").rglob("1.mp4")
+    assert kept.is_symlink() or kept.is_fifo()
+    assert verified(held).findings == []
+
+
+async def test_an_archive_without_its_data_is_damaged(held: Backups) -> None:
+    """Each file is missing: that is a matter of fixity, and a repair fetches them."""
+    before = held.held()
+    shutil.rmtree(held.archive / "data")
+    report = verified(held)
+    assert report.exit_status == 4
+    assert set(found(report)) == {("missing", path) for path in ("data", *before)}
+    assert (await repaired(held)).exit_status == 0
+    assert held.held() == before
+
+
+@pytest.mark.parametrize("line", ["../../outside", "/etc/hostname", "data/../../outside"])
+async def test_a_line_that_leads_out_is_never_read(held: Backups, line: str) -> None:
+    """It is contradictory, and a repair removes it."""
+    with (held.archive / MANIFEST).open("a") as manifest:
+        manifest.write(f"{'0' * 64}  {line}\n")
+    (finding,) = verified(held).findings
+    assert (finding.kind, finding.path) == ("contradictory", f"{MANIFEST}:7")
+    assert finding.detail.endswith("leads out of data/: it is not read")
+    assert (await repaired(held)).exit_status == 0
+    assert verified(held).findings == []
+
+
+async def test_a_file_that_is_listed_twice_is_listed_once_again(held: Backups) -> None:
+    """The validator refuses such a bag, whether the lines agree or not."""
+    edit_line(held.archive, lambda line: line + line.replace("  ", " *"))
+    (finding,) = verified(held).findings
+    assert finding.detail.startswith("it is listed more than once: lines ")
+    assert (await repaired(held)).exit_status == 0
+    assert verified(held).findings == []
+    assert_true_bag(held.archive)
 
 
 async def test_an_unknown_file_is_named_and_left(held: Backups) -> None:

@@ -377,10 +377,10 @@ def test_a_partial_file_with_an_origin_is_kept(
 ) -> None:
     """What has come of it is on the disk with its origin, also if it was in memory before."""
     suspended(path, MP4[:1500], origin, spool)
-    assert everything(directory) == {
-        "1of1.part": MP4[:1500],
-        "1of1.part.json": json.dumps(asdict(origin)).encode(),
-    }
+    assert names(directory) == ["1of1.part", "1of1.part.json"]
+    assert (directory / "1of1.part").read_bytes() == MP4[:1500]
+    note = json.loads((directory / "1of1.part.json").read_bytes())
+    assert note == {"written": f"{1500:020} {sha256(MP4[:1500])}"} | asdict(origin)
 
 
 def test_what_is_in_memory_and_has_no_origin_leaves_no_trace(
@@ -463,6 +463,42 @@ def test_a_partial_file_is_not_read_again_while_it_lives(
     with closing(PartialFile.resume(path)):
         pass
     assert disk.steps[-1] == "open 1of1.part rb"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        b"", MP4[:1499], MP4[:700] + b"x" + MP4[701:1500], MP4[:1499] + b"x", bytes(1500),
+        OTHER_MP4[:1500], MP4[:700] + MP4[701:1501],
+    ],
+)  # fmt: skip
+def test_a_partial_file_that_was_changed_since_is_not_resumed(
+    path: str, directory: Path, origin: Origin, changed: bytes
+) -> None:
+    """The container alone would not show each change: it begins anew."""
+    suspended(path, MP4[:1500], origin)
+    Path(path).write_bytes(changed)
+    with closing(PartialFile.resume(path)) as partial:
+        assert partial.bytes == 0
+        assert names(directory) == []
+
+
+def test_what_was_written_before_a_kill_is_resumed(
+    path: str, directory: Path, origin: Origin
+) -> None:
+    """Each piece is noted once it is written; one that was not yet noted is cut."""
+    killed = PartialFile(path)
+    killed.reset(origin)
+    killed.write(MP4[:700])
+    killed.write(MP4[700:1500])
+    with Path(path).open("ab") as file:
+        file.write(b"a piece that was just being written")
+    with closing(PartialFile.resume(path)) as partial:
+        assert partial.bytes == 1500
+        assert (directory / "1of1.part").read_bytes() == MP4[:1500]
+        partial.write(MP4[1500:])
+        assert complete(partial).sha256 == sha256(MP4)
+    killed.close()
 
 
 def test_it_goes_on_in_memory_after_a_link_that_gave_nothing_of_use(

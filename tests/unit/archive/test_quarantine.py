@@ -1,14 +1,16 @@
 """The quarantine takes what is not what it should be, and never deletes it."""
 
+import errno
 import os
 import re
+import shutil
 from collections.abc import Callable
 
 import pytest
 
 from archiver.archive.layout import Layout
 from archiver.archive.quarantine import Quarantine
-from tests.support.disk import DiskLog, everything, names
+from tests.support.disk import DiskLog, everything, failing, names
 
 PATH = "data/v6/deepfake/263.mp4"
 OTHER = "data/v6/deepfake/263.json"
@@ -85,6 +87,60 @@ def test_a_copy_outlives_the_file_that_replaces_it(damaged: Layout) -> None:
     (damaged.root / "new").write_text("new")
     (damaged.root / "new").rename(damaged.root / PATH)
     assert quarantined(damaged) == {PATH: f"damaged {PATH}"}
+
+
+NO_LINKS = ["EPERM", "EACCES", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EMLINK", "EXDEV", "EINVAL"]
+
+
+@pytest.mark.parametrize("error", NO_LINKS)
+def test_without_hard_links_a_copy_is_made(
+    damaged: Layout, disk: DiskLog, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    """It is flushed before it has its name, and its directory after; the first stays in place."""
+    monkeypatch.setattr(os, "link", failing(getattr(errno, error)))
+    Quarantine(damaged).copy([PATH])
+    kinds = [" ".join(step.split()[:2]) for step in disk.steps]
+    assert kinds[-3:] == ["fsync 263.mp4.part", "rename 263.mp4.part", "fsync deepfake"]
+    assert quarantined(damaged) == {PATH: f"damaged {PATH}"}
+    assert (damaged.root / PATH).read_text() == f"damaged {PATH}"
+    assert (damaged.root / PATH).stat().st_nlink == 1
+
+
+def test_a_copy_that_the_disk_does_not_take_leaves_nothing(
+    damaged: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a copy takes the place of nothing, and the first stays where it is."""
+    monkeypatch.setattr(os, "link", failing(errno.EPERM))
+    monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left"):
+        Quarantine(damaged).copy([PATH])
+    assert quarantined(damaged) == {}
+    assert (damaged.root / PATH).read_text() == f"damaged {PATH}"
+
+
+def test_what_cannot_be_read_is_moved_where_there_are_no_hard_links(
+    damaged: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be of no use in its place, and one such file keeps no other from being repaired."""
+    monkeypatch.setattr(os, "link", failing(errno.EPERM))
+    monkeypatch.setattr(shutil, "copy2", failing(errno.EIO))
+    Quarantine(damaged).copy([PATH])
+    assert quarantined(damaged) == {PATH: f"damaged {PATH}"}
+    assert not (damaged.root / PATH).exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_symbolic_link_is_kept_as_one(
+    damaged: Layout, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """What it leads to is not ours."""
+    if not links:
+        monkeypatch.setattr(os, "link", failing(errno.EPERM))
+    (damaged.root / PATH).rename(damaged.root / "elsewhere")
+    (damaged.root / PATH).symlink_to(damaged.root / "elsewhere")
+    Quarantine(damaged).copy([PATH])
+    (kept,) = damaged.quarantine.rglob("263.mp4")
+    assert kept.readlink() == damaged.root / "elsewhere"
 
 
 @pytest.mark.parametrize("act", [Quarantine.copy, Quarantine.move])

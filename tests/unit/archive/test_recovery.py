@@ -57,6 +57,34 @@ def test_a_group_is_finished_wherever_it_stopped(bag: Bag, placed: int, written:
     assert bag.journal.read().files == files
 
 
+@pytest.mark.parametrize(
+    "tail", ["a", "0" * 64, "0" * 64 + "  data/v6/deepfake/263.mp4", "\0" * 99999]
+)
+@pytest.mark.parametrize("files", [0, 2])
+def test_a_torn_last_line_is_cut(bag: Bag, files: int, tail: str) -> None:
+    """Nothing is proven of what it names; the lines before it stay."""
+    staged = journalled(bag)
+    place(bag.layout, staged[:2])
+    bag.journal.clear()
+    bag.manifest.append(file.target for file in staged[:files])
+    whole = bag.manifest.path.read_bytes()
+    bag.manifest.path.write_bytes(whole + tail.encode())
+    assert recover(bag) == ()
+    assert bag.manifest.path.read_bytes() == whole
+
+
+def test_a_last_line_that_has_lost_its_end_alone_gets_it_again(bag: Bag) -> None:
+    """All of it is there, and its file matches."""
+    staged = journalled(bag)
+    place(bag.layout, staged[:2])
+    bag.journal.clear()
+    bag.manifest.append(file.target for file in staged[:2])
+    whole = bag.manifest.path.read_bytes()
+    bag.manifest.truncate(len(whole) - 1)
+    assert recover(bag) == ()
+    assert bag.manifest.path.read_bytes() == whole
+
+
 def test_lines_of_other_groups_stay(bag: Bag) -> None:
     """Before the group, and after it, as in a copy whose journal is older than its manifest."""
     before = stage(bag.layout.root, "v6/video/1", MP4)

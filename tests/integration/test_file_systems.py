@@ -1,0 +1,92 @@
+"""An archive is on one file system: files are renamed from one of its directories to another."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from archiver.emulator.scripts import Script
+from archiver.errors import ConfigurationError
+from archiver.fixity.repair import repair
+from archiver.fixity.verify import Selection, verify
+from tests.support.backups import Backups, generation
+from tests.support.disk import everything
+from tests.support.running import Workspace, mounted
+
+OTHER_DISK = Path("/dev/shm")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A directory on another file system."""
+    if not OTHER_DISK.is_dir() or OTHER_DISK.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system here")
+    with TemporaryDirectory(dir=OTHER_DISK) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+async def held(backups: Backups) -> Backups:
+    """An archive that holds a generation; another is ready."""
+    for id_ in ("1", "2"):
+        backups.emulator.scripts[generation(id_)] = Script()
+    assert (await backups.run("1")).archived == 1
+    return backups
+
+
+@pytest.mark.parametrize("name", ["data", "data/v6", "data/v6/deepfake", ".archiver/incoming"])
+async def test_a_directory_on_another_disk_is_refused(
+    held: Backups, elsewhere: Path, name: str
+) -> None:
+    """Before anything is fetched or written; verify works as before."""
+    moved = held.archive / name
+    shutil.copytree(moved, elsewhere / "moved")
+    shutil.rmtree(moved)
+    moved.symlink_to(elsewhere / "moved")
+    before = everything(held.archive / "data")
+    for run in (held.run("1", "2"), repair(held.archive, Selection(), held.settings())):
+        with pytest.raises(ConfigurationError, match="on another file system than"):
+            await run
+    assert everything(held.archive / "data") == before
+    report = verify(held.archive)
+    assert report.audit.checked == 2
+    assert {finding.kind for finding in report.findings} <= {"contradictory"}
+    moved.unlink()
+    shutil.copytree(elsewhere / "moved", moved)
+    assert (await held.run("1", "2")).archived == 1
+
+
+@contextmanager
+def bound(source: Path, place: Path) -> Iterator[None]:
+    """Mount a directory at another place, too."""
+    subprocess.run(["mount", "--bind", str(source), str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("name", ["data", "data/v6/deepfake", ".archiver/incoming"])
+async def test_a_mounted_directory_is_refused(held: Backups, tmp_path: Path, name: str) -> None:
+    """Also if the same file system is mounted there a second time, as containers do."""
+    place = held.archive / name
+    with mounted(tmp_path / "disk", "size=10m") as disk, ExitStack() as stack:
+        for source in (disk, tmp_path):
+            stack.enter_context(bound(source, place))
+            with pytest.raises(ConfigurationError, match="on another file system than"):
+                await held.run("1", "2")
+    assert (await held.run("1", "2")).archived == 1
+
+
+async def test_the_command_says_so_in_a_line(workspace: Workspace, elsewhere: Path) -> None:
+    """The configuration is wrong, and not the disk."""
+    (workspace.archive / ".archiver").mkdir(parents=True)
+    (workspace.archive / "data").symlink_to(elsewhere)
+    result = await workspace.backup(workspace.manifest("1"))
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert f"{workspace.archive / 'data'} is on another file system" in result.err
+    assert everything(elsewhere) == {}
