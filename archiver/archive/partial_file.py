@@ -281,7 +281,7 @@ class PartialFile:
             self._on_disk = True
         resumed = self.path.exists()
         if self.origin:
-            if not resumed:
+            if not self.origin_path.exists():
                 note = _NOTE.format(0, hashlib.sha256().hexdigest())
                 self.origin_path.write_text(note + json.dumps(asdict(self.origin))[1:])
             self._notes = self.origin_path.open("rb+", buffering=0)

@@ -125,9 +125,9 @@ def upgrade(connection: sqlite3.Connection) -> sqlite3.Connection:
     Raises:
         ConfigurationError: if a newer archiver wrote it.
     """
-    found = version_of(connection)
-    for number, script in enumerate(_MIGRATIONS[found:], found + 1):
-        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+    if missing := _MIGRATIONS[version_of(connection) :]:
+        script = "".join(missing)
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {VERSION}; COMMIT;")
     return connection
 
 

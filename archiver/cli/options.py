@@ -189,8 +189,8 @@ fetch_options = _all(
     ),
     _api(
         "--wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="15m",
-        help="How long to poll for generations still being made, to ask again about those not found "
-        "yet and their links, and to wait out rate limits; with 0 they are left to the next run. A "
+        help="How long to poll for generations still being made, to try again what is not found or "
+        "cannot be read yet, and to wait out rate limits; with 0 they are left to the next run. A "
         "pause of up to a minute is always waited out.",
     ),
     _api(

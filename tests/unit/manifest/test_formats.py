@@ -49,8 +49,8 @@ def test_csv_round_trip(
 ) -> None:
     """Generations written as a table come back the same, in order."""
     out = io.StringIO(newline="")
-    # With some ends of lines Python leaves a CR unquoted, which is the end of a line.
-    quoted = quoted or "\r" in prompt
+    # With some ends of lines Python leaves others unquoted, which end a line as well.
+    quoted = quoted or not {*"\r\n"}.isdisjoint(prompt)
     quoting: Literal[0, 1] = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
     writer = csv.writer(out, delimiter=delimiter, lineterminator=newline, quoting=quoting)
     writer.writerow(["id", "prompt", "endpoint"])
