@@ -21,7 +21,7 @@ _TICK = 0.2
 class Waiting:
     """Waits until a manifest can be read, and at most as long as the run may take.
 
-    The time limit runs from the first wait on: where all manifests are files, there is none.
+    The time limit runs from the first wait on: files are not waited for.
     """
 
     def __init__(self, max_time: float | None) -> None:
