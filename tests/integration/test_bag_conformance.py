@@ -109,10 +109,10 @@ VALID = {
     "older version": with_tags(bagit__txt=DECLARATION.replace("1.0", "0.97")),
     "a space after the version": with_tags(bagit__txt=DECLARATION.replace("1.0", "1.0 ")),
     "CR LF in bagit.txt": with_tags(bagit__txt=DECLARATION.replace("\n", "\r\n")),
-    "bag in a bag": with_files("data/bag/bagit.txt", "data/bag/data/x", "data/bag/manifest-md5.txt"),
+    "bag in a bag": with_files("data/b/bagit.txt", "data/b/data/x", "data/b/manifest-md5.txt"),
     "empty": Made({}),
     "names with a space": with_files("data/test 1.txt", "data/a  b/c d"),
-    "encoded names": with_files("data/dir1/~test3.txt", "data/%7Edir2/test5.txt", "data/%test2.txt"),
+    "encoded names": with_files("data/dir1/~test3.txt", "data/%7Edir2/test5.txt", "data/%t2.txt"),
     "escapable characters": with_files("data/a'b\"c", "data/(x)$&;", "data/back\\slash"),
     "names that are not ASCII": with_files("data/Núñez", "data/日本"),
     "a file of no bytes": Made({"data/empty": b""}),
@@ -135,7 +135,7 @@ VALID = {
     "a tag manifest": with_tag_manifest(TAG_LINES),
     "a tag manifest by md5sum -b": with_tag_manifest(TAG_LINES.replace("  ", " *")),
     "ISO 8859-1": with_tags(
-        bagit__txt=DECLARATION.replace("UTF-8", "ISO-8859-1"), bag_info__txt="A: \xe9\n".encode("latin-1")
+        bagit__txt=DECLARATION.replace("UTF-8", "ISO-8859-1"), bag_info__txt=b"A: \xe9\n"
     ),
     "fetch.txt of what is there": with_tags(fetch__txt="http://x.example/y - data/hello.txt\n"),
 }  # fmt: skip

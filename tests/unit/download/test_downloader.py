@@ -182,7 +182,7 @@ def status(line: str, *lines: str) -> Steps:
 
 
 FAULTS: dict[str, tuple[Steps, LinkFault]] = {
-    name: (steps, LinkFault("primary", "", reason, **details))  # type: ignore[arg-type]
+    name: (steps, LinkFault("primary", "", reason, **details))
     for name, (steps, reason, details) in {
         "no longer there": (status("404 Not Found"), "404 Not Found", {"status": 404}),
         "gone": (status("410 Gone"), "410 Gone", {"status": 410}),
