@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+_CODES = {ord(character): f"%{ord(character):02X}" for character in "%\r\n"}
+
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
@@ -11,7 +13,8 @@ class Checksum:
     path: str
 
     def __str__(self) -> str:
-        return f"{self.sha256}  {self.path}\n"
+        """The line, in which the path is encoded as BagIt has it (RFC 8493, 2.1.3)."""
+        return f"{self.sha256}  {self.path.translate(_CODES)}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ class LinkFault:
     """Another try may succeed."""
     pause: float | None = None
     """For how many seconds the host is to be left alone, where it asks for that."""
+    no_space: bool = False
+    """The payload does not fit on the disk: where it has a `pause`, it may fit after that."""
 
     @property
     def gone(self) -> bool:
@@ -123,6 +125,11 @@ class Failed:
     def why(self) -> str:
         """The reason and the fault of each link, in one line."""
         return _why(self.reason, self.faults)
+
+    @property
+    def no_space(self) -> bool:
+        """Whether it does not fit on the disk."""
+        return any(fault.no_space for fault in self.faults)
 
     @property
     def forbidden(self) -> bool:

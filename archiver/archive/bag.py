@@ -13,22 +13,24 @@ the journal names and nothing else.
 """
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from archiver.archive import placement, tags
+from archiver.archive import other_manifests, placement, tags
 from archiver.archive.checksum_manifest import ChecksumManifest, sha256_of
 from archiver.archive.durable import fsync
 from archiver.archive.journal import Entry, Journal
-from archiver.archive.layout import MANIFEST, Layout
+from archiver.archive.layout import MANIFEST, QUARANTINE, Layout
 from archiver.archive.lock import locked
 from archiver.archive.quarantine import Quarantine
 from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
 from archiver.checksums import BagFile
 from archiver.errors import NotAnArchive, storage_errors
 
+_LOG = logging.getLogger(__name__)
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
@@ -48,6 +50,7 @@ class Bag:
 
         Raises:
             NotAnArchive: if there is something else at `root`, or nowhere to create it.
+            ConfigurationError: if not all of it is on one file system.
             ArchiveLocked: if another run still holds it after `lock_wait` seconds.
             StorageError: if the disk does not take it.
         """
@@ -103,6 +106,7 @@ class Bag:
         files = [file for generation in group for file in generation.files]
         with storage_errors(f"committing {len(group)} generations to {self.layout.root}"):
             write_contents(self.layout, group)
+            self._set_manifests_aside()
             targets = [file.target for file in files]
             placement.vacate(self.layout, self.quarantine, targets)
             self.journal.write(Entry(tuple(files), self.manifest.size()))
@@ -180,6 +184,7 @@ class Bag:
                 fsync(self.layout.at(file.staged))
             self.quarantine.copy(file.target.path for file in files)
             if changed:
+                self._set_manifests_aside()
                 self.journal.write(Entry(tuple(changed), 0))  # their old lines may be anywhere
                 self.manifest.remove({file.target.path for file in changed})
             placement.place(self.layout, files)
@@ -190,10 +195,14 @@ class Bag:
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`; what is no UTF-8 in it is escaped.
 
+        Without such a directory there are none.
+
         Raises:
             StorageError: if a directory cannot be read.
         """
         with storage_errors(f"listing {self.layout.data}"):
+            if not self.layout.data.is_dir():
+                return
             for directory, _, names in os.walk(self.layout.data, onerror=_raise):
                 above = Path(directory).relative_to(self.layout.root).as_posix()
                 paths = (f"{above}/{name}" for name in names)
@@ -202,6 +211,11 @@ class Bag:
     def exists(self, path: str) -> bool:
         """Return whether there is such a file."""
         return os.path.isfile(self.layout.at(path))  # noqa: PTH113 (also for what can be no path)
+
+    def leads_out(self, path: str) -> bool:
+        """Return whether a path leads out of the archive, through a symbolic link."""
+        root = os.path.realpath(self.layout.root)
+        return not os.path.realpath(self.layout.at(path)).startswith(f"{root}/")
 
     def size_of(self, path: str) -> int:
         """Return a file's size in bytes; 0 if there can be no such file.
@@ -228,12 +242,36 @@ class Bag:
         return [target.path for target in self.journal.read().targets()]
 
     def describe(self, files: int, payload_bytes: int) -> None:
-        """Bring `bag-info.txt` up to date, for this many files and bytes.
+        """Bring `bag-info.txt` and the tag manifests up to date, for this many files and bytes.
 
         Raises:
             StorageError: if the disk does not take it.
         """
         tags.describe(self.layout, files, payload_bytes)
+        with storage_errors(f"writing the tag manifests of {self.layout.root}"):
+            for manifest in other_manifests.tag_manifests(self.layout):
+                if not other_manifests.is_known(manifest):
+                    self.set_manifest_aside(manifest)
+                elif other_manifests.bring_up_to_date(self.layout, manifest):
+                    _LOG.info("%s is brought up to date", manifest.name)
+
+    def set_manifest_aside(self, manifest: Path) -> None:
+        """Quarantine another program's manifest, durably.
+
+        Raises:
+            OSError: if the disk does not take it.
+        """
+        self.quarantine.move([manifest.name])
+        fsync(self.layout.root)
+        _LOG.warning(
+            "%s is moved to %s: it would be wrong now; %s lists every file",
+            *(manifest.name, QUARANTINE, MANIFEST),
+        )
+
+    def _set_manifests_aside(self) -> None:
+        """Quarantine the checksum manifests of other algorithms: they do not list what is added."""
+        for manifest in other_manifests.payload_manifests(self.layout):
+            self.set_manifest_aside(manifest)
 
     def _check_contents(self) -> None:
         layout = self.layout
@@ -243,11 +281,17 @@ class Bag:
                 f"{layout.root} is not an archive: it holds other files and no bagit.txt; "
                 "name an empty or a new directory"
             )
+        if (encoding := tags.declared_encoding(layout) or "").startswith(("UTF-16", "UTF-32")):
+            raise NotAnArchive(
+                f"{layout.declaration} says that its tag files are in {encoding}: only UTF-8 can "
+                "be added to; write them in UTF-8, and say so in bagit.txt"
+            )
 
     def _prepare(self) -> None:
         layout = self.layout
         for directory in (layout.incoming, layout.data):
             directory.mkdir(exist_ok=True)
+        placement.check_renames(layout)
         self.journal.prepare()
         layout.manifest.touch()
         tags.declare(layout)

@@ -1,46 +1,231 @@
-"""Disk space: a guard that keeps a reserve free."""
+"""Disk space: a reserve of it stays free, and what does not fit is refused by itself."""
 
+import asyncio
 import os
-from dataclasses import dataclass
+import resource
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import aiofiles.os
-
+from archiver.archive.layout import Layout
 from archiver.errors import StorageError, storage_errors
+from archiver.threads import in_thread
 from archiver.units import format_size
 
+if TYPE_CHECKING:
+    from archiver.archive.partial_file import PartialFile
 
-@dataclass(frozen=True, slots=True)
+_FOR_SMALL = 1 << 20
+"""Small videos and the records of a commit go on beside a body of unknown length: these bytes are
+left to them, in addition to the reserve."""
+_LOOK_AGAIN = 0.2
+"""In seconds: how often to look whether a download under way has given space back."""
+_LET_OTHERS_END = 15.0
+"""In seconds: when to try again what fits but for downloads under way."""
+_PROBE = b"\0" * 4096
+
+
+class DoesNotFit(Exception):
+    """This payload does not fit; others may. The text says what it would need, for people."""
+
+    def __init__(self, reason: str, *, pause: float | None = None, disk_full: bool = False) -> None:
+        super().__init__(reason)
+        self.pause = pause
+        """In how many seconds it may fit, if downloads under way are all that is in its way."""
+        self.disk_full = disk_full
+        """The disk itself has refused a write: it may have no space for anything."""
+
+
+@contextmanager
+def payload_errors(doing: str) -> Iterator[None]:
+    """Translate an `OSError` met while `doing` something with the bytes of one payload.
+
+    Raises:
+        DoesNotFit: if there is no space, or no file may be as large.
+        StorageError: if the disk fails otherwise.
+    """
+    try:
+        with storage_errors(doing):
+            yield
+    except StorageError as error:
+        match error.__cause__:
+            case OSError(errno=number) if number == EFBIG:
+                raise DoesNotFit(
+                    "the file system or a limit allows no file of this size (FAT32, ulimit -f)"
+                ) from error
+            case OSError(errno=number) if number in (ENOSPC, EDQUOT):
+                raise DoesNotFit(f"{error}; what came of it is deleted", disk_full=True) from error
+            case _:
+                raise
+
+
+def largest_file() -> float:
+    """Return how many bytes a file of this process may have (`ulimit -f`)."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return float("inf") if soft == resource.RLIM_INFINITY else soft
+
+
 class DiskSpace:
-    """Guards the file system of `path`: `reserve` bytes of it stay free."""
+    """Guards the file system of the archive `path`: `reserve` bytes of it stay free.
 
-    path: Path
-    reserve: int
+    It knows what the downloads under way still need: two that fit alone, but not together, do not
+    both begin. Before anything is refused, partial files that earlier tries have left give way.
+    """
 
-    async def require(self, count: int = 0) -> None:
-        """Make sure that `count` bytes more fit; a slow file system delays nobody else.
+    def __init__(self, path: Path, reserve: int) -> None:
+        self.path = path
+        self.reserve = reserve
+        self._incoming = Layout(path).incoming
+        self._under_way: dict[PartialFile, int | None] = {}
+        self._in_use: set[str] = set()
+        self._lock = threading.Lock()
+
+    async def require(self) -> None:
+        """Make sure that a small file may be written.
+
+        While downloads are under way that may give space back, wait for them.
 
         Raises:
-            StorageError: if they do not fit.
+            StorageError: if there is no space for anything.
         """
-        with storage_errors(f"looking for free space in {self.path}"):
-            status = await aiofiles.os.statvfs(self.path)
-        self._check(status, count)
+        while (free := self._free()) < self.reserve + _FOR_SMALL:
+            free = await in_thread(self._make_space_for_small)
+            if free >= self.reserve:
+                return
+            if not self._under_way:
+                raise StorageError(f"the disk is full: {self._shortage(free)}")
+            await asyncio.sleep(_LOOK_AGAIN)
 
-    def require_now(self, count: int = 0) -> None:
-        """Make sure that `count` bytes more fit, in one short look.
+    async def require_after(self, refused: DoesNotFit) -> None:
+        """Make sure that others may go on after one was refused, and has given its space back.
 
         Raises:
-            StorageError: if they do not fit.
+            StorageError: if there is no space for anything.
         """
+        if refused.disk_full and not self._under_way:
+            await in_thread(self._probe)
+        await self.require()
+
+    @asynccontextmanager
+    async def claim(self, partial: "PartialFile", length: int | None) -> AsyncIterator[None]:
+        """Keep space for the rest of a payload, of this length where it is announced.
+
+        Raises:
+            DoesNotFit: if it does not fit.
+            StorageError: if the file system cannot be asked.
+        """
+        try:
+            await in_thread(self._claim, partial, length)
+            yield
+        finally:
+            self._under_way.pop(partial, None)
+
+    def require_next(self, partial: "PartialFile", count: int) -> None:
+        """Make sure that the next `count` bytes of a payload under way fit. It blocks.
+
+        What is announced may take what was kept for it; what is not leaves that to the others.
+
+        Raises:
+            DoesNotFit: if they do not fit.
+            StorageError: if the file system cannot be asked.
+        """
+        with self._lock:
+            announced = self._under_way.get(partial) is not None
+            needed = 0 if announced else count + _FOR_SMALL + self._claimed()
+            free = self._make_space(needed)
+        if free - needed < self.reserve:
+            raise DoesNotFit(
+                f"{format_size(partial.bytes)} came and more follow, "
+                f"{self._shortage(free)}; what came is deleted"
+            )
+
+    @contextmanager
+    def in_use(self, directory: str) -> Iterator[None]:
+        """Leave alone the partial files of this directory in staging: they are being resumed."""
+        with self._lock:
+            self._in_use.add(directory)
+        try:
+            yield
+        finally:
+            self._in_use.discard(directory)
+
+    def _claim(self, partial: "PartialFile", length: int | None) -> None:
+        if length is not None and length > (limit := largest_file()):
+            raise DoesNotFit(
+                f"needs {format_size(length)}, no file may be larger than "
+                f"{format_size(int(limit))} (ulimit -f)"
+            )
+        needed = max((length or 0) - partial.bytes, 0)
+        with self._lock:
+            claimed = self._claimed()
+            free = self._make_space(needed + claimed)
+            if free - needed - claimed >= self.reserve:
+                self._under_way[partial] = length
+                return
+        others = f", {format_size(claimed)} for downloads under way" if claimed else ""
+        alone = free - needed >= self.reserve
+        raise DoesNotFit(
+            f"needs {format_size(needed)}, {self._shortage(free)}{others}",
+            pause=_LET_OTHERS_END if alone else None,
+        )
+
+    def _claimed(self) -> int:
+        """Return how many bytes the downloads under way still need, as announced."""
+        under_way = list(self._under_way.items())  # at once: a download may end meanwhile
+        return sum(max((length or 0) - partial.bytes, 0) for partial, length in under_way)
+
+    def _make_space_for_small(self) -> int:
+        with self._lock:
+            self._make_space(_FOR_SMALL)
+            return self._make_space(0)
+
+    def _make_space(self, needed: int) -> int:
+        """Return how much is free; if that is too little, delete the oldest partial files first.
+
+        None is deleted if all of them would not be enough.
+        """
+        free = self._free()
+        if free - needed >= self.reserve:
+            return free
+        with storage_errors(f"looking for partial files in {self._incoming}"):
+            leftovers = sorted(self._leftovers())
+        if free + sum(size for _, size, _ in leftovers) - needed < self.reserve:
+            return free
+        for _, _, path in leftovers:
+            with storage_errors(f"deleting {path}"):
+                path.unlink(missing_ok=True)
+                path.with_name(f"{path.name}.json").unlink(missing_ok=True)
+            with suppress(OSError):
+                path.parent.rmdir()
+            if (free := self._free()) - needed >= self.reserve:
+                break
+        return free
+
+    def _leftovers(self) -> Iterator[tuple[float, int, Path]]:
+        """Yield the partial files that no download uses: when each was written, and its size."""
+        for directory in list(self._incoming.glob("*")):
+            with suppress(FileNotFoundError, NotADirectoryError):  # tidied up meanwhile
+                for name in os.listdir(directory):  # noqa: PTH208 (pathlib's is lazy)
+                    if name.endswith(".part") and directory.name not in self._in_use:
+                        status = (directory / name).stat()
+                        yield status.st_mtime, status.st_blocks * 512, directory / name
+
+    def _free(self) -> int:
         with storage_errors(f"looking for free space in {self.path}"):
             status = os.statvfs(self.path)
-        self._check(status, count)
+        return status.f_bavail * status.f_frsize
 
-    def _check(self, status: os.statvfs_result, count: int) -> None:
-        free, needed = status.f_bavail * status.f_frsize, max(count, 0)
-        if free - needed < self.reserve:
-            raise StorageError(
-                f"the disk is full: {format_size(free)} free, {format_size(needed)} needed, "
-                f"{format_size(self.reserve)} to be kept free (--min-free)"
-            )
+    def _probe(self) -> None:
+        """Write a small file: quotas and missing inodes do not show in the free space."""
+        path = self._incoming / "probe"
+        with storage_errors(f"writing to {self._incoming}"):
+            try:
+                path.write_bytes(_PROBE)
+            finally:
+                path.unlink(missing_ok=True)
+
+    def _shortage(self, free: int) -> str:
+        return f"{format_size(free)} free, {format_size(self.reserve)} kept free (--min-free)"

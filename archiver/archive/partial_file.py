@@ -4,10 +4,13 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from archiver.archive.disk_space import DoesNotFit, payload_errors
 from archiver.archive.durable import fsync
 from archiver.errors import storage_errors
 from archiver.media import MediaInfo, NotWhole, Validator
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _READ_SIZE = 1 << 20
+_UNANNOUNCED = 64 << 20
+"""Of a body whose length is not announced, no more bytes are kept to be resumed: it may be endless,
+and to fetch so many again costs less than to keep the disk full of them."""
+_NOTE = '{{"written": "{:020} {}", '
+"""What the file of an origin begins with, always as long: how much is written, and its SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,8 @@ class PartialFile:
         self._spool = spool
         self._on_disk = False
         self._file: io.FileIO | None = None
+        self._notes: io.FileIO | None = None
+        self._written = 0, ""
         self._payload: Payload | None = None
         self._begin()
 
@@ -117,7 +127,8 @@ class PartialFile:
 
         Raises:
             NotWhole: if these bytes can no longer become a video.
-            StorageError: if the disk does not take them.
+            DoesNotFit: if there is no space for them: then it is deleted, and begins anew.
+            StorageError: if the disk fails.
         """
         view = memoryview(data).cast("B")
         in_memory = self.fits_in_memory(len(view))
@@ -125,9 +136,10 @@ class PartialFile:
         if in_memory:
             self._memory.append(data if isinstance(data, bytes) else bytes(view))
             return
-        with storage_errors(f"writing {self.path}"):
+        with self._given_back(f"writing {self.path}"):
             file = self._file or self._open()
             _write_all(file, view)
+            self._note_written()
 
     def reset(self, origin: Origin | None = None) -> None:
         """Delete what there is, and begin anew with a file of this origin.
@@ -135,7 +147,8 @@ class PartialFile:
         Raises:
             StorageError: if it cannot be deleted.
         """
-        self.close()
+        with suppress(OSError):  # of bytes that are given up
+            self.close()
         self.origin = origin
         if self._on_disk:
             with storage_errors(f"deleting {self.path}"):
@@ -150,7 +163,8 @@ class PartialFile:
 
         Raises:
             NotWhole: if this is not the whole of a video.
-            StorageError: if the disk does not take it.
+            DoesNotFit: if there is no space for it: then it is deleted, and begins anew.
+            StorageError: if the disk fails.
         """
         if length is not None and self.bytes != length:
             raise NotWhole(f"{self.bytes:,} bytes came of {length:,}")
@@ -172,30 +186,48 @@ class PartialFile:
         What was completed, but not staged before the run was ended, gets the name to be found by.
 
         Raises:
-            StorageError: if the disk does not take it.
+            StorageError: if the disk fails.
         """
-        with storage_errors(f"writing {self.path}"):
-            if self.origin and self.bytes and not self._on_disk:
+        if self._resumable and not self._on_disk:
+            with suppress(DoesNotFit), self._given_back(f"writing {self.path}"):
                 self._open()
+                self._note_written()
+        with storage_errors(f"writing {self.path}"):
             self.close()
-            if self.bytes and not (self.origin or self._payload):
-                self.log_unresumed("its host gave no strong validator")
             if self._on_disk and self._payload:
                 stem = self.path.name.removesuffix(".part")
                 self.path.rename(self.path.with_name(f"{stem}{self._payload.name}"))
-            if self._on_disk and (self._payload or not (self.origin and self.bytes)):
+            if self._on_disk and (self._payload or not self._resumable):
                 self._delete()
 
     def close(self) -> None:
         """Close the file, if it is open; what is on the disk stays there."""
-        file, self._file = self._file, None
-        if file:
+        files = self._file, self._notes
+        self._file = self._notes = None
+        for file in filter(None, files):
             file.close()
 
     @property
     def origin_path(self) -> Path:
         """Where its origin is kept, if it has one and is on the disk."""
         return self.path.with_name(self.path.name + ".json")
+
+    @property
+    def _resumable(self) -> bool:
+        """Whether what there is of it is worth keeping."""
+        if not self.origin or not self.bytes:
+            return False
+        return self.origin.length is not None or self.bytes <= _UNANNOUNCED
+
+    @contextmanager
+    def _given_back(self, doing: str) -> Iterator[None]:
+        """Delete it if it does not fit: others have the space then."""
+        try:
+            with payload_errors(doing):
+                yield
+        except DoesNotFit:
+            self.reset()
+            raise
 
     def _saved_origin(self) -> Origin:
         """Return its origin.
@@ -204,8 +236,11 @@ class PartialFile:
             NotWhole: if that is not known, or may have lost what was not flushed.
         """
         try:
-            origin = Origin(**json.loads(self.origin_path.read_bytes()))
-        except (OSError, ValueError, TypeError):
+            fields = json.loads(self.origin_path.read_bytes())
+            size, sha256 = fields.pop("written").split()
+            self._written = int(size), sha256
+            origin = Origin(**fields)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             raise NotWhole("what it is a part of is not known") from None
         if not origin.boot:
             raise NotWhole("the ID of the machine's boot cannot be read")
@@ -214,9 +249,18 @@ class PartialFile:
         return origin
 
     def _read(self) -> None:
+        """Take in what was written; more than was noted may be there after a kill, and is cut.
+
+        Raises:
+            NotWhole: if it is not what was written: somebody has changed it since.
+        """
+        size, sha256 = self._written
         with storage_errors(f"reading {self.path}"), self.path.open("rb", buffering=0) as file:
-            while block := file.read(_READ_SIZE):
+            while block := file.read(min(_READ_SIZE, size - self.bytes)):
                 self._take(memoryview(block))
+            if self._digest.hexdigest() != sha256:
+                raise NotWhole("it was changed on the disk since it was written")
+            os.truncate(self.path, size)
 
     def _begin(self) -> None:
         self.bytes = 0
@@ -236,16 +280,25 @@ class PartialFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._on_disk = True
         resumed = self.path.exists()
-        if self.origin and not resumed:
-            self.origin_path.write_text(json.dumps(asdict(self.origin)))
+        if self.origin:
+            if not resumed:
+                note = _NOTE.format(0, hashlib.sha256().hexdigest())
+                self.origin_path.write_text(note + json.dumps(asdict(self.origin))[1:])
+            self._notes = self.origin_path.open("rb+", buffering=0)
         self._file = self.path.open("ab" if resumed else "wb", buffering=0)
         spooled, self._memory = self._memory, []
         for block in spooled:
             _write_all(self._file, memoryview(block))
         return self._file
 
+    def _note_written(self) -> None:
+        """Note what is in the file by now: it is compared before the file is gone on with."""
+        if self._notes:
+            note = _NOTE.format(self.bytes, self._digest.hexdigest())
+            os.pwrite(self._notes.fileno(), note.encode(), 0)
+
     def _flush(self) -> None:
-        with storage_errors(f"flushing {self.path}"):
+        with self._given_back(f"flushing {self.path}"):
             if self._file:
                 os.fsync(self._file.fileno())
             else:

@@ -1,7 +1,8 @@
 """Placement: renaming staged files into `data/`, over nothing that is worth keeping."""
 
+import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from archiver.archive.checksum_manifest import sha256_of
@@ -10,7 +11,9 @@ from archiver.archive.layout import Layout
 from archiver.archive.quarantine import Quarantine
 from archiver.archive.staging import StagedFile
 from archiver.checksums import BagFile
-from archiver.errors import StorageError
+from archiver.errors import ConfigurationError, StorageError
+
+_NO_FILE = ".archiver-no-file"
 
 
 def place(layout: Layout, files: Sequence[StagedFile], *, again: bool = False) -> None:
@@ -31,6 +34,42 @@ def place(layout: Layout, files: Sequence[StagedFile], *, again: bool = False) -
     # A directory that is new is an entry of the one above, which is no more durable than that.
     for directory in {above for path in directories for above in (path, *path.parents)}:
         fsync(layout.root / directory)
+
+
+def check_renames(layout: Layout) -> None:
+    """Make sure that files can be renamed into `data/`, and out of it into the quarantine.
+
+    Raises:
+        ConfigurationError: if another file system is mounted in between.
+        OSError: if a directory cannot be read.
+    """
+    for directory in _directories(layout):
+        if _is_apart(layout.incoming, directory) or _is_apart(directory, layout.quarantine):
+            raise ConfigurationError(
+                f"{directory} is on another file system than {layout.state}, and files are moved "
+                f"between them: have all of {layout.root} on one, mounted there or above"
+            )
+
+
+def _directories(layout: Layout) -> Iterator[Path]:
+    """Yield `data/` and the directories in it where files go, as far as they are there."""
+    yield layout.data
+    for family in layout.data.iterdir():
+        if family.is_dir():
+            yield family
+            yield from (path for path in family.iterdir() if path.is_dir())
+
+
+def _is_apart(source: Path, target: Path) -> bool:
+    """Return whether no file can be renamed from one directory into another.
+
+    The system looks at that first; so it says so also of a file that is not there.
+    """
+    try:
+        (source / _NO_FILE).replace(target / _NO_FILE)
+    except OSError as error:
+        return error.errno == errno.EXDEV
+    return False
 
 
 def vacate(layout: Layout, quarantine: Quarantine, targets: Sequence[BagFile]) -> None:

@@ -1,12 +1,20 @@
 """The quarantine: files that are not what they should be, moved aside and never deleted."""
 
+import errno
 import os
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from archiver.archive.durable import fsync
 from archiver.archive.layout import Layout
+
+_NO_LINKS = (
+    errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL,
+    errno.EMLINK, errno.EXDEV,
+)  # fmt: skip
+"""What file systems say that have no hard links, or none more: exFAT, CIFS, some FUSE."""
 
 
 class Quarantine:
@@ -18,14 +26,14 @@ class Quarantine:
     def copy(self, paths: Iterable[str]) -> None:
         """Keep a second link to files of the archive: they are in place at every instant.
 
-        What is no file is moved.
+        Where there are no hard links it is a copy. What is no file is moved.
         """
         aside = self._place()
         for path in paths:
             if (occupant := self._layout.root / path).exists():
                 (aside / path).parent.mkdir(parents=True, exist_ok=True)
                 if occupant.is_file():
-                    os.link(occupant, aside / path)
+                    _duplicate(occupant, aside / path)
                 else:
                     occupant.rename(aside / path)
                 fsync((aside / path).parent)
@@ -48,3 +56,29 @@ class Quarantine:
     def _place(self) -> Path:
         """Return a directory that is named for this moment."""
         return self._layout.quarantine / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+
+
+def _duplicate(path: Path, target: Path) -> None:
+    """Give a file, or a symbolic link, a second name; or make a copy, whole and flushed."""
+    try:
+        os.link(path, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _copy(path, target)
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a file; what a crash leaves of it has a name that shows it."""
+    partial = target.with_name(f"{target.name}.part")
+    try:
+        shutil.copy2(path, partial, follow_symlinks=False)
+        if not partial.is_symlink():
+            fsync(partial)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        if error.errno != errno.EIO:
+            raise
+        path.rename(target)  # it cannot be read: it is of no more use in its place than elsewhere
+    else:
+        partial.rename(target)

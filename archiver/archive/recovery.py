@@ -2,8 +2,10 @@
 
 from archiver.archive import placement
 from archiver.archive.bag import Bag
+from archiver.archive.checksum_manifest import parse
 from archiver.archive.journal import Entry
 from archiver.archive.staging import StagedFile
+from archiver.checksums import BagFile
 from archiver.errors import storage_errors
 from archiver.generation import generation_at
 
@@ -19,7 +21,7 @@ def recover(bag: Bag) -> tuple[StagedFile, ...]:
         StorageError: if the disk fails.
     """
     with storage_errors(f"recovering {bag.layout.root}"):
-        bag.manifest.cut_torn_line()
+        _end_last_line(bag)
         entry = bag.journal.read()
         if not entry.files:
             return ()
@@ -34,6 +36,16 @@ def recover(bag: Bag) -> tuple[StagedFile, ...]:
         bag.quarantine.move(file.path for file in broken)
         bag.manifest.append(file for file in targets if file not in broken)
         return entry.files
+
+
+def _end_last_line(bag: Bag) -> None:
+    """Cut a last line that has no end, unless all of it is there and true."""
+    while torn := bag.manifest.torn_line():
+        line = parse(torn + b"\n")
+        if line and placement.matches(bag.layout, BagFile(line.path, line.sha256, 0)):
+            bag.manifest.append(())
+        else:
+            bag.manifest.truncate(bag.manifest.size() - len(torn))
 
 
 def _remove_lines(bag: Bag, entry: Entry) -> None:

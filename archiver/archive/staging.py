@@ -27,6 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from archiver.archive.disk_space import largest_file
 from archiver.archive.durable import fsync, write_files
 from archiver.archive.layout import INCOMING, Layout
 from archiver.archive.partial_file import PartialFile, Payload
@@ -92,6 +93,11 @@ class Staging:
     def _directory(self) -> Path:
         return self._layout.root / self._place
 
+    @property
+    def name(self) -> str:
+        """The name of its directory in staging."""
+        return self._directory.name
+
     def exists(self) -> bool:
         """Return whether an earlier try has left something."""
         return os.path.lexists(self._layout.at(self._place))
@@ -124,7 +130,9 @@ class Staging:
 
     def begin(self, output: Output) -> PartialFile:
         """Return a new partial file for `output`; that of a single output may stay in memory."""
-        return PartialFile(self._partial_path(output), _SPOOL if output.of == 1 else 0)
+        # What a limit allows no file of must not wait in memory for the commit of others.
+        spool = int(min(_SPOOL, largest_file())) if output.of == 1 else 0
+        return PartialFile(self._partial_path(output), spool)
 
     def resume(self, output: Output) -> PartialFile:
         """Return the partial file for `output` with what an earlier try has left of it.

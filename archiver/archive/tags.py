@@ -1,5 +1,6 @@
 """Tag files: `bagit.txt` and `bag-info.txt` (RFC 8493, 2.1.1 and 2.2.2)."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,11 @@ from archiver.errors import storage_errors
 from archiver.version import __version__
 
 _DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
-_OURS = ("Payload-Oxum:", "Bagging-Date:", "Bag-Software-Agent:")
+_DECLARED = re.compile(
+    r"BagIt-Version: [01]\.[0-9]+[ \t]*\nTag-File-Character-Encoding: (\S+)[ \t]*\n?"
+)
+_OXUM = re.compile(r"Payload-Oxum[ \t]*:[ \t]*(.*)", re.IGNORECASE)
+_OURS = re.compile(r"(Payload-Oxum|Bagging-Date|Bag-Software-Agent)[ \t]*:", re.IGNORECASE)
 
 
 def declare(layout: Layout) -> None:
@@ -19,7 +24,35 @@ def declare(layout: Layout) -> None:
         OSError: if the disk does not take it.
     """
     if not layout.declaration.exists():
-        replace(layout.declaration, [_DECLARATION])
+        declare_anew(layout)
+
+
+def declare_anew(layout: Layout) -> None:
+    """Write `bagit.txt`, whatever is there.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    replace(layout.declaration, [_DECLARATION])
+
+
+def is_ours(layout: Layout) -> bool:
+    """Return whether `bagit.txt` is just what we write.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    return _text(layout.declaration) == _DECLARATION
+
+
+def declared_encoding(layout: Layout) -> str | None:
+    """Return the encoding of tag files that `bagit.txt` declares; None if it makes no sense.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    declared = _DECLARED.fullmatch(_text(layout.declaration))
+    return declared[1].upper() if declared else None
 
 
 def describe(layout: Layout, files: int, payload_bytes: int) -> None:
@@ -28,18 +61,39 @@ def describe(layout: Layout, files: int, payload_bytes: int) -> None:
     Raises:
         StorageError: if the disk does not take it.
     """
-    oxum = f"Payload-Oxum: {payload_bytes}.{files}"
+    oxum = f"{payload_bytes}.{files}"
     with storage_errors(f"writing {layout.info}"):
-        old = _lines(layout.info)
-        if oxum in old:
+        if payload_oxums(layout) == [oxum]:
             return
-        kept = [line for line in old if not line.startswith(_OURS)]
+        kept = [element for element in _elements(layout.info) if not _OURS.match(element)]
         date = f"Bagging-Date: {datetime.now(UTC).date().isoformat()}"
         agent = f"Bag-Software-Agent: archiver {__version__}"
-        replace(layout.info, (f"{line}\n" for line in [*kept, agent, date, oxum]))
+        new = [*kept, agent, date, f"Payload-Oxum: {oxum}"]
+        replace(layout.info, (f"{element}\n" for element in new))
 
 
-def _lines(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+def payload_oxums(layout: Layout) -> list[str]:
+    """Return what `bag-info.txt` says that the payload is, as `<bytes>.<files>`; hardly ever twice.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    found = map(_OXUM.fullmatch, _elements(layout.info))
+    return [match[1].strip() for match in found if match]
+
+
+def _elements(path: Path) -> list[str]:
+    """Return the elements of `bag-info.txt`, each with the lines that it is folded into."""
+    elements: list[str] = []
+    for line in _text(path).split("\n"):
+        if line[:1] in (" ", "\t") and elements:
+            elements[-1] += f"\n{line}"
+        elif line:
+            elements.append(line)
+    return elements
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    return path.read_text(encoding="utf-8", errors="surrogateescape")

@@ -110,6 +110,9 @@ CREATE TABLE known_as (              -- what was listed under an assumed family
     actual TEXT NOT NULL             -- the generation that it proved to be
 ) WITHOUT ROWID;
 """,
+    """
+CREATE INDEX empty ON file (path) WHERE bytes = 0;  -- of most of them the size was not known
+""",
 )
 """What makes each version of the tables from the one before."""
 VERSION = len(_MIGRATIONS)

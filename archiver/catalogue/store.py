@@ -244,6 +244,19 @@ class Catalogue:
                 with self.connection as db:  # a backup may want to write in between
                     db.executemany("UPDATE file SET verified = ? WHERE path = ?", batch)
 
+    def empty(self) -> list[str]:
+        """Return the files of no bytes; most of them were not there when they were listed."""
+        with sqlite_errors(), self._lock:
+            rows = self.connection.execute("SELECT path FROM file WHERE bytes = 0").fetchall()
+        return [path for (path,) in rows]
+
+    def set_sizes(self, files: Iterable[tuple[str, int]]) -> None:
+        """Record how many bytes files have."""
+        rows = [(size, path) for path, size in files]
+        if rows:
+            with sqlite_errors(), self._lock, self.connection as db:
+                db.executemany("UPDATE file SET bytes = ? WHERE path = ?", rows)
+
     def totals(self) -> tuple[int, int]:
         """Return how many files are held, and their bytes: the bag's Payload-Oxum."""
         with sqlite_errors(), self._lock:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 from archiver.catalogue.database import sqlite_errors
@@ -210,8 +210,8 @@ class WorklistTable:
         if not actual:
             yield ids
             return
-        rest = [id_ for id_ in ids.ids if f"{ids.endpoint}/{id_}" not in actual]
-        yield Ids(ids.endpoint, rest, assumed=True, links=ids.links)
+        if rest := [id_ for id_ in ids.ids if f"{ids.endpoint}/{id_}" not in actual]:
+            yield replace(ids, ids=rest)
         for name in actual.values():
             known = Generation.from_name(name)
             yield Ids(known.endpoint, (known.id,))

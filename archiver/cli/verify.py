@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from archiver.cli.help import EXIT_STATUS, Command
 from archiver.cli.options import (
@@ -75,6 +76,8 @@ def verify(archive: "Path", repair: bool, accept_changed: bool, **options: Any) 
     from archiver.cli.reporting import ReportingOptions, perform
     from archiver.fixity.verify import Selection
 
+    if accept_changed and not repair and _is_given("accept_changed"):
+        raise click.UsageError("--accept-changed needs --repair")
     selection, reporting = pick(Selection, options), pick(ReportingOptions, options)
     if repair:
         fetch = pick(FetchOptions, options)
@@ -82,6 +85,12 @@ def verify(archive: "Path", repair: bool, accept_changed: bool, **options: Any) 
     else:
         job = _verify(archive, selection)
     return perform(job, reporting)
+
+
+def _is_given(parameter: str) -> bool:
+    """Return whether an option is on the command line itself: a configuration file serves both."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is ParameterSource.COMMANDLINE
 
 
 def _verify(archive: "Path", selection: "Selection") -> "Job":

@@ -33,6 +33,8 @@ class Hosts:
         self._hosts = defaultdict[tuple[str | None, int | None], _Host](
             lambda: _Host(asyncio.Semaphore(per_host))
         )
+        self._silent: dict[URL, str] = {}
+        """Links that did not respond on this run, without their queries, and the reason."""
 
     @asynccontextmanager
     async def slot(self, url: URL) -> AsyncIterator[None]:
@@ -71,6 +73,14 @@ class Hosts:
         host = self._of(url)
         host.pauses = 0
         host.refused.clear()
+
+    def was_silent(self, url: URL, reason: str) -> None:
+        """Note that a link did not respond in time."""
+        self._silent[url.with_query(None)] = reason
+
+    def silence(self, url: URL) -> str:
+        """Return why a link counts as silent, "" if it does not, however it is signed anew."""
+        return self._silent.get(url.with_query(None), "")
 
     def _of(self, url: URL) -> _Host:
         return self._hosts[url.host, url.port]

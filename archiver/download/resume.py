@@ -12,7 +12,7 @@ from yarl import URL
 
 from archiver.archive.partial_file import Origin, PartialFile, this_boot
 
-_WORTH_RESUMING = 256 << 10
+WORTH_RESUMING = 256 << 10
 """A file of fewer bytes is fetched anew: asking for its rest costs as much."""
 _SURELY_OLDER = timedelta(seconds=60)
 """A Last-Modified this long before Date is a strong validator (RFC 9110, 8.8.2.2)."""
@@ -87,7 +87,7 @@ def content_range(response: aiohttp.ClientResponse) -> Span | None:
 def origin_of(response: aiohttp.ClientResponse, url: URL) -> Origin | None:
     """Return by which validator this response can be resumed later, if by any."""
     length = response.content_length
-    if length is not None and length < _WORTH_RESUMING:
+    if length is not None and length < WORTH_RESUMING:
         return None
     if response.headers.get("Accept-Ranges", "").strip().lower() == "none":
         return None

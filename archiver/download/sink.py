@@ -1,15 +1,18 @@
 """The sink of a body: gathers what comes into blocks, and writes them in a thread."""
 
 import asyncio
+from contextlib import suppress
 from typing import Self
 
-from archiver.archive.disk_space import DiskSpace
+from archiver.archive.disk_space import DiskSpace, DoesNotFit
 from archiver.archive.partial_file import PartialFile
 from archiver.errors import StorageError
 from archiver.media import NotWhole
 from archiver.threads import finished, in_thread
 
 _BLOCK = 1 << 20
+_NOT_KEPT = (NotWhole, StorageError, DoesNotFit)
+"""After these there is no use in writing what has come."""
 
 
 class Sink:
@@ -31,9 +34,13 @@ class Sink:
     async def __aexit__(
         self, kind: type[BaseException] | None, _error: object, _traceback: object
     ) -> None:
-        await self._written()
-        if kind and self._partial.origin and not issubclass(kind, NotWhole | StorageError):
-            await in_thread(self._store, self._gathered)
+        if not kind:
+            await self._written()
+            return
+        with suppress(DoesNotFit):  # it is deleted then; why the body ended counts for more
+            await self._written()
+            if self._partial.origin and not issubclass(kind, _NOT_KEPT):
+                await in_thread(self._store, self._gathered)
 
     def take(self, chunk: bytes) -> bool:
         """Gather a chunk; return whether there is a block to be written."""
@@ -54,8 +61,13 @@ class Sink:
         return b"".join(self._gathered)
 
     def _store(self, block: list[bytes]) -> None:
-        self._space.require_now()
-        self._partial.write(b"".join(block))
+        data = b"".join(block)
+        try:
+            self._space.require_next(self._partial, len(data))
+        except DoesNotFit:
+            self._partial.reset()
+            raise
+        self._partial.write(data)
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None

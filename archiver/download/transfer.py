@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -10,11 +11,18 @@ import aiohttp
 from yarl import URL
 
 from archiver.apikey import REDACTED
-from archiver.archive.disk_space import DiskSpace
+from archiver.archive.disk_space import DiskSpace, DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile, Payload
 from archiver.download.bandwidth import Bandwidth
 from archiver.download.hosts import Hosts
-from archiver.download.resume import content_range, continues, is_all, origin_of, range_headers
+from archiver.download.resume import (
+    WORTH_RESUMING,
+    content_range,
+    continues,
+    is_all,
+    origin_of,
+    range_headers,
+)
 from archiver.download.sink import Sink
 from archiver.http import redirects
 from archiver.http.errors import KeyInRedirect, describe_error
@@ -36,7 +44,8 @@ _PARTS = 1000
 """A payload that comes in more parts than this is left to the next try."""
 _PIECE = 1 << 20
 """An inline payload is written in pieces of this many bytes."""
-_TRANSIENT = (408, 425, 500, 502, 504)
+_TRANSIENT = (408, 425, 500, 502, 504, 507, 509, 520, 521, 522, 523, 524, 530, 598)
+"""Those above 511 are what Cloudflare and other proxies say of a server behind them."""
 _THROTTLING = (429, 503)
 _FINAL = (
     ValueError,
@@ -59,11 +68,14 @@ class TransferError(Exception):
         status: int = 0,
         transient: bool = False,
         pause: float | None = None,
+        useless: bool = False,
     ) -> None:
         super().__init__(reason)
         self.status = status
         self.transient = transient
         self.pause = pause
+        self.useless = useless
+        """What has come is of no use: to go on with it would only take more space."""
 
 
 class _Mismatch(Exception):
@@ -93,7 +105,7 @@ class Transfer:
         What has come stays in the partial file, if it can be resumed.
 
         Raises:
-            StorageError: if it cannot be written.
+            StorageError: if the disk fails, or has no space for anything.
         """
         try:
             if link.url.startswith("data:"):
@@ -101,7 +113,13 @@ class Transfer:
             url = _parse(link)
             async with self._hosts.slot(url):
                 return await self._ask_host(url, partial)
+        except DoesNotFit as error:
+            await self._space.require_after(error)
+            reason = printable(str(error))
+            return LinkFault(link.role, shown(link), reason, pause=error.pause, no_space=True)
         except TransferError as error:
+            if error.useless:
+                await _reset(partial)
             pause = error.pause
             if error.status in _THROTTLING:
                 pause = self._hosts.throttled(url, str(error), pause)
@@ -116,10 +134,10 @@ class Transfer:
         if len(data) > self._settings.max_size:
             raise TransferError(f"{format_size(len(data))}, more than --max-size allows")
         await _reset(partial)
-        if not partial.fits_in_memory(len(data)):
-            await self._space.require(len(data))
+        small = partial.fits_in_memory(len(data))
         try:
-            payload = await _completed_with(partial, data)
+            async with nullcontext() if small else self._space.claim(partial, len(data)):
+                payload = await _completed_with(partial, data)
         except NotWhole as error:
             await _reset(partial)
             raise TransferError(str(error)) from None
@@ -128,6 +146,8 @@ class Transfer:
         return payload
 
     async def _ask_host(self, url: URL, partial: PartialFile) -> Payload:
+        if silence := self._hosts.silence(url):
+            raise TransferError(f"{silence}; not tried again on this run")
         pause, reason = self._hosts.pause(url)
         if pause:
             wait = format_duration(pause)
@@ -172,28 +192,38 @@ class Transfer:
                 if parts and is_all(response, partial):
                     return await _complete(partial, b"", response, partial.bytes)
                 length = await self._agree(response, partial, url)
-                if not partial.fits_in_memory(length or 1 << 20):
-                    await self._space.require((length or 0) - partial.bytes)
-                received.begin(length, partial.bytes)
-                rest = await self._take_body(response, partial, received)
-                if _is_part(response, received, length):
-                    await _write(partial, rest)
-                    received.expect_again()
-                    return None
-                return await _complete(partial, rest, response, length)
+                small = partial.fits_in_memory(length or 1 << 20)
+                async with nullcontext() if small else self._space.claim(partial, length):
+                    received.begin(length, partial.bytes)
+                    rest = await self._take_body(response, partial, received)
+                    if _is_part(response, received, length):
+                        await _write(partial, rest)
+                        received.expect_again()
+                        return None
+                    return await _complete(partial, rest, response, length)
         except BaseException as error:  # also when cancelled, or the bars would be ahead
             received.undo()
             if isinstance(error, NotWhole):
                 raise
             if isinstance(error, aiohttp.ClientError | TimeoutError | ValueError):
+                if not partial.origin and received.total >= WORTH_RESUMING:
+                    partial.log_unresumed("its host gave no strong validator")
                 reason = describe_error(error, self._settings.timeout) + received.so_far()
                 raise TransferError(reason, transient=not _is_final(error)) from None
             raise
 
     async def _head(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
-        """Wait for the head of a response; one that drips in without end is given up."""
-        async with asyncio.timeout(self._settings.timeout * _HEAD):
-            return await redirects.get(self._session, url, headers)
+        """Wait for the head of a response; one that drips in without end is given up.
+
+        A link that is silent is not tried again on this run: each try costs a timeout.
+        """
+        try:
+            async with asyncio.timeout(self._settings.timeout * _HEAD):
+                return await redirects.get(self._session, url, headers)
+        except TimeoutError as error:
+            reason = describe_error(error, self._settings.timeout)
+            self._hosts.was_silent(url, reason)
+            raise TransferError(reason) from None
 
     async def _agree(
         self, response: aiohttp.ClientResponse, partial: PartialFile, url: URL
@@ -208,14 +238,17 @@ class Transfer:
             if partial.bytes and response.status in (206, 416):
                 raise _Mismatch(f"HTTP {response.status} does not go on with it")
             _check_status(response)
-            if partial.bytes:
-                partial.log_unresumed(_why_anew(response, partial))
+            if partial.bytes and partial.origin:
+                asked = "Range" in response.request_info.headers
+                whole, other = "its host sends the whole file", "another link has another date"
+                partial.log_unresumed(whole if asked else other)
             length = response.content_length
             origin = origin_of(response, url)
             if partial.bytes or partial.origin or origin:
                 await _reset(partial, origin)
         if length is not None and length > self._settings.max_size:
-            raise TransferError(f"{format_size(length)}, more than --max-size allows")
+            reason = f"{format_size(length)}, more than --max-size allows"
+            raise TransferError(reason, useless=True)
         return length
 
     async def _take_body(
@@ -231,7 +264,8 @@ class Transfer:
                 if share.take(len(chunk)):
                     await share.wait()
                 if received.total > self._settings.max_size:
-                    raise TransferError("it goes on beyond what --max-size allows")
+                    reason = "it goes on beyond what --max-size allows"
+                    raise TransferError(reason, useless=True)
                 if sink.take(chunk):
                     await sink.write()
             return await sink.rest()
@@ -357,14 +391,6 @@ def _is_part(response: aiohttp.ClientResponse, received: "_Received", length: in
     if not span.start < received.total <= span.stop:
         raise _Mismatch("the response had not the bytes that it promised")
     return True
-
-
-def _why_anew(response: aiohttp.ClientResponse, partial: PartialFile) -> str:
-    if "Range" in response.request_info.headers:
-        return "its host sends the whole file"
-    if partial.origin:
-        return "its date proves nothing on another link"
-    return "its host gave no strong validator"
 
 
 async def _write(partial: PartialFile, data: bytes) -> None:

@@ -31,6 +31,13 @@ CREATE TEMP TABLE chosen (
     bytes INTEGER,                   -- NULL where the catalogue does not know the file
     matches INTEGER NOT NULL DEFAULT 0
 );
+CREATE TEMP TABLE other (            -- what the checksum manifests of other algorithms list
+    path TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    checksum TEXT NOT NULL
+);
+CREATE INDEX temp.other_by_path ON other (path);
+CREATE TEMP TABLE manifest (name TEXT NOT NULL);
 """
 _COMPARISONS: tuple[tuple[Kind, str], ...] = (
     (
@@ -55,10 +62,28 @@ _COMPARISONS: tuple[tuple[Kind, str], ...] = (
     ),
     (
         "contradictory",
-        "SELECT path, 'it is listed more than once, differently: lines '"
-        " || group_concat(number, ', ') FROM line GROUP BY path HAVING count(DISTINCT sha256) > 1",
+        "SELECT path, 'it is listed more than once'"
+        " || iif(count(DISTINCT sha256) > 1, ', differently', '') || ': lines '"
+        " || group_concat(number, ', ') FROM line GROUP BY path HAVING count(*) > 1",
     ),
 )
+
+_DIFFERING = """
+WITH differing AS (
+        SELECT name AS manifest, path, 'it does not list ' AS problem FROM manifest
+            CROSS JOIN (SELECT DISTINCT path FROM line)
+            WHERE (name, path) NOT IN (SELECT manifest, path FROM other)
+        UNION ALL
+        SELECT manifest, path, 'it alone lists ' FROM other
+            WHERE path NOT IN (SELECT path FROM line)
+        UNION ALL
+        SELECT manifest, path, 'it lists more than once ' FROM other
+            GROUP BY manifest, path HAVING count(*) > 1
+    )
+SELECT manifest, problem || min(path)
+    || iif(count(*) > 1, ' and ' || (count(*) - 1) || ' more', '')
+    FROM differing GROUP BY manifest, problem
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +93,8 @@ class Listed:
     path: str
     sha256: str
     line: int
+    others: tuple[tuple[str, str], ...] = ()
+    """The names of other manifests that list the file, and the checksums that they have."""
 
 
 class Reconciliation:
@@ -94,6 +121,18 @@ class Reconciliation:
         """Take in lines of the checksum manifest."""
         rows = ((each.path, each.sha256, each.line) for each in lines)
         self._fill("INSERT INTO line VALUES (?, ?, ?)", rows)
+
+    def add_others(self, manifest: str, lines: Iterable[tuple[str, str]]) -> None:
+        """Take in the paths and checksums in a checksum manifest of another algorithm."""
+        self._fill("INSERT INTO manifest VALUES (?)", [(manifest,)])
+        rows = ((path, manifest, checksum) for path, checksum in lines)
+        self._fill("INSERT INTO other VALUES (?, ?, ?)", rows)
+
+    def differing(self) -> Iterator[Finding]:
+        """Yield for each other manifest how the files that it lists differ from our lines."""
+        with sqlite_errors():
+            for manifest, detail in self._db.execute(_DIFFERING):
+                yield Finding("contradictory", manifest, detail)
 
     def not_found(self) -> Iterator[str]:
         """Yield the paths that are listed and were not found."""
@@ -135,19 +174,49 @@ class Reconciliation:
         """Yield the files that are chosen, in groups."""
         after, query = 0, "SELECT number, path, sha256, line FROM chosen WHERE number > ? LIMIT ?"
         with sqlite_errors():
+            others = self._db.execute("SELECT 1 FROM other LIMIT 1").fetchone()
             while rows := self._db.execute(query, (after, _GROUP)).fetchall():
-                yield [Listed(*row[1:]) for row in rows]
+                yield [
+                    Listed(path, sha256, line, self._others(path) if others else ())
+                    for _, path, sha256, line in rows
+                ]
                 after = rows[-1][0]
 
-    def set_matching(self, paths: Iterable[str]) -> None:
-        """Note that these files were read and match."""
-        self._fill("UPDATE chosen SET matches = 1 WHERE path = ?", ((path,) for path in paths))
+    def set_matching(self, files: Iterable[tuple[str, int]]) -> None:
+        """Note that these files were read and match, and how many bytes they have."""
+        rows = ((size, path) for path, size in files)
+        self._fill("UPDATE chosen SET matches = 1, bytes = ? WHERE path = ?", rows)
+
+    def payload(self) -> str | None:
+        """Return what the payload is as BagIt counts it, `<bytes>.<files>`; None if unknown.
+
+        For a file that was not read the catalogue's size serves.
+        """
+        with sqlite_errors():
+            files, known, size = self._db.execute(
+                "SELECT count(*), count(coalesce(chosen.bytes, known.bytes)),"
+                " coalesce(sum(coalesce(chosen.bytes, known.bytes)), 0)"
+                " FROM found LEFT JOIN chosen USING (path) LEFT JOIN known USING (path)"
+            ).fetchone()
+        return f"{size}.{files}" if known == files else None
+
+    def resized(self) -> Iterator[tuple[str, int]]:
+        """Yield the files that match and whose size the catalogue has wrong, and their size."""
+        with sqlite_errors():
+            yield from self._db.execute(
+                "SELECT path, chosen.bytes FROM chosen JOIN known USING (path)"
+                " WHERE matches AND chosen.bytes <> known.bytes"
+            )
 
     def matching(self) -> Iterator[str]:
         """Yield the files that were read and match."""
         with sqlite_errors():
             query = "SELECT path FROM chosen WHERE matches"
             yield from (path for (path,) in self._db.execute(query))
+
+    def _others(self, path: str) -> tuple[tuple[str, str], ...]:
+        query = "SELECT manifest, checksum FROM other WHERE path = ? AND checksum <> ''"
+        return tuple(self._db.execute(query, (path,)))
 
     def _fill(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         with sqlite_errors():

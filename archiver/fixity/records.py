@@ -7,6 +7,7 @@ from archiver.archive.bag import Bag
 from archiver.archive.layout import MANIFEST
 from archiver.catalogue.store import Catalogue
 from archiver.errors import storage_errors
+from archiver.fixity.declarations import without_declarations
 from archiver.fixity.report import Audit, Repairs
 from archiver.generation import generation_at
 from archiver.media import NotWhole, inspect
@@ -23,8 +24,8 @@ def repair_records(bag: Bag, catalogue: Catalogue, audit: Audit, repairs: Repair
     """
     found = audit.findings.paths("unexpected", "contradictory")
     malformed = [path for path in found if path.startswith(f"{MANIFEST}:")]
-    paths = [path for path in found if not path.startswith(f"{MANIFEST}:")]
-    if not found:
+    paths = without_declarations(found)
+    if not malformed and not paths:
         return
     with storage_errors(f"keeping {bag.layout.manifest} aside"):
         bag.quarantine.copy([MANIFEST])

@@ -1,23 +1,24 @@
 """Repair: what a fixity check has found is put right, as in a backup, and never by deleting."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from archiver.archive.bag import Bag
 from archiver.archive.staging import StagedFile, StagedGeneration, Staging, write_contents
 from archiver.catalogue.store import Catalogue
 from archiver.catalogue.worklist import Entry
 from archiver.errors import storage_errors
+from archiver.fixity.declarations import confirm_declarations, repair_declarations
 from archiver.fixity.records import repair_records
 from archiver.fixity.report import Audit, FixityReport, Repairs
 from archiver.fixity.verify import Selection, audit
 from archiver.generation import Generation, generation_at
 from archiver.outcomes import Outcome, Worklist
-from archiver.pipeline.indexing import absorb
+from archiver.pipeline.indexing import absorb, describe
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.results import Fetched, Result
 from archiver.pipeline.workers import Work, fetch_all
@@ -53,14 +54,16 @@ async def repair(
         closing(Catalogue.open(bag.layout.catalogue)) as catalogue,
         catalogue.history.recording("repair", began) as record,
     ):
-        found, repairs = audit(bag, selection, progress), Repairs()
+        found, repairs = audit(bag, selection, progress, alone=True), Repairs()
         recover(bag, catalogue, stale_after, forget=False)
         repair_records(bag, catalogue, found, repairs)
+        repair_declarations(bag, found, repairs)
         damage = _find_damage(bag, catalogue, found, repairs)
         replacement = _Replacement(bag, catalogue, damage, repairs, accept_changed, stale_after)
         ended = await _fetch(replacement, settings, progress)
         absorb(bag, catalogue)
-        bag.describe(*catalogue.totals())
+        describe(bag, catalogue)
+        confirm_declarations(bag, found, repairs)
         report = FixityReport("repair", began, datetime.now(UTC), ended, found, repairs)
         record(report.run)
     return report
@@ -158,12 +161,7 @@ class _Replacement:
         with storage_errors(f"staging files in {self.bag.layout.root}"):
             write_contents(self.bag.layout, group)
         recorded = self.damage.recorded
-        files = [
-            file
-            for staged in group
-            for file in staged.files
-            if file.target.path in recorded and self._is_acceptable(file)
-        ]
+        files = [file for staged in group for file in self._replacements(staged)]
         self.bag.restore(files, self.damage.listed)
         self.catalogue.correct([file.target for file in files])
         for file in files:
@@ -172,16 +170,60 @@ class _Replacement:
                 f"fetched anew{'' if same else ', a different file'}"
             )
 
-    def _is_acceptable(self, file: StagedFile) -> bool:
-        target = file.target
-        if self.accept_changed or self.damage.recorded[target.path] == target.sha256:
-            return True
-        self.repairs.failed[target.path] = (
-            f"ModelsLab has a different file now (SHA-256 {target.sha256}): see --accept-changed"
-        )
-        return False
+    def _replacements(self, staged: StagedGeneration) -> Iterator[StagedFile]:
+        """Yield what replaces the damaged files of a generation.
+
+        That is what has the recorded checksum, whichever output it is now: a response may list
+        them in another order.
+        """
+        fetched = list(staged.files)
+        others: list[str] = []
+        for path in self._paths[staged.generation]:
+            sha256 = self.damage.recorded[path]
+            same = (file for file in fetched if _is_for(path, file) and sha256 == _sha256(file))
+            if file := next(same, None):
+                fetched.remove(file)
+                yield _placed(file, path)
+            else:
+                others.append(path)
+        in_place = self._in_place(staged)
+        fetched = [file for file in fetched if _sha256(file) not in in_place]
+        for path in others:
+            if file := self._changed(path, fetched):
+                fetched.remove(file)
+                yield _placed(file, path)
+
+    def _changed(self, path: str, fetched: Sequence[StagedFile]) -> StagedFile | None:
+        """Return which other file may replace a damaged one: that in its place, if it is there."""
+        candidates = [file for file in fetched if _is_for(path, file)]
+        candidates.sort(key=lambda file: file.target.path != path)
+        if candidates and not self.accept_changed:
+            self.repairs.failed[path] = (
+                f"ModelsLab has a different file now (SHA-256 {_sha256(candidates[0])}): "
+                "see --accept-changed"
+            )
+        return candidates[0] if candidates and self.accept_changed else None
+
+    def _in_place(self, staged: StagedGeneration) -> set[str]:
+        """Return the checksums of a generation's undamaged files."""
+        paths = (file.target.path for file in staged.files)
+        undamaged = (path for path in paths if path not in self.damage.recorded)
+        return set().union(*map(self.catalogue.checksums, undamaged))
 
     def _note_rest(self, generation: Generation, reason: str) -> None:
         for path in self._paths[generation]:
             if path not in self.repairs.done and path not in self.repairs.failed:
                 self.repairs.failed[path] = reason
+
+
+def _is_for(path: str, file: StagedFile) -> bool:
+    """Return whether a fetched file is of the kind of a damaged one: a response, an MP4 …."""
+    return PurePosixPath(path).suffix == PurePosixPath(file.target.path).suffix
+
+
+def _placed(file: StagedFile, path: str) -> StagedFile:
+    return replace(file, target=replace(file.target, path=path))
+
+
+def _sha256(file: StagedFile) -> str:
+    return file.target.sha256

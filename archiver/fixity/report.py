@@ -1,7 +1,7 @@
 """The report of a fixity check: what was found, what was repaired, and the exit status."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
@@ -14,8 +14,9 @@ KEPT_LIMIT = 100_000
 """At most this many findings are kept; the rest is counted."""
 
 Kind: TypeAlias = Literal["missing", "changed", "unreadable", "unexpected", "contradictory"]
-"""missing: listed, and not there; changed: its checksum differs; unreadable: the disk fails;
-unexpected: there, and not listed; contradictory: the records disagree, or make no sense."""
+"""missing: listed, and not there; changed: its checksum differs; unreadable: the disk fails, or
+it is no file; unexpected: there, and not listed; contradictory: the records disagree, or make no
+sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Findings:
         self.counts[finding.kind] += 1
         if len(self.kept) < KEPT_LIMIT:
             self.kept.append(finding)
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Count findings."""
+        for finding in findings:
+            self.add(finding)
 
     def paths(self, *kinds: Kind) -> list[str]:
         """Return the paths of the findings of these kinds, each once."""

@@ -17,15 +17,25 @@ from itertools import islice
 from pathlib import Path
 
 from archiver.archive.bag import Bag
+from archiver.archive.checksum_manifest import open_file, parse, problem_of
 from archiver.archive.layout import MANIFEST
+from archiver.archive.other_manifests import checksum_of
+from archiver.catalogue.database import CatalogueDamaged
 from archiver.catalogue.store import Catalogue
 from archiver.errors import StorageError
+from archiver.fixity.declarations import (
+    check_other_manifests,
+    check_oxum,
+    check_structure,
+    without_declarations,
+)
 from archiver.fixity.reconcile import Listed, Reconciliation
 from archiver.fixity.report import Audit, Finding, Findings, FixityReport
-from archiver.pipeline.indexing import open_to_read
+from archiver.pipeline.indexing import index_in_memory, open_to_read
 from archiver.progress import ByteProgress, Silent
 
 _BATCH = 10_000
+_LEADS_OUT = "it is a link that leads out of the archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +65,52 @@ def verify(
     return report
 
 
-def audit(bag: Bag, selection: Selection, progress: ByteProgress) -> Audit:
-    """Compare them, and return what is found.
+def audit(bag: Bag, selection: Selection, progress: ByteProgress, *, alone: bool = False) -> Audit:
+    """Compare them, and return what is found; `alone` if no other run can be writing.
 
     Raises:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
     bag.require()
-    findings = Findings()
-    with closing(open_to_read(bag)) as catalogue:
-        tables = Reconciliation(catalogue.connection)
-        tables.add_found(bag.files())
-        tables.ignore(bag.being_committed())
-        _read_manifest(bag, tables, findings)
-        tables.add_found([path for path in tables.not_found() if bag.exists(path)])  # since then
-        listed = tables.listed()
-        for finding in tables.findings():
-            findings.add(finding)
-        tables.choose(math.ceil(listed * selection.sample), selection.older_than)
-        reading = _Reading(bag, findings, progress)
-        reading.read(tables, selection.threads)
-        _remember(bag, lambda known: known.set_verified(tables.matching()))
+    try:
+        with closing(open_to_read(bag)) as catalogue:
+            return _audit(bag, catalogue, selection, progress, alone=alone)
+    except CatalogueDamaged as damage:
+        name = bag.layout.catalogue.relative_to(bag.layout.root).as_posix()
+        detail = f"{damage.reason}: the next backup sets it aside and rebuilds it"
+        with closing(index_in_memory(bag)) as catalogue:
+            found = _audit(bag, catalogue, selection, progress, alone=alone)
+        found.findings.add(Finding("contradictory", name, detail))
+        return found
+
+
+def _audit(
+    bag: Bag, catalogue: Catalogue, selection: Selection, progress: ByteProgress, *, alone: bool
+) -> Audit:
+    findings, last_run = Findings(), catalogue.history.last(1, "backup", "repair")
+    findings.extend(check_structure(bag))
+    tables = Reconciliation(catalogue.connection)
+    tables.add_found(bag.files())
+    tables.ignore(bag.being_committed())
+    _read_manifest(bag, tables, findings)
+    tables.add_found([path for path in tables.not_found() if bag.exists(path)])  # since then
+    listed = tables.listed()
+    findings.extend(tables.findings())
+    # While a run is writing, or was killed, what is brought up to date at its end is not.
+    at_rest = alone or all(run.ended for run in last_run)
+    if at_rest:
+        others = list(check_other_manifests(bag, tables))
+    tables.choose(math.ceil(listed * selection.sample), selection.older_than)
+    reading = _Reading(bag, findings, progress)
+    reading.read(tables, selection.threads)
+    catalogue.connection.commit()  # to see what was written since, and to be in nobody's way
+    if at_rest and (alone or catalogue.history.last(1, "backup", "repair") == last_run):
+        findings.extend(others)
+        if not without_declarations(finding.path for finding in findings.kept):
+            findings.extend(check_oxum(bag, tables))  # else it cannot add up
+    _remember(bag, lambda known: known.set_verified(tables.matching()))
+    _remember(bag, lambda known: known.set_sizes(tables.resized()))
     return Audit(listed, reading.checked, reading.bytes, findings)
 
 
@@ -84,14 +118,26 @@ def _read_manifest(bag: Bag, tables: Reconciliation, findings: Findings) -> None
     """Take in the checksum manifest; name the lines that are no checksum lines."""
     numbered = enumerate(bag.manifest.raw_lines(), 1)
     while batch := list(islice(numbered, _BATCH)):
+        for number, line in batch:
+            if isinstance(line, bytes):
+                _read_odd_line(bag, number, line, tables, findings)
         good = [(number, line) for number, line in batch if not isinstance(line, bytes)]
         tables.add_listed([Listed(line.path, line.sha256, number) for number, line in good])
-        for number, line in batch:
-            # A last line without an end may be one that a backup is just writing.
-            if isinstance(line, bytes) and (line.endswith(b"\n") or not bag.being_committed()):
-                shown = line.decode(errors="replace").strip()[:60]
-                place = f"{MANIFEST}:{number}"
-                findings.add(Finding("contradictory", place, f"{shown!r} is not a checksum line"))
+
+
+def _read_odd_line(
+    bag: Bag, number: int, line: bytes, tables: Reconciliation, findings: Findings
+) -> None:
+    """Name a line that is no checksum line; the last one may only have lost its end."""
+    if not line.endswith(b"\n"):
+        if bag.being_committed():  # then a backup is just writing it
+            return
+        if found := parse(line + b"\n"):
+            tables.add_listed([Listed(found.path, found.sha256, number)])
+            return
+    shown = line.decode(errors="replace").strip()[:60]
+    detail = f"{shown!r} {problem_of(line)}"
+    findings.add(Finding("contradictory", f"{MANIFEST}:{number}", detail))
 
 
 class _Reading:
@@ -103,6 +149,7 @@ class _Reading:
         self._bag = bag
         self._findings = findings
         self._progress = progress
+        self._seen: set[str] = set()
 
     def read(self, tables: Reconciliation, threads: int) -> None:
         """Read the chosen files, and note which of them match."""
@@ -111,32 +158,53 @@ class _Reading:
             for group in tables.chosen():
                 tables.set_matching(self._matching(group, pool))
 
-    def _matching(self, group: Sequence[Listed], pool: ThreadPoolExecutor) -> list[str]:
+    def _matching(self, group: Sequence[Listed], pool: ThreadPoolExecutor) -> list[tuple[str, int]]:
         matching = []
+        self._look_at_directories(group)
         for listed, (finding, size) in zip(group, pool.map(self._check, group), strict=True):
             self.checked += 1
             self.bytes += size
             self._progress.received(size)
             if finding:
                 self._findings.add(finding)
-            else:
-                matching.append(listed.path)
+            if not finding or finding.path != listed.path:
+                matching.append((listed.path, size))
         return matching
+
+    def _look_at_directories(self, group: Sequence[Listed]) -> None:
+        """Name each directory that is not really in the archive."""
+        directories = {listed.path.rpartition("/")[0] for listed in group} - self._seen
+        for directory in sorted(directories):
+            self._seen.add(directory)
+            if self._bag.leads_out(directory):
+                self._findings.add(Finding("contradictory", directory, _LEADS_OUT))
 
     def _check(self, listed: Listed) -> tuple[Finding | None, int]:
         """Read a file; return what is wrong with it, if anything, and its size."""
+        path = self._bag.layout.at(listed.path)
+        if os.path.islink(path) and self._bag.leads_out(listed.path):  # noqa: PTH114
+            return Finding("unreadable", listed.path, f"{_LEADS_OUT}: it is not read"), 0
         try:
-            with (self._bag.layout.root / listed.path).open("rb", buffering=0) as file:
+            with open_file(path) as file:
                 actual = hashlib.file_digest(file, "sha256").hexdigest()
                 size = os.fstat(file.fileno()).st_size
+            if actual == listed.sha256:
+                return self._compare_others(listed), size
         except FileNotFoundError:
             return Finding("missing", listed.path, "it is listed, but not there"), 0
         except OSError as error:
             return Finding("unreadable", listed.path, error.strerror or str(error)), 0
-        if actual == listed.sha256:
-            return None, size
         detail = f"its {size:,} bytes have the checksum {actual[:16]}…, not {listed.sha256[:16]}…"
         return Finding("changed", listed.path, detail), size
+
+    def _compare_others(self, listed: Listed) -> Finding | None:
+        """Return which manifest of another algorithm has another checksum of a file, if any."""
+        for manifest, checksum in listed.others:
+            if checksum_of(self._bag.layout.at(listed.path), manifest) != checksum:
+                return Finding(
+                    "contradictory", manifest, f"it has another checksum of {listed.path}"
+                )
+        return None
 
 
 def _remember(bag: Bag, what: Callable[[Catalogue], object]) -> None:

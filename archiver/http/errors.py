@@ -6,7 +6,7 @@ import ssl
 import aiohttp
 
 from archiver.http.address_guard import PrivateAddress
-from archiver.http.heads import HeadTooLarge
+from archiver.http.heads import HeadTooLarge, LengthsDiffer
 from archiver.units import printable
 
 
@@ -20,6 +20,7 @@ _MESSAGES: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.NonHttpUrlClientError, "it leads to something that is not an http(s) link"),
     (aiohttp.InvalidURL, "it leads to something that is not an http(s) link"),
     (HeadTooLarge, "the head of the response is too large"),
+    (LengthsDiffer, "the response contradicts itself about its length"),
     (ValueError, "not an address that can be requested"),
     (aiohttp.ClientResponseError, "the response is not HTTP"),
     (aiohttp.ClientPayloadError, "the connection was closed early"),

@@ -19,11 +19,15 @@ class HeadTooLarge(aiohttp.ClientError):
     """The head of a response is larger than any that is meant well."""
 
 
+class LengthsDiffer(aiohttp.ClientError):
+    """The head of a response gives more than one length."""
+
+
 class Head:
     """The head of one response, on its way to the parser.
 
-    A Content-Length that is repeated is given once (RFC 9110, 8.6); the parser refuses it, as it
-    does one that contradicts itself.
+    A Content-Length that is repeated is given once (RFC 9110, 8.6): parsers refuse it, or believe
+    the first.
     """
 
     def __init__(self) -> None:
@@ -40,6 +44,7 @@ class Head:
 
         Raises:
             HeadTooLarge: if it goes on for too long.
+            LengthsDiffer: if it contradicts itself.
         """
         start, parsed = 0, bytearray()
         while start < len(data) and not self.ended:
@@ -78,11 +83,11 @@ class Head:
         return rest
 
     def _lengths(self, line: bytes) -> bytes:
-        """Return the line, or what stands for it, if its lengths are one."""
+        """Return what stands for the line, whose lengths must be one."""
         lengths = {length.strip() for length in line[len(_LENGTH) :].split(b",")}
         length = lengths.pop()
         if lengths or self._length not in (None, length):
-            return line
+            raise LengthsDiffer
         repeated, self._length = self._length is not None, length
         return b"" if repeated else b"Content-Length: %s\r\n" % length
 
@@ -104,7 +109,7 @@ class Protocol(ResponseHandler):
         if self._head:
             try:
                 data = self._head.feed(data)
-            except HeadTooLarge as error:
+            except aiohttp.ClientError as error:
                 if self.transport:
                     self.transport.close()
                 self.set_exception(error)

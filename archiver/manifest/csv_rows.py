@@ -54,7 +54,7 @@ def csv_elements(blocks: Iterable[str], delimiter: str) -> Iterator[Element]:
             element = Value(number, line, fields)
         else:
             first, header = cells, [cell.lower() for cell in cells]
-            alone = Malformed(number, line, _NO_ROWS) if _may_have_rows(cells) else None
+            alone = Malformed(number, line, _NO_ROWS) if _may_have_rows(line, cells) else None
         if element:
             alone = None
             yield element
@@ -67,9 +67,10 @@ def _is_comment(fields: dict[str, str]) -> bool:
     return str(first_given(fields, *NAMING) or "#").startswith("#")
 
 
-def _may_have_rows(header: list[str]) -> bool:
+def _may_have_rows(line: str, header: list[str]) -> bool:
     """Return whether there is in a header what reads like more lines, or like IDs."""
-    return any("\n" in cell or has_break(cell) or cell.isdecimal() for cell in header)
+    one_line = not has_break(line.replace(BYTE_ORDER_MARK, " ").strip())
+    return not one_line or any("\n" in cell or cell.isdecimal() for cell in header)
 
 
 def _rows(blocks: Iterable[str], delimiter: str) -> Iterator[tuple[int, str, list[str] | None]]:

@@ -12,8 +12,8 @@ LINE_ENDS = "expected lines that end in LF, CR LF or CR"
 SHOWN = 60
 """Characters of an element that a bad line shows, at most."""
 
-_BREAK = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029\ufeff]")
-_ENTRY = re.compile(r'\S+|[\[{"].*', re.DOTALL)
+_BREAK = re.compile("[\0\v\f\x1c-\x1e\x85\u2028\u2029\ufeff]")
+_ENTRY = re.compile(r"""[\s,;]*(?:[\[{"].*|[^\s,;#]+[\s,;]*(?:#.*)?)""", re.DOTALL)
 
 
 class Value(NamedTuple):
@@ -49,4 +49,4 @@ def has_break(text: str) -> bool:
 
 def hides_entry(comment: str) -> bool:
     """Return whether a comment goes on, where some programs see another line, with an entry."""
-    return any(_ENTRY.fullmatch(part.strip()) for part in _BREAK.split(comment)[1:])
+    return any(_ENTRY.fullmatch(part) for part in _BREAK.split(comment)[1:])

@@ -16,7 +16,7 @@ from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
 from archiver.pipeline.commit import GroupCommit
 from archiver.pipeline.families import VIDEO_FAMILIES, Families
-from archiver.pipeline.indexing import open_to_read
+from archiver.pipeline.indexing import describe, open_to_read
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Plan, Report, Tally
 from archiver.pipeline.waiting import Waiting
@@ -152,7 +152,7 @@ def _finish(bag: Bag, catalogue: Catalogue, ended: Ended) -> Ended:
     """Note what is reported, and bring `bag-info.txt` up to date; return how the run ended."""
     try:
         catalogue.worklist.set_reported()
-        bag.describe(*catalogue.totals())
+        describe(bag, catalogue)
     except StorageError as error:
         return ended if isinstance(ended, Stopped) else Stopped(error)
     return ended
@@ -165,5 +165,5 @@ def _described_on_error(bag: Bag, catalogue: Catalogue) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(StorageError):
-            bag.describe(*catalogue.totals())
+            describe(bag, catalogue)
         raise

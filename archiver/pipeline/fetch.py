@@ -38,6 +38,7 @@ from archiver.threads import in_thread
 
 _LOG = logging.getLogger(__name__)
 _HOST_PAUSED = "a link's host asked for a pause, retried on the next run"
+_DOES_NOT_FIT = "it does not fit on the disk, retried on the next run"
 _ALL_FAILED = "all links failed, fresh ones too"
 _MAY_BECOME_READABLE = (403, 404)
 """A link can name a file before it can be read: clients try again on these. SEEN."""
@@ -54,6 +55,11 @@ class LinksFailed:
     def may_become_readable(self) -> bool:
         """Whether a link names a file that is perhaps not there yet."""
         return any(fault.status in _MAY_BECOME_READABLE for fault in self.faults)
+
+    @property
+    def no_space(self) -> bool:
+        """Whether a payload does not fit on the disk: no other link would help."""
+        return any(fault.no_space for fault in self.faults)
 
     @property
     def is_final(self) -> bool:
@@ -131,6 +137,8 @@ class Fetcher:
         result = await self._download(job, response)
         if not isinstance(result, LinksFailed):
             return result
+        if result.no_space:
+            return Failed(job.generation, _DOES_NOT_FIT, result.faults)
         if result.may_become_readable and not job.entry.hopeless:
             failed = Failed(job.generation, "all links failed", result.faults)
             later = replace(job, response=None if response.holds_payloads else response)
@@ -227,7 +235,8 @@ class Fetcher:
         generation, outputs = job.generation, response.outputs
         staging = Staging(self._layout, generation, response.document)
         try:
-            results = await self._outputs(staging, outputs)
+            with self._space.in_use(staging.name):
+                results = await self._outputs(staging, outputs)
         except asyncio.CancelledError:
             self.cut_off.append(generation)
             raise
@@ -259,7 +268,7 @@ class Fetcher:
         if isinstance(leftover, StagedFile):
             return _StagedOutput(leftover, "an earlier try")
         # Now, since what is small stays in memory: when it is written, it is too late to refuse it.
-        self._space.require_now()
+        await self._space.require()
         match await self._downloader.fetch(output, leftover):
             case Unavailable() as unavailable:
                 return unavailable
@@ -291,7 +300,8 @@ def _paused(
     pauses = [output.pause for output in missing if output.pause is not None]
     if len(pauses) < len(missing):
         return None
-    failed = Failed(job.generation, _HOST_PAUSED, faults)
+    no_space = any(fault.no_space for fault in faults)
+    failed = Failed(job.generation, _DOES_NOT_FIT if no_space else _HOST_PAUSED, faults)
     refused = any(output.refused for output in missing)
     later = replace(job, response=None)
     return Again(later, Reason.HOST_PAUSED, failed, max(pauses), refused)  # it needs all outputs

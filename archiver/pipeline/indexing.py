@@ -3,6 +3,7 @@
 from archiver.archive.bag import Bag
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
+from archiver.errors import storage_errors
 
 
 def absorb(bag: Bag, catalogue: Catalogue) -> int:
@@ -22,6 +23,17 @@ def absorb(bag: Bag, catalogue: Catalogue) -> int:
     return catalogue.absorb(files, now, whole=whole)
 
 
+def describe(bag: Bag, catalogue: Catalogue) -> None:
+    """Bring the tag files up to date; a file that was not there when it was listed may be back.
+
+    Raises:
+        StorageError: if the disk fails.
+    """
+    with storage_errors(f"reading the sizes of files in {bag.layout.root}"):
+        catalogue.set_sizes([(path, bag.size_of(path)) for path in catalogue.empty()])
+    bag.describe(*catalogue.totals())
+
+
 def open_to_read(bag: Bag) -> Catalogue:
     """Open an archive's catalogue only to read it; where there is none, the manifest serves.
 
@@ -31,6 +43,15 @@ def open_to_read(bag: Bag) -> Catalogue:
     """
     if catalogue := Catalogue.open_to_read(bag.layout.catalogue):
         return catalogue
+    return index_in_memory(bag)
+
+
+def index_in_memory(bag: Bag) -> Catalogue:
+    """Return a catalogue of what the checksum manifest lists, nowhere but in memory.
+
+    Raises:
+        StorageError: if it cannot be read.
+    """
     catalogue = Catalogue.in_memory()
     if bag.layout.manifest.exists():
         absorb(bag, catalogue)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar, assert_never
 
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, StorageError
 from archiver.manifest.problems import Problems
 from archiver.outcomes import (
     Archived,
@@ -37,6 +37,8 @@ class Tally:
     lost: int = 0
     duplicates: int = 0
     """Listed under two names, and counted under the other."""
+    no_space: int = 0
+    """How many of the failed do not fit on the disk."""
     failures: list[Failed] = field(default_factory=list)
     losses: list[Lost] = field(default_factory=list)
 
@@ -50,6 +52,7 @@ class Tally:
                 self.pending += 1
             case Failed():
                 self.failed += 1
+                self.no_space += outcome.no_space
                 _keep(outcome, self.failures)
             case Lost():
                 self.lost += 1
@@ -136,6 +139,8 @@ class Report:
         match self.ended:
             case Stopped(error):
                 return error.exit_status
+            case _ if self.tally.no_space:
+                return StorageError.exit_status
             case TimeUp():
                 return 3 if wrong else 0
             case Completed() | Skipped():
@@ -159,7 +164,7 @@ class Report:
             self.exit_status,
             counts | {"bad_lines": self.problems.bad_lines},
             self.bytes,
-            "; ".join([*self._stopped(), *self._headline()]),
+            "; ".join([*self._stopped(), *self._headline(), *self._no_space()]),
         )
 
     def as_json(self) -> dict[str, object]:
@@ -180,6 +185,7 @@ class Report:
         """Describe the run: a line of counts, then one for each thing that went wrong."""
         yield from self._headline()
         yield from self._stopped()
+        yield from self._no_space()
         if self.skipped:
             why = "" if isinstance(self.ended, Stopped) else self.reason
             yield f"skipped {self.skipped:,}, retried on the next run{': ' if why else ''}{why}"
@@ -203,6 +209,11 @@ class Report:
     def _stopped(self) -> Iterator[str]:
         if isinstance(self.ended, Stopped):
             yield str(self.ended)
+
+    def _no_space(self) -> Iterator[str]:
+        """Yield why a run that was not ended early has the exit status of a full disk."""
+        if count := self.tally.no_space:
+            yield f"{count:,} of the failed did not fit on the disk: free some space"
 
     def _counts(self) -> list[tuple[str, str, int]]:
         return [

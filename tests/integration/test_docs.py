@@ -274,6 +274,12 @@ async def test_systemd_accepts_the_units(machine: Machine) -> None:
     assert (done.status, about_ours) == (0, []), done
 
 
+def test_the_service_does_not_hide_the_boot() -> None:
+    """Without its ID no later run resumes a download."""
+    service = _units(TOPICS["systemd"].blocks("ini"))["archiver.service"]
+    assert "ProcSubset=" not in service
+
+
 def _units(blocks: list[Block]) -> dict[str, str]:
     """Return the units by their names, which stand in the first line."""
     return {Path(block.text.splitlines()[0]).name: block.text for block in blocks}

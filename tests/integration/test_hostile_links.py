@@ -280,10 +280,10 @@ FAULTS = {
         f"{NO_VIDEO}|{NOT_HTTP}", (sized(VIDEO) + HTML,)
     ),
     "two Content-Lengths": Fault(
-        NOT_HTTP, (head(f"Content-Length: {len(VIDEO)}", "Content-Length: 5"), VIDEO)
+        "contradicts itself", (head(f"Content-Length: {len(VIDEO)}", "Content-Length: 5"), VIDEO)
     ),
     "two Content-Lengths in one": Fault(
-        NOT_HTTP, (head(f"Content-Length: 5, {len(VIDEO)}"), VIDEO)
+        "contradicts itself", (head(f"Content-Length: 5, {len(VIDEO)}"), VIDEO)
     ),
     "a negative Content-Length": Fault(NOT_HTTP, (head("Content-Length: -1"), VIDEO)),
     "a Content-Length in words": Fault(NOT_HTTP, (head("Content-Length: many"), VIDEO)),

@@ -131,7 +131,7 @@ async def test_a_network_needs_no_proxy(
     """What is excepted is requested directly: the API, the link, and where that redirects."""
     async with ForwardProxy() as proxy, RawServer({"*": (sized(VIDEO),)}) as server:
         server.paths["/b.mp4"] = (redirect("/a.mp4"),)
-        monkeypatch.setenv("ALL_PROXY", proxy.host)
+        monkeypatch.setenv("http_proxy", f"http://{proxy.host}")
         monkeypatch.setenv("NO_PROXY", no_proxy)
         backups.emulator.scripts[G263] = linked(f"http://{server.host}/b.mp4")
         report = await backups.run("263")

@@ -7,6 +7,7 @@ from archiver.archive.bag import Bag
 from archiver.archive.layout import Layout
 from archiver.archive.partial_file import PartialFile
 from archiver.archive.staging import StagedFile, StagedGeneration, Staging
+from archiver.catalogue.queries import Known
 from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation
 from archiver.outputs import Link, Output
@@ -62,6 +63,12 @@ def open_catalogue(root: Path) -> Catalogue:
 def read_catalogue(root: Path) -> Catalogue:
     """Open the catalogue of the archive at `root` only to read it."""
     return open_to_read(Bag(root))
+
+
+def look_up(root: Path, generation: Generation) -> Known:
+    """Return what the catalogue of an archive knows of a generation."""
+    with closing(read_catalogue(root)) as catalogue:
+        return catalogue.queries.of(generation)
 
 
 def recover_in(bag: Bag, catalogue: Catalogue) -> None:

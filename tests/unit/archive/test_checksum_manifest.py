@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.archive.checksum_manifest import ChecksumManifest, sha256_of
+from archiver.archive.checksum_manifest import ChecksumManifest, parse, payload_path, sha256_of
 from archiver.checksums import BagFile, Checksum, Mark
 from archiver.errors import StorageError
 from tests.support.disk import IO_ERROR, DiskLog, names
@@ -44,9 +44,9 @@ SECOND = file("data/v6/video/2.mp4"), file("data/v6/video/2.json")
 
 
 def test_lines_that_prove_nothing_are_passed_over(manifest: ChecksumManifest) -> None:
-    """Only a checksum, two spaces and a path are a line."""
+    """Only a checksum, white space and a path in `data/` are a line."""
     manifest.path.write_text(
-        f"{GOOD}  data/a b.mp4\n\n# a comment\n{GOOD}\n{GOOD} data/c\n{GOOD[1:]}  data/d\n"
+        f"{GOOD}  data/a b.mp4\n\n# a comment\n{GOOD}\n{GOOD}data/c\n{GOOD[1:]}  data/d\n"
         f"{'zz' * 32}  data/e\n{GOOD.upper()}  data/f\n{GOOD}  data/torn"
     )
     assert [*manifest.lines()] == [
@@ -167,26 +167,68 @@ def test_a_rewritten_manifest_is_the_old_or_the_new_one(
     assert names(manifest.path.parent) == [manifest.path.name]
 
 
-@pytest.mark.parametrize("tail", ["a", "0" * 64, "0" * 64 + "  data/v6/video/2.mp4", "\0" * 300])
-@pytest.mark.parametrize("before", [(), FIRST])
-def test_a_torn_last_line_is_cut(
-    manifest: ChecksumManifest, before: tuple[BagFile, ...], tail: str
-) -> None:
-    """A line without its end is no line; the lines before it stay."""
-    manifest.append(before)
-    whole = manifest.path.read_bytes()
-    manifest.cut_torn_line()
-    assert manifest.path.read_bytes() == whole
-    manifest.path.write_bytes(whole + tail.encode())
-    manifest.cut_torn_line()
-    assert manifest.path.read_bytes() == whole
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("{}  data/a b.mp4\n", "data/a b.mp4"),
+        ("{} *data/v6/video/1.mp4\n", "data/v6/video/1.mp4"),
+        ("{}  ./data/v6/video/1.mp4\n", "data/v6/video/1.mp4"),
+        ("{} *./data/v6/./video//1.mp4\r\n", "data/v6/video/1.mp4"),
+        ("{} data/v6/video/1.mp4\n", "data/v6/video/1.mp4"),
+        ("{}\t \tdata/v6/video/1.mp4\n", "data/v6/video/1.mp4"),
+        ("\ufeff{}  data/v6/video/1.mp4\n", "data/v6/video/1.mp4"),
+        ("{}  data/a%0Ab%0dc%25d%41%.txt\n", "data/a\nb\rc%d%41%.txt"),
+        ("{}  data/.hidden..x/y\n", "data/.hidden..x/y"),
+        ("{}  ../x\n", None),
+        ("{}  ./../data/x\n", None),
+        ("{}  /data/x\n", None),
+        ("{}  /etc/passwd\n", None),
+        ("{}  data/../x\n", None),
+        ("{}  data/a/../x\n", None),
+        ("{}  data/%2E%2E/x\n", "data/%2E%2E/x"),
+        ("{}  ~/x\n", None),
+        ("{}  bagit.txt\n", None),
+        ("{}  data\n", None),
+        ("{}  data/\n", None),
+    ],
+)
+def test_a_line_is_read_in_each_of_its_spellings(written: str, path: str | None) -> None:
+    """As sha256sum, bagit-python and others write it; what is not in `data/` is none."""
+    for checksum in (GOOD, GOOD.upper()):
+        line = parse(written.format(checksum).encode())
+        assert line == (Checksum(GOOD, path) if path else None)
 
 
-@given(st.lists(st.text("ab/ .é\\*\t\u2028", min_size=1, max_size=9), unique=True), st.data())
+def test_a_path_is_encoded_as_bagit_has_it(manifest: ChecksumManifest) -> None:
+    """A line break or a percent sign cannot be told from what they mean in a line."""
+    manifest.append([BagFile("data/50%\r\n.txt", GOOD, 1)])
+    assert manifest.path.read_text() == f"{GOOD}  data/50%25%0D%0A.txt\n"
+    assert paths(manifest) == ["data/50%\r\n.txt"]
+
+
+def test_lines_that_stay_stay_to_the_letter(manifest: ChecksumManifest) -> None:
+    """Whoever wrote them may read them again, in no other spelling."""
+    odd = f"{GOOD.upper()} *./data/50%.txt\r\n".encode() + f"{GOOD}\tdata/".encode() + b"\xe9\n"
+    manifest.path.write_bytes(odd + line("data/a").encode())
+    manifest.remove({"data/a"})
+    assert manifest.path.read_bytes() == odd
+
+
+def test_a_torn_last_line_is_told(manifest: ChecksumManifest) -> None:
+    """It is what follows the last end of a line."""
+    for before in ("", line("data/a")):
+        for tail in ("", "a", "0" * 64, "0" * 64 + "  data/v6/video/2.mp4", "\0" * 300):
+            manifest.path.write_text(before + tail)
+            assert manifest.torn_line() == tail.encode()
+
+
+@given(st.lists(st.text("ab/ .é\\*\t%\n\u2028", min_size=1, max_size=9), unique=True), st.data())
 def test_what_is_written_is_read(
-    tmp_path_factory: pytest.TempPathFactory, listed: list[str], data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], data: st.DataObject
 ) -> None:
     """Whatever is in the paths, and whichever of them are removed."""
+    written = (payload_path(f"data/{name}".replace("%", "%25")) for name in names)
+    listed = list(dict.fromkeys(filter(None, written)))
     manifest = ChecksumManifest(tmp_path_factory.mktemp("archive") / "manifest-sha256.txt")
     manifest.path.touch()
     manifest.append(map(file, listed))
@@ -206,3 +248,11 @@ def test_a_file_has_its_checksum(tmp_path: Path, data: bytes) -> None:
     assert sha256_of(tmp_path / "x") == hashlib.sha256(data).hexdigest()
     with pytest.raises(FileNotFoundError):
         sha256_of(str(tmp_path / "y"))
+
+
+def test_what_is_no_file_has_no_checksum(tmp_path: Path) -> None:
+    """Nobody waits for a pipe to end, or for a device."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(OSError, match="a pipe or a device"):
+            sha256_of(path)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -504,6 +505,43 @@ def test_without_an_id_of_the_boot_nothing_is_resumed(
     with closing(PartialFile.resume(path)) as partial:
         assert (partial.bytes, partial.origin) == (0, None)
     assert names(directory) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        (b"{", "what it is a part of is not known"),
+        (b'{"validator": "x", "place": "", "length": 1, "boot": "another boot"}',
+         "the machine was restarted since"),
+        (b'{"validator": "x", "place": "", "length": 1, "boot": ""}',
+         "the ID of the machine's boot cannot be read"),
+        (b'{"validator": "x", "place": "", "length": 1, "boot": "this boot"}',
+         "not a video but an HTML page"),
+    ],
+)  # fmt: skip
+def test_why_a_partial_file_is_not_resumed_is_logged(
+    tmp_path: Path, origin: Origin, caplog: pytest.LogCaptureFixture, known: bytes, why: str
+) -> None:
+    """One line names the generation; where there is nothing to resume there is none."""
+    path = tmp_path / "v6~deepfake~263/1of1.part"
+    suspended(str(path), MP4[:100], origin)
+    path.write_bytes(HTML)
+    path.with_name("1of1.part.json").write_bytes(known)
+    with caplog.at_level(logging.INFO, "archiver"):
+        for _ in range(2):
+            PartialFile.resume(str(path)).close()
+    assert caplog.messages == [f"v6/deepfake/263: 1of1.part is not resumed: {why}"]
+
+
+def test_an_origin_of_an_earlier_version_is_resumed(
+    path: str, directory: Path, origin: Origin
+) -> None:
+    """It knows of no weak entity tag."""
+    suspended(path, MP4[:100], origin)
+    known = {name: value for name, value in asdict(origin).items() if name != "tag"}
+    (directory / "1of1.part.json").write_text(json.dumps(known))
+    with closing(PartialFile.resume(path)) as partial:
+        assert (partial.bytes, partial.origin) == (100, origin)
 
 
 def test_this_boot_has_an_id_that_stays() -> None:

@@ -195,7 +195,7 @@ FAULTS: dict[str, tuple[Steps, LinkFault]] = {
         ),
         **{
             f"{code}": (status(f"{code} x"), f"{code} x", {"status": code, "transient": True})
-            for code in (408, 425, 500, 502, 504)
+            for code in (408, 425, 500, 502, 504, 507, 509, *range(520, 525), 530, 598)
         },
         **{f"{code}": (status(f"{code} x"), f"{code} x", {"status": code}) for code in (400, 501)},
         "throttled": (status("429 x"), "429 x", {"status": 429, "pause": 1.0}),
@@ -230,8 +230,7 @@ FAULTS: dict[str, tuple[Steps, LinkFault]] = {
             {"transient": True},
         ),
         "silent": (
-            (Close.NEVER,), "too slow: silent for 0.3 s, or no whole response in twice that",
-            {"transient": True},
+            (Close.NEVER,), "too slow: silent for 0.3 s, or no whole response in twice that", {},
         ),
         "closed": ((), "the connection was closed early", {"transient": True}),
         "not HTTP": (

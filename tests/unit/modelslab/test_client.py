@@ -165,6 +165,24 @@ async def test_each_response_has_its_result(
     assert type(await fetched_as(emulator, response)) is kind
 
 
+async def test_a_head_that_is_too_large_is_one_generations_trouble() -> None:
+    """However many in a row have one, the API is there, and the run goes on."""
+    large = b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 2000
+    async with raw((large, Close.NEVER)) as client:
+        results = [await client.fetch(generation) for generation in generations(*range(8))]
+    rejected = Rejected("the head of the response is too large", usable=False)
+    assert results == [rejected] * 8
+
+
+async def test_a_large_head_is_read() -> None:
+    """As large as curl takes them."""
+    body = b'{"status": "processing"}'
+    lines = b"".join(b"Set-Cookie: %d=%s\r\n" % (n, b"x" * 400) for n in range(700))
+    head = b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n" % (lines, len(body))
+    async with raw((head + body,)) as client:
+        assert isinstance(await client.fetch(G263), Processing)
+
+
 @pytest.mark.parametrize("response", ["silent", "stall"])
 async def test_silence_is_a_server_error(emulator: Emulator, response: Scripted) -> None:
     """A connection on which nothing comes is given up after the timeout."""
