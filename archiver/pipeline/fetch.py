@@ -274,7 +274,7 @@ class Fetcher:
                 return unavailable
             case Downloaded(payload, served_by, faults):
                 if payload.media.audio_only:
-                    _LOG.debug("%s: its video has sound and no images", staging.generation)
+                    _LOG.info("%s: its video has sound and no images", staging.generation)
                 in_memory = payload.content is not None
                 file = (
                     staging.keep(output, payload)

@@ -493,7 +493,7 @@ async def test_audio_alone_is_archived_and_logged(
     backups: Backups, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An MP4 without images may be all that ModelsLab has made: it is kept, and `-v` tells."""
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO)
     audio = VIDEO.replace(b"vide", b"soun")
     async with RawServer({"*": (sized(audio),)}) as server:
         report, _ = await back_up_from(backups, f"http://{server.host}/a.mp4")
