@@ -206,13 +206,18 @@ class DiskSpace:
         return free
 
     def _leftovers(self) -> Iterator[tuple[float, int, Path]]:
-        """Yield the partial files that no download uses: when each was written, and its size."""
+        """Yield the partial files that no download uses: when each was written, and its size.
+
+        Only those that can be resumed: without an origin it may be a payload that is just being
+        staged for its commit.
+        """
         for directory in list(self._incoming.glob("*")):
             with suppress(FileNotFoundError, NotADirectoryError):  # tidied up meanwhile
                 for name in os.listdir(directory):  # noqa: PTH208 (pathlib's is lazy)
-                    if name.endswith(".part") and directory.name not in self._in_use:
-                        status = (directory / name).stat()
-                        yield status.st_mtime, status.st_blocks * 512, directory / name
+                    if name.endswith(".part.json") and directory.name not in self._in_use:
+                        path = directory / name.removesuffix(".json")
+                        status = path.stat()
+                        yield status.st_mtime, status.st_blocks * 512, path
 
     def _free(self) -> int:
         with storage_errors(f"looking for free space in {self.path}"):

@@ -85,8 +85,6 @@ class Fetcher:
                         result = await self._download(staging, response.outputs)
                     if not isinstance(result, Unavailable):
                         return result
-                    if any(fault.no_space for fault in result.faults):
-                        return Failed(generation, DOES_NOT_FIT, result.faults)
                     tried, faults = response.outputs, result.faults
                 case Processing() | EndpointUnavailable() | Halt() as result:
                     return result
@@ -110,7 +108,7 @@ class Fetcher:
 
     async def _download(
         self, staging: Staging, outputs: Sequence[Output]
-    ) -> Fetched | Deferred | Unavailable:
+    ) -> Fetched | Failed | Deferred | Unavailable:
         """Stage all outputs; those that come are kept for the next try if others do not."""
         generation = staging.generation
         leftovers = (
@@ -155,15 +153,16 @@ class Fetcher:
         generation: Generation,
         missing: Sequence[Unavailable],
         faults: tuple[LinkFault, ...],
-    ) -> Deferred | Unavailable:
+    ) -> Failed | Deferred | Unavailable:
         """Defer it, unless there is an output that no pause would help."""
+        no_space = any(output.no_space for output in missing)  # fresh links would not help
+        failed = Failed(generation, DOES_NOT_FIT if no_space else HOST_PAUSED, faults)
         pauses = [output.pause for output in missing if output.pause is not None]
         if len(pauses) < len(missing):
-            return Unavailable(faults)
+            return failed if no_space else Unavailable(faults)
         pause = max(pauses) if self._patient else inf  # it is held only with all its outputs
         refused = any(output.refused for output in missing)
-        reason = DOES_NOT_FIT if any(fault.no_space for fault in faults) else HOST_PAUSED
-        return Deferred(pause, refused, Failed(generation, reason, faults))
+        return Deferred(pause, refused, failed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,16 @@ async def test_an_endless_body_leaves_the_reserve_and_gives_its_space_back(disk:
             assert partial_files(disk) == []
 
 
+async def test_a_proxy_is_tried_where_the_primary_does_not_end(disk: Disk) -> None:
+    """Its payload may be the one that fits: then nothing has failed."""
+    async with endless_link() as url:
+        output = OutputScript(primary=LinkScript(url=url), proxy=LinkScript())
+        result = await disk.run(SMALL | {"1": Script(outputs=(output,))})
+    assert result == Ended(0, "", "")
+    assert len(disk.workspace.held()) == len(SMALL)
+    assert_true_bag(disk.archive)
+
+
 async def test_an_endless_body_beyond_the_largest_size_is_deleted(disk: Disk) -> None:
     """It is a fault of its link, not of the disk."""
     async with endless_link() as url:

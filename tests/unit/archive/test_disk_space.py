@@ -160,6 +160,17 @@ async def test_the_oldest_partial_files_give_way(
     assert names(incoming) == []
 
 
+async def test_a_payload_that_is_being_staged_gives_no_way(
+    little: DiskSpace, partial: PartialFile, tmp_path: Path
+) -> None:
+    """It has no origin: it is written just before it is committed."""
+    for origin in (tmp_path / ".archiver/incoming").rglob("*.json"):
+        origin.unlink()
+    with pytest.raises(DoesNotFit):
+        await claimed(little, 31 * MIB, partial)
+    assert names(tmp_path / ".archiver/incoming") == ["new", "old", "oldest"]
+
+
 async def test_a_limit_to_the_size_of_files_is_known_before(
     space: DiskSpace, partial: PartialFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
