@@ -6,7 +6,7 @@ import resource
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from errno import EDQUOT, EFBIG, ENOSPC
+from errno import EDQUOT, EFBIG, EINVAL, ENOSPC, EOVERFLOW
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ _LOOK_AGAIN = 0.2
 _LET_OTHERS_END = 15.0
 """In seconds: when to try again what may fit once downloads under way have ended."""
 _PROBE = b"\0" * 4096
+_LEAST_LIMIT = (1 << 31) - 1
+"""In bytes: every file system takes files of this size; FAT32 takes twice as much."""
+_TOO_LARGE = "the file system or a limit allows no file of this size (FAT32, ulimit -f)"
 
 
 class DoesNotFit(Exception):
@@ -53,9 +56,7 @@ def payload_errors(doing: str) -> Iterator[None]:
     except StorageError as error:
         match error.__cause__:
             case OSError(errno=number) if number == EFBIG:
-                raise DoesNotFit(
-                    "the file system or a limit allows no file of this size (FAT32, ulimit -f)"
-                ) from error
+                raise DoesNotFit(_TOO_LARGE) from error
             case OSError(errno=number) if number in (ENOSPC, EDQUOT):
                 raise DoesNotFit(f"{error}; what came of it is deleted", disk_full=True) from error
             case _:
@@ -79,6 +80,7 @@ class DiskSpace:
         self.path = path
         self.reserve = reserve
         self._incoming = Layout(path).incoming
+        self._probe_path = Layout(path).state / "probe"
         self._under_way: dict[PartialFile, int | None] = {}
         self._in_use: set[str] = set()
         self._lock = threading.Lock()
@@ -154,13 +156,9 @@ class DiskSpace:
             self._in_use.discard(directory)
 
     def _claim(self, partial: "PartialFile", length: int | None) -> None:
-        if length is not None and length > (limit := largest_file()):
-            raise DoesNotFit(
-                f"needs {format_size(length)}, no file may be larger than "
-                f"{format_size(int(limit))} (ulimit -f)"
-            )
         needed = max((length or 0) - partial.bytes, 0)
         with self._lock:
+            self._require_file_of(length or 0)
             claimed = self._claimed()
             free = self._make_space(needed + claimed)
             if free - needed - claimed >= self.reserve:
@@ -172,6 +170,28 @@ class DiskSpace:
             f"needs {format_size(needed)}, {self._shortage(free, claimed)}",
             pause=_LET_OTHERS_END if may_fit else None,
         )
+
+    def _require_file_of(self, length: int) -> None:
+        if length > (limit := largest_file()):
+            raise DoesNotFit(
+                f"needs {format_size(length)}, no file may be larger than "
+                f"{format_size(int(limit))} (ulimit -f)"
+            )
+        if length > _LEAST_LIMIT and not self._can_seek(length):
+            raise DoesNotFit(f"needs {format_size(length)}: {_TOO_LARGE}")
+
+    def _can_seek(self, length: int) -> bool:
+        """Return whether a file may have this length: beyond that, seeking fails (lseek(2))."""
+        with storage_errors(f"looking at the file system of {self.path}"):
+            try:
+                with self._probe_path.open("wb") as file:
+                    return file.seek(length) == length
+            except OSError as error:
+                if error.errno in (EINVAL, EOVERFLOW, EFBIG):
+                    return False
+                raise
+            finally:
+                self._probe_path.unlink(missing_ok=True)
 
     def _claimed(self) -> int:
         """Return how many bytes the downloads under way still need, as announced."""
@@ -206,13 +226,18 @@ class DiskSpace:
         return free
 
     def _leftovers(self) -> Iterator[tuple[float, int, Path]]:
-        """Yield the partial files that no download uses: when each was written, and its size."""
+        """Yield the partial files that no download uses: when each was written, and its size.
+
+        Only those that can be resumed: without an origin it may be a payload that is just being
+        staged for its commit.
+        """
         for directory in list(self._incoming.glob("*")):
             with suppress(FileNotFoundError, NotADirectoryError):  # tidied up meanwhile
                 for name in os.listdir(directory):  # noqa: PTH208 (pathlib's is lazy)
-                    if name.endswith(".part") and directory.name not in self._in_use:
-                        status = (directory / name).stat()
-                        yield status.st_mtime, status.st_blocks * 512, directory / name
+                    if name.endswith(".part.json") and directory.name not in self._in_use:
+                        path = directory / name.removesuffix(".json")
+                        status = path.stat()
+                        yield status.st_mtime, status.st_blocks * 512, path
 
     def _free(self) -> int:
         with storage_errors(f"looking for free space in {self.path}"):
@@ -221,12 +246,11 @@ class DiskSpace:
 
     def _probe(self) -> None:
         """Write a small file: quotas and missing inodes do not show in the free space."""
-        path = self._incoming / "probe"
-        with storage_errors(f"writing to {self._incoming}"):
+        with self._lock, storage_errors(f"writing to {self.path}"):
             try:
-                path.write_bytes(_PROBE)
+                self._probe_path.write_bytes(_PROBE)
             finally:
-                path.unlink(missing_ok=True)
+                self._probe_path.unlink(missing_ok=True)
 
     def _shortage(self, free: int, others: int = 0) -> str:
         kept = f"{format_size(free)} free, {format_size(self.reserve)} kept free (--min-free)"

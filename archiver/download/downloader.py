@@ -34,6 +34,11 @@ class Unavailable:
         return min(pauses, default=None)
 
     @property
+    def no_space(self) -> bool:
+        """Whether a link has more to give than fits on the disk."""
+        return any(fault.no_space for fault in self.faults)
+
+    @property
     def refused(self) -> bool:
         """Whether a host has refused this very payload, and asked for a pause then."""
         return any(fault.pause is not None and fault.status for fault in self.faults)

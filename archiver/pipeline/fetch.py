@@ -57,11 +57,6 @@ class LinksFailed:
         return any(fault.status in _MAY_BECOME_READABLE for fault in self.faults)
 
     @property
-    def no_space(self) -> bool:
-        """Whether a payload does not fit on the disk: no other link would help."""
-        return any(fault.no_space for fault in self.faults)
-
-    @property
     def is_final(self) -> bool:
         """Whether the hosts have nothing there any more."""
         return all(fault.gone for fault in self.faults)
@@ -137,8 +132,6 @@ class Fetcher:
         result = await self._download(job, response)
         if not isinstance(result, LinksFailed):
             return result
-        if result.no_space:
-            return Failed(job.generation, _DOES_NOT_FIT, result.faults)
         if result.may_become_readable and not job.entry.hopeless:
             failed = Failed(job.generation, "all links failed", result.faults)
             later = replace(job, response=None if response.holds_payloads else response)
@@ -230,7 +223,7 @@ class Fetcher:
                     pass  # not found, or no response: that proves nothing
         return knows
 
-    async def _download(self, job: Job, response: Ready) -> Fetched | Again | LinksFailed:
+    async def _download(self, job: Job, response: Ready) -> Fetched | Failed | Again | LinksFailed:
         """Stage all outputs; those that come are kept for the next try if others do not."""
         generation, outputs = job.generation, response.outputs
         staging = Staging(self._layout, generation, response.document)
@@ -295,13 +288,13 @@ class _StagedOutput:
 
 def _paused(
     job: Job, missing: Sequence[Unavailable], faults: tuple[LinkFault, ...]
-) -> Again | None:
+) -> Failed | Again | None:
     """Return when to come again, unless there is an output that no pause would help."""
+    no_space = any(output.no_space for output in missing)  # fresh links would not help
+    failed = Failed(job.generation, _DOES_NOT_FIT if no_space else _HOST_PAUSED, faults)
     pauses = [output.pause for output in missing if output.pause is not None]
     if len(pauses) < len(missing):
-        return None
-    no_space = any(fault.no_space for fault in faults)
-    failed = Failed(job.generation, _DOES_NOT_FIT if no_space else _HOST_PAUSED, faults)
+        return failed if no_space else None
     refused = any(output.refused for output in missing)
     later = replace(job, response=None)
     return Again(later, Reason.HOST_PAUSED, failed, max(pauses), refused)  # it needs all outputs

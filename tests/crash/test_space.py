@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+import shutil
 import struct
+import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,42 @@ async def test_a_file_size_limit_costs_what_is_larger_alone(
     await disk.assert_recovered(scripts)
 
 
+@contextmanager
+def small_files_only(home: Path) -> Iterator[Path]:
+    """Mount an ext4 without extents: 30 GB are free, and a file has 17 GB at most."""
+    image, place = home / "image", home / "disk"
+    with image.open("wb") as file:
+        file.truncate(30 * 10**9)
+    features = ("-b", "1024", "-O", "^extent,^64bit,^has_journal,^huge_file")
+    place.mkdir()
+    for command in (
+        ("mkfs.ext4", "-q", *features, "-E", "lazy_itable_init=1", "-N", "1024", str(image)),
+        ("mount", "-o", "loop", str(image), str(place)),
+    ):
+        if not shutil.which(command[0]) or subprocess.run(command, check=False).returncode:
+            pytest.skip("no file system can be made and mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+async def test_what_the_file_system_takes_no_file_of_is_not_downloaded(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    """Here that is a file of 17 GB, and on FAT32 one of 4 GB, however much is free."""
+    disk = Disk(tmp_path, emulator)
+    promising = b"HTTP/1.1 200 OK\r\nContent-Length: 20000000000\r\n\r\n"
+    with small_files_only(tmp_path) as place:
+        (place / "archive").mkdir()
+        disk.archive.symlink_to(place / "archive")
+        async with RawServer({"*": (promising, Endless(b"\0" * 65536))}) as server:
+            scripts = {"large": video(20_000, url=f"http://{server.host}/large.mp4")} | SMALL
+            result = await disk.run(scripts)
+        assert_only_failed(disk, result, "large")
+        assert "needs 20.0 GB: the file system or a limit allows no file" in result.err
+
+
 async def test_a_limit_for_small_files_costs_no_group(tmp_path: Path, emulator: Emulator) -> None:
     """A video that would wait in memory to be committed with others is refused before."""
     disk = Disk(tmp_path, emulator)
@@ -137,6 +175,16 @@ async def test_an_endless_body_leaves_the_reserve_and_gives_its_space_back(disk:
             result = await disk.run(scripts, "--min-free", "3M")
             assert_only_failed(disk, result, "endless")
             assert partial_files(disk) == []
+
+
+async def test_a_proxy_is_tried_where_the_primary_does_not_end(disk: Disk) -> None:
+    """Its payload may be the one that fits: then nothing has failed."""
+    async with endless_link() as url:
+        output = OutputScript(primary=LinkScript(url=url), proxy=LinkScript())
+        result = await disk.run(SMALL | {"1": Script(outputs=(output,))})
+    assert result == Ended(0, "", "")
+    assert len(disk.workspace.held()) == len(SMALL)
+    assert_true_bag(disk.archive)
 
 
 async def test_an_endless_body_beyond_the_largest_size_is_deleted(disk: Disk) -> None:

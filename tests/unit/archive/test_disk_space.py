@@ -35,6 +35,7 @@ FREE = Disk.f_bavail * Disk.f_frsize
 def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskSpace:
     """15 GB are free, and 1 GB of them is to stay free."""
     monkeypatch.setattr(os, "statvfs", lambda _: Disk)
+    (tmp_path / ".archiver").mkdir()
     return DiskSpace(tmp_path, GB)
 
 
@@ -160,6 +161,17 @@ async def test_the_oldest_partial_files_give_way(
     assert names(incoming) == []
 
 
+async def test_a_payload_that_is_being_staged_gives_no_way(
+    little: DiskSpace, partial: PartialFile, tmp_path: Path
+) -> None:
+    """It has no origin: it is written just before it is committed."""
+    for origin in (tmp_path / ".archiver/incoming").rglob("*.json"):
+        origin.unlink()
+    with pytest.raises(DoesNotFit):
+        await claimed(little, 31 * MIB, partial)
+    assert names(tmp_path / ".archiver/incoming") == ["new", "old", "oldest"]
+
+
 async def test_a_limit_to_the_size_of_files_is_known_before(
     space: DiskSpace, partial: PartialFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +207,7 @@ async def test_a_disk_that_takes_no_small_file_either_ends_the_run(
     (tmp_path / ".archiver/incoming").mkdir(parents=True)
     full = DoesNotFit("the disk has refused it", disk_full=True)
     await DiskSpace(tmp_path, 0).require_after(full)
-    assert names(tmp_path / ".archiver/incoming") == []
+    assert names(tmp_path / ".archiver") == ["incoming"]
     monkeypatch.setattr(Path, "write_bytes", failing(number))
     await DiskSpace(tmp_path, 0).require_after(DoesNotFit("too large"))
     with pytest.raises(StorageError, match="writing to"):
