@@ -21,7 +21,9 @@ from archiver.errors import storage_errors
 _TAIL = 160
 _LONGEST_LINE = 16384
 """In bytes: four times the longest path, each of whose bytes may be encoded in three."""
-_LINE = re.compile(r"\ufeff?(?P<sha256>[0-9a-fA-F]{64})[ \t]+\*?(?:\./)*(?P<path>[^\0\r\n]+)(?:\r\n?|\n)")
+_LINE = re.compile(
+    r"\ufeff?(?P<sha256>[0-9a-fA-F]{64})[ \t]+\*?(?:\./)*(?P<path>[^\0\r\n]+)(?:\r\n?|\n)"
+)
 _ENDED = re.compile(rb"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 """A line, which may end in CR, LF or CR LF (RFC 8493, 2.1.3), or the rest without an end."""
 _ENCODED = re.compile("%(0[aAdD]|25)")

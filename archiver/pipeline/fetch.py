@@ -191,7 +191,7 @@ class Fetcher:
     async def _contradicted(self, job: Job, response: Ready) -> KnownAs | Halt | None:
         """Look for a family whose links agree with those listed, if the assumed one's do not."""
         entry = job.entry
-        if not entry.assumed or not entry.links or agree(entry.links, response.outputs):
+        if not entry.assumed or not entry.links or agree(entry.links, _urls(response)):
             return None
         match await self._ask_others(job):
             case str():
@@ -209,13 +209,14 @@ class Fetcher:
         for endpoint in self._families.besides(job.generation.endpoint):
             other = Generation(endpoint, job.generation.id)
             match await self._ask(other):
-                case Ready(outputs) as response:
-                    response.close()
-                    knows = knows or endpoint
-                    if agree(entry.links, outputs):
+                case Ready() | Processing() as response:
+                    knows, urls = knows or endpoint, _urls(response)
+                    if isinstance(response, Ready):
+                        response.close()
+                    if agree(entry.links, urls):
                         self._families.was_right(endpoint)
                         return KnownAs(job.generation, other)
-                case Processing() | GenerationFailed():
+                case GenerationFailed():
                     knows = knows or endpoint
                 case Halt() as halt:
                     return halt
@@ -284,6 +285,15 @@ class _StagedOutput:
     file: StagedFile
     served_by: str
     faults: tuple[LinkFault, ...] = ()
+
+
+def _urls(response: Ready | Processing) -> list[list[str]]:
+    """Return the URLs of each output; of one that is not finished, each URL by itself."""
+    match response:
+        case Ready(outputs):
+            return [[link.url for link in output.links] for output in outputs]
+        case Processing(links=links):
+            return [[url] for url in links]
 
 
 def _paused(
