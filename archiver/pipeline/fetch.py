@@ -108,9 +108,8 @@ class Fetcher:
             return await self._from_links(job, job.response)
         match await self._ask(job.generation):
             case Ready() as response:
-                with closing(response):
-                    known_as = await self._contradicted(job, response)
-                    return known_as or await self._from_links(job, response)
+                known_as = await self._contradicted(job, response)
+                return known_as or await self._from_links(job, response)
             case NotFound() as response:
                 return await self._not_found(job, response)
             case response:
@@ -129,7 +128,8 @@ class Fetcher:
 
     async def _from_links(self, job: Job, response: Ready) -> FetchResult:
         """Try the links of a response; on the first run that finds them dead, for a while."""
-        result = await self._download(job, response)
+        with closing(response):  # before another is asked for: few may be in memory at once
+            result = await self._download(job, response)
         if not isinstance(result, LinksFailed):
             return result
         if result.may_become_readable and not job.entry.hopeless:
@@ -191,7 +191,9 @@ class Fetcher:
     async def _contradicted(self, job: Job, response: Ready) -> KnownAs | Halt | None:
         """Look for a family whose links agree with those listed, if the assumed one's do not."""
         entry = job.entry
-        if not entry.assumed or not entry.links or agree(entry.links, _urls(response)):
+        if not entry.assumed or not entry.links or response.holds_payloads:
+            return None
+        if agree(entry.links, _urls(response)):
             return None
         match await self._ask_others(job):
             case str():
