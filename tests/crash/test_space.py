@@ -84,7 +84,7 @@ async def endless_link() -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("length", ["given", "none", "chunked"])
 async def test_a_video_that_does_not_fit_fails_alone(disk: Disk, place: Path, length: str) -> None:
-    """Night after night, first on the list and alone at a time; with more space it is archived."""
+    """On every run, first on the list or alone at a time; with more space it is archived."""
     scripts = {"large": video(20_000_000, length=length)} | SMALL
     for number in range(2):
         one_by_one = ("--downloads", "1") if number else ()
