@@ -1,14 +1,22 @@
 """Entries: what a manifest lists, understood as generations."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from archiver.apikey import REDACTED
 from archiver.generation import Generation, canonical_endpoint
 from archiver.manifest.carried import carried_links
 from archiver.manifest.elements import SHOWN, BareIds, Malformed, Value
 from archiver.manifest.formats import Stream, elements
 from archiver.manifest.spelling import named_generation
+
+_KEY = re.compile(
+    r"""((?<![a-z0-9])(?:api[ _-]?)?key["']*\s*[:=]\s*)(?:"[^"]*|'[^']*|[^\s"',;&}\]]+)""",
+    re.IGNORECASE,
+)
+"""The field of a request that has the API key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,6 @@ def _bad_line(manifest: str, line: int, text: str, expected: str) -> BadLine:
 
 
 def _shown(text: str) -> str:
-    """Return the text quoted, printable and shortened."""
-    shown = repr(text.strip()[: SHOWN + 1]).replace(r"\udc", r"\x")
+    """Return the text quoted, printable and shortened, without an API key."""
+    shown = repr(_KEY.sub(rf"\1{REDACTED}", text.strip())[: SHOWN + 1]).replace(r"\udc", r"\x")
     return shown if len(shown) <= SHOWN + 2 else f"{shown[:SHOWN]}…{shown[0]}"
