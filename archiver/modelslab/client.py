@@ -109,8 +109,12 @@ class Client:
         """How often each generation has met a rate limit, until it had another response."""
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
-    async def fetch(self, generation: Generation) -> ClientResult:
-        """Return what the API reports about a generation, as soon as it may be asked."""
+    async def fetch(self, generation: Generation, *, listed: bool = True) -> ClientResult:
+        """Return what the API reports about a generation, as soon as it may be asked.
+
+        Of one that nobody `listed` a denial is no verdict on the key: the plan may not include
+        its family.
+        """
         if reason := self._breaker.given_up(generation.endpoint):
             return EndpointUnavailable(reason)
         match await self._request_by_any_name(generation):
@@ -118,6 +122,8 @@ class Client:
                 return halt
             case RateLimited() as limited:
                 return self._throttled(generation, limited)
+            case AccessDenied() as denied if not listed:
+                return self._recorded(generation, replace(denied, certain=False))
             case response:
                 return self._recorded(generation, response)
 
