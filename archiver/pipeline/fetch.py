@@ -141,6 +141,7 @@ class Fetcher:
     async def _from_fresh_links(self, job: Job, failed: LinksFailed) -> FetchResult:
         """Ask once more: links expire, and files are moved."""
         job = replace(job, response=None)
+        failed.response.close()  # or each would wait for the memory that the other keeps
         match await self._ask(job.generation):
             case Ready(outputs) as response if (
                 outputs == failed.response.outputs and failed.is_final
@@ -163,11 +164,11 @@ class Fetcher:
             if task:
                 task.cancel()
 
-    async def _ask(self, generation: Generation) -> ClientResult:
+    async def _ask(self, generation: Generation, *, listed: bool = True) -> ClientResult:
         task = asyncio.current_task()
         self._asking.add(task)
         try:
-            return await self._client.fetch(generation)
+            return await self._client.fetch(generation, listed=listed)
         finally:
             self._asking.discard(task)
 
@@ -191,7 +192,9 @@ class Fetcher:
     async def _contradicted(self, job: Job, response: Ready) -> KnownAs | Halt | None:
         """Look for a family whose links agree with those listed, if the assumed one's do not."""
         entry = job.entry
-        if not entry.assumed or not entry.links or agree(entry.links, response.outputs):
+        if not entry.assumed or not entry.links or response.holds_payloads:
+            return None  # payloads have no links to compare
+        if agree(entry.links, response.outputs):
             return None
         match await self._ask_others(job):
             case str():
@@ -208,7 +211,7 @@ class Fetcher:
         knows, entry = "", job.entry
         for endpoint in self._families.besides(job.generation.endpoint):
             other = Generation(endpoint, job.generation.id)
-            match await self._ask(other):
+            match await self._ask(other, listed=False):
                 case Ready(outputs) as response:
                     response.close()
                     knows = knows or endpoint

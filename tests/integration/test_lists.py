@@ -321,7 +321,8 @@ async def test_saved_documents_are_lists(workspace: Workspace) -> None:
     lists.mkdir()
     fetch = "https://modelslab.com/api/v6/video/fetch/2"
     created = {"status": "processing", "eta": 5, "id": 2, "fetch_result": fetch, "output": []}
-    webhook = {"status": "success", "id": 3, "output": ["https://h/3.mp4"], "track_id": 9}
+    link = workspace.emulator.link(generation("3"))
+    webhook = {"status": "success", "id": 3, "output": [link], "track_id": 9}
     page = {"status": "success", "type": "video", "data": [{"id": 4, "output": []}, {"id": 5}]}
     (lists / "fetched.json").write_text(json.dumps({"status": "success", "id": 1, "output": []}))
     (lists / "hooks.jsonl").write_text(f"{json.dumps(created)}\n{json.dumps(webhook)}\n")
