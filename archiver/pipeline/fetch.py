@@ -109,8 +109,8 @@ class Fetcher:
         match await self._ask(job.generation):
             case Ready() as response:
                 with closing(response):
-                    known_as = await self._contradicted(job, response)
-                    return known_as or await self._from_links(job, response)
+                    instead = await self._contradicted(job, response)
+                    return instead or await self._from_links(job, response)
             case NotFound() as response:
                 return await self._not_found(job, response)
             case response:
@@ -189,7 +189,7 @@ class Fetcher:
             return failed
         return Again(replace(job, elsewhere=elsewhere), Reason.NOT_FOUND, failed)
 
-    async def _contradicted(self, job: Job, response: Ready) -> KnownAs | Halt | None:
+    async def _contradicted(self, job: Job, response: Ready) -> KnownAs | Again | Halt | None:
         """Look for a family whose links agree with those listed, if the assumed one's do not."""
         entry = job.entry
         if not entry.assumed or not entry.links or response.holds_payloads:
@@ -203,7 +203,7 @@ class Fetcher:
             case result:
                 return result
 
-    async def _ask_others(self, job: Job) -> KnownAs | Halt | str:
+    async def _ask_others(self, job: Job) -> KnownAs | Again | Halt | str:
         """Ask the other video families, once; return the first that knows the ID, "" if none does.
 
         One whose links agree with those that are listed is right.
@@ -220,6 +220,8 @@ class Fetcher:
                         return KnownAs(job.generation, other)
                 case Processing() | GenerationFailed():
                     knows = knows or endpoint
+                case Throttled() as throttled:
+                    return _throttled(job, throttled)
                 case Halt() as halt:
                     return halt
                 case _:
@@ -312,15 +314,19 @@ def _without_links(
     match response:
         case Processing(eta):
             return Again(job, Reason.PROCESSING, Pending(job.generation), eta)
-        case Throttled(message, pause):
-            failed = Failed(job.generation, f"ModelsLab responded: {message}", faults)
-            return Again(job, Reason.THROTTLED, failed, pause)
+        case Throttled():
+            return _throttled(job, response, faults)
         case EndpointUnavailable() | Halt():
             return response
         case GenerationFailed() | NotFound() | Rejected() | ServerError():
             return _failure(response, job.generation, faults)
         case _:
             assert_never(response)
+
+
+def _throttled(job: Job, throttled: Throttled, faults: tuple[LinkFault, ...] = ()) -> Again:
+    failed = Failed(job.generation, f"ModelsLab responded: {throttled.message}", faults)
+    return Again(job, Reason.THROTTLED, failed, throttled.pause)
 
 
 def _failure(

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from archiver.emulator.scripts import LinkScript, OutputScript, RawResponse, Script
+from archiver.emulator.scripts import ApiScript, LinkScript, OutputScript, RawResponse, Script
 from archiver.settings import Timings
 from tests.support.archives import look_up
 from tests.support.backups import Backups, generation, quick_downloads
@@ -22,9 +22,7 @@ def responding(message: str, status: int, **headers: str) -> Script:
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
-async def test_a_family_that_the_key_may_not_use_ends_no_run(
-    backups: Backups, status: int
-) -> None:
+async def test_a_family_that_the_key_may_not_use_ends_no_run(backups: Backups, status: int) -> None:
     """It was asked on the archiver's own account, where the list does not name a family."""
     names = [f"deepfake/{number}" for number in range(900001, 900009)]
     backups.emulator.scripts |= {generation(name): Script() for name in names}
@@ -84,8 +82,6 @@ async def test_outputs_that_a_query_tells_apart_are_two(backups: Backups) -> Non
     assert {VIDEO, other} <= set(backups.held().values())
 
 
-
-
 async def test_what_proved_another_is_not_left_failed(backups: Backups) -> None:
     """The catalogue does not go on listing the assumed generation among the failed."""
     await backups.run("900263")
@@ -114,3 +110,35 @@ async def test_what_was_begun_comes_before_what_was_never_tried(backups: Backups
     )  # fmt: skip
     asked = [seen.generation for seen in backups.emulator.requests if seen.number]
     assert generation("263") in asked[:2]
+
+
+async def test_a_second_request_that_is_always_throttled_ends(backups: Backups) -> None:
+    """A filter that refuses identical requests in quick succession lets no run go on for ever."""
+    backups.emulator.scripts[generation("263")] = Script(
+        outputs=(OutputScript(primary=LinkScript(fault="gone")),),
+        trouble=("ready", "throttled") * 500,
+    )
+    backups.emulator.api = ApiScript(retry_after=0)
+    report = await backups.run("deepfake/263", timings=QUICK, max_time=15)
+    assert (report.failed, report.skipped, report.exit_status) == (1, 0, 3)
+    assert backups.emulator.asked(generation("263")) < 30
+
+
+async def test_a_family_whose_request_was_throttled_is_asked_again(backups: Backups) -> None:
+    """Until it was asked nothing is proven, and the ID is not found in one family alone."""
+    name = "video/900263"
+    backups.emulator.scripts[generation(name)] = Script(trouble=("throttled",))
+    backups.emulator.api = ApiScript(retry_after=0)
+    links = [backups.emulator.link(generation(name))]
+    line = json.dumps({"status": "success", "id": 900263, "output": links})
+    report = await backups.run(line, timings=QUICK)
+    assert (report.archived, report.exit_status) == (1, 0)
+
+
+async def test_a_family_that_is_always_throttled_ends(backups: Backups) -> None:
+    """It is one of several, and nobody listed it."""
+    backups.emulator.scripts[generation("video/900263")] = Script(response="throttled")
+    backups.emulator.scripts[generation("264")] = Script()
+    backups.emulator.api = ApiScript(retry_after=0)
+    report = await backups.run("900263", "deepfake/264", timings=QUICK, max_time=15)
+    assert (report.archived, report.failed, report.skipped) == (1, 1, 0)

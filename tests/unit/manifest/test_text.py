@@ -161,7 +161,7 @@ def test_default_endpoint() -> None:
     [
         ('[{"key": "sk-1234", "request_id": 263]\n', "ids.json"),
         ('{"key":"sk-1234"', "ids.jsonl"),
-        ("{\n  \"key\": \"sk-1234\",\n  'x'\n}", "ids.json"),
+        ('{\n  "key": "sk-1234",\n  \'x\'\n}', "ids.json"),
         ('{"api_key": "sk-1234"}', "ids.json"),
         ("{'key': 'sk-1234'}", "ids.txt"),
         ("key=sk-1234", "ids.txt"),
