@@ -74,6 +74,7 @@ class WorklistTable:
         self._batch = batch
         self._taken = (-1, -1)
         self._unreported: list[str] = []
+        self._left_alone = {"held", "lost"}
         with sqlite_errors():
             connection.executescript(_TABLES)
 
@@ -82,6 +83,8 @@ class WorklistTable:
 
         A generation that is listed more than once is counted and kept once.
         """
+        if retry_lost:
+            self._left_alone.discard("lost")
         with sqlite_errors(), self._lock, self._db:
             last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
             # A byte for each generation: a set of a million numbers would take 60 times as much.
@@ -96,7 +99,7 @@ class WorklistTable:
     def resolve(self, assumed: Generation, actual: Generation) -> Entry | None:
         """Remember that what was listed under an assumed family is another generation.
 
-        Return the entry of that one if it is neither held nor lost nor on the worklist itself.
+        Return the entry of that one if it is to be fetched and not on the worklist itself.
         """
         with sqlite_errors(), self._lock, self._db:
             self._db.execute(
@@ -108,7 +111,7 @@ class WorklistTable:
             query = "SELECT state, trouble FROM generation WHERE name = ?"
             state, trouble = self._db.execute(query, (actual.name,)).fetchone() or (None, None)
             listed = "SELECT 1 FROM waiting WHERE name = ?"
-            if state in ("held", "lost") or self._db.execute(listed, (actual.name,)).fetchone():
+            if state in self._left_alone or self._db.execute(listed, (actual.name,)).fetchone():
                 return None
             self._db.execute(
                 "INSERT INTO waiting (name, rank, hopeless, assumed) VALUES (?, ?, 0, 0)",

@@ -11,6 +11,7 @@ from archiver.archive.bag import Bag
 from archiver.catalogue.database import connect_in_memory
 from archiver.catalogue.store import Catalogue
 from archiver.catalogue.worklist import Entry
+from archiver.generation import Generation
 from archiver.manifest import Ids
 from archiver.outcomes import Archived, Failed, Lost, Pending, Worklist
 from archiver.pipeline.indexing import absorb
@@ -137,3 +138,15 @@ def test_a_loss_that_nobody_reported_is_reported_the_next_time(catalogue: Catalo
     assert catalogue.worklist.add(listed(1, 1), retry_lost=False) == Worklist(unreported=(lost,))
     catalogue.worklist.set_reported()
     assert catalogue.worklist.add(listed(1), retry_lost=False) == Worklist(known_lost=1)
+
+
+@pytest.mark.parametrize("retry_lost", [False, True])
+def test_what_proves_lost_is_fetched_again_on_request(
+    catalogue: Catalogue, *, retry_lost: bool
+) -> None:
+    """`--retry-lost` holds for what was listed under another family too, from the first run on."""
+    assumed, actual = generation(1), Generation("v6/video", "1")
+    report(catalogue, Lost(actual, "x"))
+    catalogue.worklist.add(listed(1), retry_lost=retry_lost)
+    entry = catalogue.worklist.resolve(assumed, actual)
+    assert entry == (Entry(actual, first=False) if retry_lost else None)
