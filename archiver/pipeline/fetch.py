@@ -189,7 +189,7 @@ class Fetcher:
             return failed
         return Again(replace(job, elsewhere=elsewhere), Reason.NOT_FOUND, failed)
 
-    async def _contradicted(self, job: Job, response: Ready) -> KnownAs | Again | Halt | None:
+    async def _contradicted(self, job: Job, response: Ready) -> FetchResult | None:
         """Look for a family whose links agree with those listed, if the assumed one's do not."""
         entry = job.entry
         if not entry.assumed or not entry.links or response.holds_payloads:
@@ -197,18 +197,19 @@ class Fetcher:
         if agree(entry.links, response.outputs):
             return None
         match await self._ask_others(job):
-            case str():
+            case str() | Again(reason=Reason.PROCESSING):
                 _LOG.warning("%s: its links are not those listed with its ID", job.generation)
                 return None
             case result:
                 return result
 
-    async def _ask_others(self, job: Job) -> KnownAs | Again | Halt | str:
+    async def _ask_others(self, job: Job) -> FetchResult | str:
         """Ask the other video families, once; return the first that knows the ID, "" if none does.
 
-        One whose links agree with those that are listed is right.
+        One whose links agree with those that are listed is right. Where one is still making it,
+        that is not known yet.
         """
-        knows, entry = "", job.entry
+        knows, processing, entry = "", None, job.entry
         for endpoint in self._families.besides(job.generation.endpoint):
             other = Generation(endpoint, job.generation.id)
             match await self._ask(other, listed=False):
@@ -218,15 +219,16 @@ class Fetcher:
                     if agree(entry.links, outputs):
                         self._families.was_right(endpoint)
                         return KnownAs(job.generation, other)
-                case Processing() | GenerationFailed():
+                case Processing() | GenerationFailed() as response:
                     knows = knows or endpoint
+                    processing = response if isinstance(response, Processing) else processing
                 case Throttled() as throttled:
                     return _throttled(job, throttled)
                 case Halt() as halt:
                     return halt
                 case _:
                     pass  # not found, or no response: that proves nothing
-        return knows
+        return _without_links(job, processing) if processing and entry.links else knows
 
     async def _download(self, job: Job, response: Ready) -> Fetched | Failed | Again | LinksFailed:
         """Stage all outputs; those that come are kept for the next try if others do not."""

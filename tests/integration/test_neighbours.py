@@ -142,3 +142,16 @@ async def test_a_family_that_is_always_throttled_ends(backups: Backups) -> None:
     backups.emulator.api = ApiScript(retry_after=0)
     report = await backups.run("900263", "deepfake/264", timings=QUICK, max_time=15)
     assert (report.archived, report.failed, report.skipped) == (1, 1, 0)
+
+
+async def test_what_another_family_is_still_making_is_waited_for(backups: Backups) -> None:
+    """A creation response has the links that will prove it: it is no failure until then."""
+    name = "video/900263"
+    backups.emulator.scripts[generation(name)] = Script(ready_after=2)
+    links = [backups.emulator.link(generation(name))]
+    line = json.dumps({"status": "processing", "id": 900263, "output": [], "future_links": links})
+    report = await backups.run(line)
+    assert (report.pending, report.failed, report.exit_status) == (1, 0, 0)
+    report = await backups.run(line, wait=20, timings=QUICK)
+    assert (report.archived, report.exit_status) == (1, 0)
+    assert look_up(backups.archive, generation(name)).state == "held"
