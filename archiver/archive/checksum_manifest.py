@@ -21,7 +21,11 @@ from archiver.errors import storage_errors
 _TAIL = 160
 _LONGEST_LINE = 16384
 """In bytes: four times the longest path, each of whose bytes may be encoded in three."""
-_LINE = re.compile(r"\ufeff?(?P<sha256>[0-9a-fA-F]{64})[ \t]+\*?(?:\./)*(?P<path>[^\0\r\n]+)\r?\n")
+_LINE = re.compile(
+    r"\ufeff?(?P<sha256>[0-9a-fA-F]{64})[ \t]+\*?(?:\./)*(?P<path>[^\0\r\n]+)(?:\r\n?|\n)"
+)
+_ENDED = re.compile(rb"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+"""A line, which may end in CR, LF or CR LF (RFC 8493, 2.1.3), or the rest without an end."""
 _ENCODED = re.compile("%(0[aAdD]|25)")
 
 
@@ -47,7 +51,7 @@ class ChecksumManifest:
         """
         with storage_errors(f"reading {self.path}"), self.path.open("rb") as file:
             file.seek(start)
-            for line in file:
+            for line in _ended_lines(file):
                 yield parse(line) or line
 
     def mark(self) -> Mark:
@@ -90,7 +94,7 @@ class ChecksumManifest:
         try:
             with self.path.open("ab+") as manifest:
                 manifest.seek(max(0, size - 1))
-                if manifest.read(1) not in (b"", b"\n"):  # an editor dropped it
+                if manifest.read(1) not in (b"", b"\n", b"\r"):  # an editor dropped it
                     manifest.write(b"\n")
                 manifest.write(lines.encode())
                 manifest.flush()
@@ -109,7 +113,8 @@ class ChecksumManifest:
             OSError: if the disk does not take it.
         """
         with self.path.open("rb") as file:
-            kept = (line for line in file if (found := parse(line)) and found.path not in paths)
+            lines = _ended_lines(file)
+            kept = (line for line in lines if (found := parse(line)) and found.path not in paths)
             text = (line.decode(errors="surrogateescape") for line in kept)
             replace(self.path, chain(text, map(_line, instead)))
 
@@ -130,7 +135,7 @@ class ChecksumManifest:
         with self.path.open("rb") as manifest:
             size = manifest.seek(0, os.SEEK_END)
             manifest.seek(max(0, size - _LONGEST_LINE))
-            return manifest.read().rpartition(b"\n")[2]
+            return manifest.read().replace(b"\r", b"\n").rpartition(b"\n")[2]
 
 
 def parse(line: bytes) -> Checksum | None:
@@ -159,6 +164,14 @@ def payload_path(written: str) -> str | None:
         path = "/".join(parts)
     inside = path.startswith("data/") and not written.startswith("/") and ".." not in parts
     return path if inside else None
+
+
+def _ended_lines(file: Iterable[bytes]) -> Iterator[bytes]:
+    for line in file:
+        if line.find(b"\r", 0, -2) >= 0:
+            yield from _ENDED.findall(line)
+        else:
+            yield line
 
 
 def problem_of(line: bytes) -> str:

@@ -129,7 +129,7 @@ def _read_odd_line(
     bag: Bag, number: int, line: bytes, tables: Reconciliation, findings: Findings
 ) -> None:
     """Name a line that is no checksum line; the last one may only have lost its end."""
-    if not line.endswith(b"\n"):
+    if not line.endswith((b"\n", b"\r")):
         if bag.being_committed():  # then a backup is just writing it
             return
         if found := parse(line + b"\n"):

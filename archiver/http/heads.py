@@ -10,7 +10,9 @@ _IN_ALL = 300 << 10
 _LINE = 100 << 10
 """In bytes. These limits are curl's."""
 _LINES = 1000
+_USUAL = 8 << 10
 _LENGTH = b"content-length:"
+_LENGTHS = re.compile(rb"\ncontent-length:[^\r\n]*,")
 _VERSION = b"HTTP/"
 _INFORMATIONAL = re.compile(rb"HTTP/[0-9]\.[0-9] 1")
 
@@ -46,6 +48,9 @@ class Head:
             HeadTooLarge: if it goes on for too long.
             LengthsDiffer: if it contradicts itself.
         """
+        if not self._size and _is_usual(data):
+            self.ended = True
+            return data
         start, parsed = 0, bytearray()
         while start < len(data) and not self.ended:
             end = data.find(b"\n", start) + 1 or len(data)
@@ -90,6 +95,16 @@ class Head:
             raise LengthsDiffer
         repeated, self._length = self._length is not None, length
         return b"" if repeated else b"Content-Length: %s\r\n" % length
+
+
+def _is_usual(data: bytes) -> bool:
+    """Return whether a head is here whole, is small, and says its length at most once."""
+    if (end := data.find(b"\r\n\r\n", 0, _USUAL)) < 0:
+        return False
+    head = data[:end].lower()
+    if not head.startswith(b"http/1.") or _INFORMATIONAL.match(data):
+        return False
+    return head.count(b"\n" + _LENGTH) < 2 and not _LENGTHS.search(head)
 
 
 class Protocol(ResponseHandler):

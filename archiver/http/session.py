@@ -51,11 +51,17 @@ async def open_session(
         connector=Connector(limit=0, ssl=authorities, socket_factory=sockets),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": f"archiver/{__version__}"},
-        middlewares=[_leading_through(proxies), *([_checking_redirects(key)] if key else ())],
+        middlewares=_middlewares(proxies, key),
         read_bufsize=_SLOW_READ_BUFFER if slow else _READ_BUFFER,
         timeout=aiohttp.ClientTimeout(sock_connect=timeout, sock_read=timeout),
     ) as session:
         yield session
+
+
+def _middlewares(proxies: Proxies, key: ApiKey | None) -> list[aiohttp.ClientMiddlewareType]:
+    """Return what each request needs: most sessions have no proxies."""
+    leading = [_leading_through(proxies)] if proxies.all() else []
+    return [*leading, *([_checking_redirects(key)] if key else ())]
 
 
 def _leading_through(proxies: Proxies) -> aiohttp.ClientMiddlewareType:
@@ -74,7 +80,7 @@ def _checking_redirects(key: ApiKey) -> aiohttp.ClientMiddlewareType:
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         response = await handler(request)
-        headers = response.headers  # aiohttp follows either of these
+        headers = response.headers  # either of these is followed
         places = [*headers.getall("Location", ()), *headers.getall("URI", ())]
         if any(key.redact(place) != place for place in places):
             response.close()

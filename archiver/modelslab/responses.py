@@ -19,6 +19,7 @@ from itertools import chain
 from typing import Literal, TypeAlias
 
 from archiver.http.retry_after import parse_reset, parse_retry_after, parse_seconds
+from archiver.manifest.carried import carried_links
 from archiver.modelslab.links import paired_outputs, primary_links, proxy_links
 from archiver.outputs import Link, Output
 from archiver.units import printable
@@ -75,6 +76,8 @@ class Processing:
     """ModelsLab is still making it; `eta` is the provider's estimate in seconds."""
 
     eta: float | None = None
+    links: tuple[str, ...] = field(default=(), compare=False)
+    """Where its files will be: they are not finished, whatever is there now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,7 @@ def read_response(reply: HttpReply, document: object, id_: str, now: datetime) -
     if status in _SUCCESS:
         return _success(fields, document)
     if status in _PROCESSING:
-        return Processing(parse_seconds(fields.first("eta")))
+        return Processing(parse_seconds(fields.first("eta")), carried_links(document))
     return _read_refusal(_Refusal.of(reply, fields, status, now))
 
 

@@ -1,8 +1,8 @@
 """Families: under which of them an ID is known whose own the manifests do not name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from archiver.outputs import Output, link_path
+from archiver.outputs import link_path
 
 VIDEO_FAMILIES = ("v6/video", "v7/video-fusion", "v6/realtime", "v6/deepfake")
 """Recent IDs of these lie in one sequence: one without a family most likely has one home there."""
@@ -24,12 +24,12 @@ class Families:
         self._order.insert(0, endpoint)
 
 
-def agree(links: Iterable[str], outputs: Sequence[Output]) -> bool:
-    """Return whether the links of a manifest and those of a response lead to the same files.
+def agree(links: Iterable[str], outputs: Iterable[Collection[str]]) -> bool:
+    """Return whether the links of a manifest and those of each output lead to the same files.
 
     Hosts and signatures change, paths do not; one of the two may list fewer files.
     """
     listed = {link_path(link) for link in links}
-    found = [{link.path for link in output.links} for output in outputs]
+    found = [{*map(link_path, output)} for output in outputs]
     everything = set[str]().union(*found)
     return bool(listed) and (listed <= everything or all(paths & listed for paths in found))

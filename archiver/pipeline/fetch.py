@@ -108,9 +108,8 @@ class Fetcher:
             return await self._from_links(job, job.response)
         match await self._ask(job.generation):
             case Ready() as response:
-                with closing(response):
-                    instead = await self._contradicted(job, response)
-                    return instead or await self._from_links(job, response)
+                instead = await self._contradicted(job, response)
+                return instead or await self._from_links(job, response)
             case NotFound() as response:
                 return await self._not_found(job, response)
             case response:
@@ -129,7 +128,8 @@ class Fetcher:
 
     async def _from_links(self, job: Job, response: Ready) -> FetchResult:
         """Try the links of a response; on the first run that finds them dead, for a while."""
-        result = await self._download(job, response)
+        with closing(response):  # before another is asked for: few may be in memory at once
+            result = await self._download(job, response)
         if not isinstance(result, LinksFailed):
             return result
         if result.may_become_readable and not job.entry.hopeless:
@@ -141,7 +141,6 @@ class Fetcher:
     async def _from_fresh_links(self, job: Job, failed: LinksFailed) -> FetchResult:
         """Ask once more: links expire, and files are moved."""
         job = replace(job, response=None)
-        failed.response.close()  # or each would wait for the memory that the other keeps
         match await self._ask(job.generation):
             case Ready(outputs) as response if (
                 outputs == failed.response.outputs and failed.is_final
@@ -194,8 +193,9 @@ class Fetcher:
         entry = job.entry
         if not entry.assumed or not entry.links or response.holds_payloads:
             return None  # payloads have no links to compare
-        if agree(entry.links, response.outputs):
+        if agree(entry.links, _urls(response)):
             return None
+        response.close()  # or two would each wait for the memory that the other keeps
         match await self._ask_others(job):
             case str() | Again(reason=Reason.PROCESSING):
                 _LOG.warning("%s: its links are not those listed with its ID", job.generation)
@@ -213,15 +213,17 @@ class Fetcher:
         for endpoint in self._families.besides(job.generation.endpoint):
             other = Generation(endpoint, job.generation.id)
             match await self._ask(other, listed=False):
-                case Ready(outputs) as response:
-                    response.close()
-                    knows = knows or endpoint
-                    if agree(entry.links, outputs):
+                case Ready() | Processing() as response:
+                    knows, urls = knows or endpoint, _urls(response)
+                    if isinstance(response, Ready):
+                        response.close()
+                    elif not urls:
+                        processing = response
+                    if agree(entry.links, urls):
                         self._families.was_right(endpoint)
                         return KnownAs(job.generation, other)
-                case Processing() | GenerationFailed() as response:
+                case GenerationFailed():
                     knows = knows or endpoint
-                    processing = response if isinstance(response, Processing) else processing
                 case Throttled() as throttled:
                     return _throttled(job, throttled)
                 case Halt() as halt:
@@ -291,6 +293,15 @@ class _StagedOutput:
     file: StagedFile
     served_by: str
     faults: tuple[LinkFault, ...] = ()
+
+
+def _urls(response: Ready | Processing) -> list[list[str]]:
+    """Return the URLs of each output; of one that is not finished, each URL by itself."""
+    match response:
+        case Ready(outputs):
+            return [[link.url for link in output.links] for output in outputs]
+        case Processing(links=links):
+            return [[url] for url in links]
 
 
 def _paused(

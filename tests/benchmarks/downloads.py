@@ -18,18 +18,15 @@ def big(bench: Workbench) -> None:
         out = home / "out"
         contenders = (
             ours.fresh("archiver", videos, home / "archive"),
+            peers.floor(videos, out),
             peers.aria2c(videos, out),
-            peers.aria2c_then_sha256sum(videos, out),
             peers.parfive(videos, out),
             peers.curl(videos, out),
         )
         rounds = in_turn(contenders, bench.pairs)
-    targets = {
-        "aria2c": at_most(1.25),
-        "aria2c, then sha256sum": at_least(3),
-        "parfive": at_least(3),
-    }
+    targets = {"floor": at_most(1.15), "aria2c": at_most(1.25), "parfive": at_least(3)}
     bench.compare("big", rounds, targets)
+    bench.compare_cpu("big", rounds, {"floor": at_most(1.15)})
 
 
 def small(bench: Workbench) -> None:
@@ -39,13 +36,16 @@ def small(bench: Workbench) -> None:
         out = home / "out"
         contenders = (
             ours.fresh("archiver", videos, home / "archive"),
+            peers.floor(videos, out),
             peers.parfive(videos, out),
             peers.parfive_unsplit(videos, out),
             peers.aria2c(videos, out),
             peers.curl(videos, out),
         )
         rounds = in_turn(contenders, bench.pairs)
-    bench.compare("small", rounds, {"parfive": at_least(2)})
+    targets = {"floor": at_most(1.6), "parfive, max_splits=1": at_least(1)}
+    bench.compare("small", rounds, targets)
+    bench.compare_cpu("small", rounds, {"floor": None})
     bench.table.note(_speeds(rounds, videos))
 
 

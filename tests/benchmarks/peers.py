@@ -1,4 +1,4 @@
-"""Programs that download the same links: aria2c, parfive, curl."""
+"""Programs that download the same links: the barest loop, aria2c, parfive, curl."""
 
 import sys
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ _ARIA2C = (
     "--quiet", "--console-log-level=error",
 )  # fmt: skip
 _PARFIVE = str(Path(__file__).with_name("parfive_peer.py"))
+_FLOOR = str(Path(__file__).with_name("floor_peer.py"))
+
+
+def floor(site: Site, out: Path) -> Contender:
+    """Ask, download and hash with the same HTTP library, and nothing else."""
+    what = (str(site.manifest), site.api, str(out), str(CONNECTIONS))
+    return _into(out, "floor", site, (sys.executable, "-P", _FLOOR, *what))
 
 
 def aria2c(site: Site, out: Path) -> Contender:
     """Only download."""
     return _into(out, "aria2c", site, _aria2c(site, out))
-
-
-def aria2c_then_sha256sum(site: Site, out: Path) -> Contender:
-    """Download, then hash."""
-    script = 'out=$1; shift; "$@" && sha256sum "$out"/*.mp4'
-    command = ("sh", "-c", script, "sh", str(out), *_aria2c(site, out))
-    return _into(out, "aria2c, then sha256sum", site, command)
 
 
 def parfive(site: Site, out: Path) -> Contender:

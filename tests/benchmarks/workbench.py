@@ -6,9 +6,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
-from .comparison import Target, compared
+from .comparison import Target, at_most, compared
 from .measure import Rounds
 from .table import Row, Table
 
@@ -56,6 +57,15 @@ class Workbench:
             target = (targets or {}).get(peer)
             spread = compared(rounds.of(ours), rounds.of(peer), target)
             self.table.add(Row(what, peer, rounds.runs[peer], spread, target))
+
+    def compare_cpu(self, what: str, rounds: Rounds, targets: Mapping[str, Target | None]) -> None:
+        """Show the CPU seconds of the first contender compared with those of some others."""
+        ours = next(iter(rounds.runs))
+        for peer, target in targets.items():
+            spread = compared(
+                rounds.of(ours, "cpu"), rounds.of(peer, "cpu"), target or at_most(inf)
+            )
+            self.table.add(Row(what, f"{peer}: CPU", rounds.runs[peer], spread, target))
 
 
 @contextmanager

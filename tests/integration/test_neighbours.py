@@ -155,3 +155,27 @@ async def test_what_another_family_is_still_making_is_waited_for(backups: Backup
     report = await backups.run(line, wait=20, timings=QUICK)
     assert (report.archived, report.exit_status) == (1, 0)
     assert look_up(backups.archive, generation(name)).state == "held"
+
+
+async def test_large_responses_of_other_families_do_not_wait_for_each_other(
+    backups: Backups,
+) -> None:
+    """Their pictures make them large; each is put aside before the other families are asked."""
+    picture = "data:image/png;base64," + base64.b64encode(b"\0" * (2 << 20)).decode()
+    lines = []
+    for number in range(4):
+        video = generation(f"video/{number}")
+        backups.emulator.scripts[video] = Script()
+        link, other = backups.emulator.link(video), "http://127.0.0.1:9/generations/other.mp4"
+        backups.emulator.scripts[generation(f"deepfake/{number}")] = success(
+            number, other, init_image=picture
+        )
+        backups.emulator.scripts[video] = success(number, link, init_image=picture)
+        lines.append(json.dumps({"status": "success", "id": number, "output": [link]}))
+    report = await backups.run(*lines, max_time=20, timings=Timings(grace=0.5))
+    assert (report.archived, report.failed, report.skipped) == (4, 0, 0)
+
+
+def success(number: int, link: str, **meta: str) -> Script:
+    body = {"status": "success", "id": number, "output": [link], "meta": meta}
+    return Script(response=RawResponse(body))

@@ -55,6 +55,7 @@ SPELLINGS: dict[str, Callable[[Path], bytes]] = {
     "one space": lambda archive: checksums(archive).replace(b"  ", b" "),
     "a tab": lambda archive: checksums(archive).replace(b"  ", b"\t"),
     "CR LF": lambda archive: checksums(archive).replace(b"\n", b"\r\n"),
+    "CR": lambda archive: checksums(archive).replace(b"\n", b"\r"),
     "no last end": lambda archive: checksums(archive).rstrip(b"\n"),
     "upper case": lambda archive: b"".join(
         line[:64].upper() + line[64:] for line in checksums(archive).splitlines(keepends=True)

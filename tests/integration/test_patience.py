@@ -130,6 +130,16 @@ async def test_links_of_any_field_prove_the_family(backups: Backups, field: str)
     assert report.archived == 1
 
 
+async def test_links_of_what_is_processing_prove_the_family(backups: Backups) -> None:
+    """It is waited for under its own, and is no failure."""
+    name = "video/900263"
+    backups.emulator.scripts[generation(name)] = Script(response="created")
+    links = [backups.emulator.link(generation(name))]
+    report = await backups.run(saved(backups, name, output=[], future_links=links))
+    assert (report.pending, report.failed, report.exit_status) == (1, 0, 0)
+    assert remembered(backups, name).state == "pending"
+
+
 async def test_a_family_that_is_listed_as_well_is_archived_once(backups: Backups) -> None:
     """The assumed one is the same: it is counted under its own name alone."""
     name = "video/900263"

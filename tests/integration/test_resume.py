@@ -15,7 +15,13 @@ from archiver.emulator.scripts import LinkScript, OutputScript, RawResponse, Scr
 from archiver.emulator.server import Seen
 from archiver.outcomes import Failed
 from archiver.settings import Timings
-from tests.support.backups import Backups, assert_true_bag, generation, quick_downloads
+from tests.support.backups import (
+    Backups,
+    assert_true_bag,
+    generation,
+    grow_hopeless,
+    quick_downloads,
+)
 from tests.support.marks import slow, slow_except
 from tests.support.raw_server import Pause, RawServer
 
@@ -364,6 +370,8 @@ async def test_the_partial_file_of_a_lost_generation_is_deleted(backups: Backups
     assert isinstance(backups.outcomes[0], Failed)
     assert any((backups.archive / ".archiver/incoming").rglob("*.part"))
     backups.emulator.scripts[G263] = Script(response="failed")
+    assert (await backups.run("263")).failed == 1
+    grow_hopeless(backups.archive)
     assert (await backups.run("263")).lost == 1
     assert not any((backups.archive / ".archiver/incoming").iterdir())
 
@@ -438,16 +446,18 @@ async def test_a_full_disk_is_noticed_before_a_download(backups: Backups) -> Non
 
 
 @slow
-async def test_a_partial_file_of_full_length_starts_over(backups: Backups) -> None:
-    """Where no range is left, the status is 416, and the whole file is downloaded again."""
+async def test_a_partial_file_that_has_grown_is_cut(backups: Backups) -> None:
+    """What follows the bytes that were written, as after a kill, is none of the video."""
     backups.emulator.scripts[G263] = script(CUT_IN_ONE_RUN)
     assert (await backups.run("263")).failed == 1
     (part,) = (backups.archive / ".archiver/incoming").rglob("*.part")
+    written = part.stat().st_size
     with part.open("ab") as file:
-        file.write(b"\0" * (SIZE - part.stat().st_size))
+        file.write(b"\0" * (SIZE - written))
     seen = len(gets(backups))
     assert (await backups.run("263")).archived == 1
-    assert ranges(backups)[seen:] == [f"bytes={SIZE}-", None]
+    (resumed,) = ranges(backups)[seen:]
+    assert resumed == f"bytes={written}-"
     assert_archived(backups)
 
 

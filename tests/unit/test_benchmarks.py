@@ -70,9 +70,9 @@ def test_benchmarks_run_to_the_end(tmp_path: Path) -> None:
     result = benchmarks("big", "quiet", *scale, "--json", str(raw), TMPDIR=str(tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
     rows = [line for line in result.stdout.splitlines() if line.startswith(("big ", "quiet "))]
-    named = ["archiver", "aria2c", "aria2c, then sha256sum", "parfive", "curl --parallel"]
-    assert [row[11:40].strip() for row in rows][:5] == named
-    assert [row.endswith(("reached", "missed")) for row in rows[:5]] == [0, 1, 1, 1, 0]
+    named = ["archiver", "floor", "aria2c", "parfive", "curl --parallel"]
+    assert [row[11:40].strip() for row in rows][:6] == [*named, "floor: CPU"]
+    assert [row.endswith(("reached", "missed")) for row in rows[:6]] == [0, 1, 1, 1, 0, 1]
     assert max(map(len, result.stdout.splitlines())) <= WIDTH
     assert list(json.loads(raw.read_text())["measurements"]["big"]) == named
     assert list(tmp_path.iterdir()) == [raw]
