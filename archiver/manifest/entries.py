@@ -17,6 +17,8 @@ _KEY = re.compile(
     re.IGNORECASE,
 )
 """The field of a request that has the API key."""
+_LOOKED_AT = 16 * SHOWN
+"""Characters at the beginning of a bad line that are searched for a key: fewer are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def _understood(element: Value, manifest: str, default_endpoint: str) -> Ids | B
     try:
         found, assumed = named_generation(element.value, default_endpoint)
     except ValueError as error:
-        return _bad_line(manifest, element.line, element.text, str(error))
+        return _bad_line(manifest, element.line, _without_key(element), str(error))
     return Ids(found.endpoint, (found.id,), assumed, carried_links(element.value))
 
 
@@ -91,7 +93,15 @@ def _bad_line(manifest: str, line: int, text: str, expected: str) -> BadLine:
     return BadLine(manifest, line, f"{shown}: {expected}", shown)
 
 
+def _without_key(element: Value) -> str:
+    """Return an element's text without the API key in a row of a table, which nothing marks."""
+    fields = element.value if isinstance(element.value, dict) else {}
+    key = fields.get("key") or fields.get("api_key")
+    return element.text.replace(key, REDACTED) if key and isinstance(key, str) else element.text
+
+
 def _shown(text: str) -> str:
     """Return the text quoted, printable and shortened, without an API key."""
-    shown = repr(_KEY.sub(rf"\1{REDACTED}", text.strip())[: SHOWN + 1]).replace(r"\udc", r"\x")
+    text = _KEY.sub(rf"\1{REDACTED}", text.strip()[:_LOOKED_AT])
+    shown = repr(text[: SHOWN + 1]).replace(r"\udc", r"\x")
     return shown if len(shown) <= SHOWN + 2 else f"{shown[:SHOWN]}…{shown[0]}"

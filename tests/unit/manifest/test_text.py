@@ -165,6 +165,8 @@ def test_default_endpoint() -> None:
         ('{"api_key": "sk-1234"}', "ids.json"),
         ("{'key': 'sk-1234'}", "ids.txt"),
         ("key=sk-1234", "ids.txt"),
+        ("id,key\n!,sk-1234\n", "ids.csv"),
+        ("id\tkey\nx y\tsk-1234\n", "ids.tsv"),
         ("https://a.example/?key=sk-1234&x=1", "ids.txt"),
     ],
 )
