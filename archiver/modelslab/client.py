@@ -109,12 +109,18 @@ class Client:
         """How often each generation has met a rate limit, until it had another response."""
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
-    async def fetch(self, generation: Generation, *, listed: bool = True) -> ClientResult:
-        """Return what the API reports about a generation, as soon as it may be asked.
+    async def fetch(self, generation: Generation) -> ClientResult:
+        """Return what the API reports about a generation, as soon as it may be asked."""
+        return await self._fetch(generation, listed=True)
 
-        Of one that nobody `listed` a denial is no verdict on the key: the plan may not include
-        its family.
+    async def probe(self, generation: Generation) -> ClientResult:
+        """Do as `fetch` does, for a generation that nobody listed.
+
+        A denial is no verdict on the key then: the plan may not include that family.
         """
+        return await self._fetch(generation, listed=False)
+
+    async def _fetch(self, generation: Generation, *, listed: bool) -> ClientResult:
         if reason := self._breaker.given_up(generation.endpoint):
             return EndpointUnavailable(reason)
         match await self._request_by_any_name(generation):

@@ -167,7 +167,8 @@ class Fetcher:
         task = asyncio.current_task()
         self._asking.add(task)
         try:
-            return await self._client.fetch(generation, listed=listed)
+            ask = self._client.fetch if listed else self._client.probe
+            return await ask(generation)
         finally:
             self._asking.discard(task)
 

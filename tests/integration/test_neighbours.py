@@ -94,24 +94,6 @@ async def test_what_proved_another_is_not_left_failed(backups: Backups) -> None:
     assert look_up(backups.archive, generation("deepfake/900263")).state is None
 
 
-async def test_what_was_begun_comes_before_what_was_never_tried(backups: Backups) -> None:
-    """The time limit cut it off: its links may die before a long list is done."""
-    slow = LinkScript(seconds=600, length="chunked")
-    backups.emulator.scripts[generation("263")] = Script(outputs=(OutputScript(primary=slow),))
-    await backups.run(
-        "deepfake/263", max_time=0.5, timings=Timings(grace=0.1),
-        download=quick_downloads(timeout=30),
-    )  # fmt: skip
-    backups.emulator.scripts = {generation(n): Script() for n in ("263", "264", "265", "266")}
-    backups.emulator.forget()
-    await backups.run(
-        "deepfake/264", "deepfake/265", "deepfake/266", "deepfake/263",
-        download=quick_downloads(concurrency=1),
-    )  # fmt: skip
-    asked = [seen.generation for seen in backups.emulator.requests if seen.number]
-    assert generation("263") in asked[:2]
-
-
 async def test_a_second_request_that_is_always_throttled_ends(backups: Backups) -> None:
     """A filter that refuses identical requests in quick succession lets no run go on for ever."""
     backups.emulator.scripts[generation("263")] = Script(
