@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 _READ_SIZE = 1 << 20
 _UNANNOUNCED = 64 << 20
 """Of a body whose length is not announced, no more bytes are kept to be resumed: it may be endless,
-and to fetch so many again costs less than to keep the disk full of them."""
+and to fetch these again costs less than to keep the disk full of them."""
 _NOTE = '{{"written": "{:020} {}", '
 """What the file of an origin begins with, always as long: how much is written, and its SHA-256."""
 

@@ -79,6 +79,9 @@ CREATE INDEX unreported ON generation (reported) WHERE NOT reported;
 """,
     # Times were counted from the first run of a streak, which a wrong clock could have made.
     """
+UPDATE generation SET state = 'failed', reported = 1, gone_runs = 1, gone_since = checked
+    WHERE state = 'lost'             -- on one word of the API: no version does that any more
+    AND reason LIKE 'ModelsLab responded: %' AND reason NOT LIKE '%, on %_ runs%';
 CREATE TABLE new_generation (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,       -- v6/deepfake/263

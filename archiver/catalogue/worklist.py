@@ -12,6 +12,7 @@ from archiver.generation import Generation
 from archiver.manifest import Ids
 from archiver.outcomes import Lost, Worklist
 
+_BEGUN = -1
 _RANK = {None: 0, "pending": 1}
 _OLD_FAILURE = 2
 _HANDED_OUT = -2
@@ -21,7 +22,7 @@ _TABLES = """
 CREATE TEMP TABLE waiting (
     place INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    rank INTEGER NOT NULL,           -- 0 never tried, 1 was still processing, 2 failed before
+    rank INTEGER NOT NULL,           -- -1 begun, 0 new, 1 was still processing, 2 failed before
     hopeless INTEGER NOT NULL,       -- an earlier run has found it so
     assumed INTEGER NOT NULL,        -- the manifests do not name its family
     links TEXT                       -- JSON: those that the manifests have of it
@@ -36,7 +37,7 @@ class Entry:
 
     generation: Generation
     first: bool = True
-    """No run has tried it before."""
+    """No run has tried it before, or one ended while it was downloaded."""
     hopeless: bool = False
     """The last run found nothing that promises that it will ever be there."""
     assumed: bool = False
@@ -73,6 +74,7 @@ class WorklistTable:
         self._batch = batch
         self._taken = (-1, -1)
         self._unreported: list[str] = []
+        self._left_alone = {"held", "lost"}
         with sqlite_errors():
             connection.executescript(_TABLES)
 
@@ -81,6 +83,8 @@ class WorklistTable:
 
         A generation that is listed more than once is counted and kept once.
         """
+        if retry_lost:
+            self._left_alone.discard("lost")
         with sqlite_errors(), self._lock, self._db:
             last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
             # A byte for each generation: a set of a million numbers would take 60 times as much.
@@ -95,16 +99,19 @@ class WorklistTable:
     def resolve(self, assumed: Generation, actual: Generation) -> Entry | None:
         """Remember that what was listed under an assumed family is another generation.
 
-        Return the entry of that one if it is neither held nor lost nor on the worklist itself.
+        Return the entry of that one if it is to be fetched and not on the worklist itself.
         """
         with sqlite_errors(), self._lock, self._db:
             self._db.execute(
                 "INSERT OR REPLACE INTO known_as VALUES (?, ?)", (assumed.name, actual.name)
             )
+            self._db.execute(
+                "DELETE FROM generation WHERE name = ? AND state <> 'held'", (assumed.name,)
+            )
             query = "SELECT state, trouble FROM generation WHERE name = ?"
             state, trouble = self._db.execute(query, (actual.name,)).fetchone() or (None, None)
             listed = "SELECT 1 FROM waiting WHERE name = ?"
-            if state in ("held", "lost") or self._db.execute(listed, (actual.name,)).fetchone():
+            if state in self._left_alone or self._db.execute(listed, (actual.name,)).fetchone():
                 return None
             self._db.execute(
                 "INSERT INTO waiting (name, rank, hopeless, assumed) VALUES (?, ?, 0, 0)",
@@ -128,8 +135,8 @@ class WorklistTable:
     def take(self, limit: int) -> list[Entry]:
         """Return the next entries.
 
-        Those never tried come first, for their links may die; then those that were still
-        processing; then old failures.
+        What the end of a run has cut off comes first, then those never tried, for their links
+        may die; then those that were still processing; then old failures.
         """
         with sqlite_errors(), self._lock:
             rows = self._db.execute(
@@ -170,11 +177,11 @@ class WorklistTable:
     def _keep_the_rest(self, names: str, batch: _Batch, *, retry_lost: bool) -> set[int]:
         """Keep those that are neither held nor lost; return the numbers of those that are lost."""
         rows = self._db.execute(
-            "SELECT value, number, state, trouble FROM json_each(?) LEFT JOIN generation"
-            " ON name = value WHERE state IS NOT 'held'",
+            "SELECT value, number, state, trouble, trouble_runs FROM json_each(?)"
+            " LEFT JOIN generation ON name = value WHERE state IS NOT 'held'",
             (names,),
         ).fetchall()
-        lost = {number for _, number, state, _ in rows if state == "lost" and not retry_lost}
+        lost = {number for _, number, state, *_ in rows if state == "lost" and not retry_lost}
         named = {
             name for name, assumed in zip(batch.names, batch.assumed, strict=True) if not assumed
         }
@@ -185,12 +192,12 @@ class WorklistTable:
             (
                 (
                     name,
-                    _RANK.get(state, _OLD_FAILURE),
+                    _rank(state, trouble, runs),
                     trouble == "hopeless",
                     name not in named,
                     json.dumps(batch.links[name]) if name in batch.links else None,
                 )
-                for name, number, state, trouble in rows
+                for name, number, state, trouble, runs in rows
                 if number not in lost
             ),
         )
@@ -227,6 +234,11 @@ class WorklistTable:
         return Worklist(already_held, reported, waiting, unreported)
 
 
+def _rank(state: str | None, trouble: str | None, runs: int) -> int:
+    """Return when a generation comes; one whose download was cut off twice may well be endless."""
+    return _BEGUN if trouble == "unfinished" and runs == 1 else _RANK.get(state, _OLD_FAILURE)
+
+
 def _mark(marks: bytearray, numbers: Collection[int]) -> int:
     """Set these marks; return how many numbers there were."""
     for number in numbers:
@@ -248,4 +260,4 @@ def _batches(listed: Iterable[Ids], size: int) -> Iterator[_Batch]:
 def _entry(rank: int, _place: int, name: str, *rest: object) -> Entry:
     hopeless, assumed, links = rest
     found = tuple(json.loads(links)) if isinstance(links, str) else ()
-    return Entry(Generation.from_name(name), rank == 0, bool(hopeless), bool(assumed), found)
+    return Entry(Generation.from_name(name), rank <= 0, bool(hopeless), bool(assumed), found)

@@ -33,8 +33,8 @@ class Hosts:
         self._hosts = defaultdict[tuple[str | None, int | None], _Host](
             lambda: _Host(asyncio.Semaphore(per_host))
         )
-        self._silent: dict[URL, str] = {}
-        """Links that did not respond on this run, without their queries, and the reason."""
+        self._silent: dict[tuple[str, URL], str] = {}
+        """Links of an output that did not respond on this run, without their queries, and why."""
 
     @asynccontextmanager
     async def slot(self, url: URL) -> AsyncIterator[None]:
@@ -74,13 +74,16 @@ class Hosts:
         host.pauses = 0
         host.refused.clear()
 
-    def was_silent(self, url: URL, reason: str) -> None:
-        """Note that a link did not respond in time."""
-        self._silent[url.with_query(None)] = reason
+    def was_silent(self, output: str, url: URL, reason: str) -> None:
+        """Note that a link of an output did not respond in time."""
+        self._silent[output, url.with_query(None)] = reason
 
-    def silence(self, url: URL) -> str:
-        """Return why a link counts as silent, "" if it does not, however it is signed anew."""
-        return self._silent.get(url.with_query(None), "")
+    def silence(self, output: str, url: URL) -> str:
+        """Return why a link counts as silent, "" if it does not, however it is signed anew.
+
+        The query may also tell one file from another: nothing follows for another output.
+        """
+        return self._silent.get((output, url.with_query(None)), "")
 
     def _of(self, url: URL) -> _Host:
         return self._hosts[url.host, url.port]

@@ -146,7 +146,7 @@ class Transfer:
         return payload
 
     async def _ask_host(self, url: URL, partial: PartialFile) -> Payload:
-        if silence := self._hosts.silence(url):
+        if silence := self._hosts.silence(str(partial.path), url):
             raise TransferError(f"{silence}; not tried again on this run")
         pause, reason = self._hosts.pause(url)
         if pause:
@@ -188,7 +188,7 @@ class Transfer:
         """
         received = _Received(self._progress)
         try:
-            async with await self._head(url, range_headers(partial, url)) as response:
+            async with await self._head(url, partial) as response:
                 if parts and is_all(response, partial):
                     return await _complete(partial, b"", response, partial.bytes)
                 length = await self._agree(response, partial, url)
@@ -212,17 +212,17 @@ class Transfer:
                 raise TransferError(reason, transient=not _is_final(error)) from None
             raise
 
-    async def _head(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
+    async def _head(self, url: URL, partial: PartialFile) -> aiohttp.ClientResponse:
         """Wait for the head of a response; one that drips in without end is given up.
 
         A link that is silent is not tried again on this run: each try costs a timeout.
         """
         try:
             async with asyncio.timeout(self._settings.timeout * _HEAD):
-                return await redirects.get(self._session, url, headers)
+                return await redirects.get(self._session, url, range_headers(partial, url))
         except TimeoutError as error:
             reason = describe_error(error, self._settings.timeout)
-            self._hosts.was_silent(url, reason)
+            self._hosts.was_silent(str(partial.path), url, reason)
             raise TransferError(reason) from None
 
     async def _agree(

@@ -9,7 +9,7 @@ from archiver.http.urls import redirected
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST = 10
-"""So many redirects in a row are a circle."""
+"""This number of redirects in a row is taken for a circle."""
 
 
 async def get(

@@ -1,14 +1,24 @@
 """Entries: what a manifest lists, understood as generations."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from archiver.apikey import REDACTED
 from archiver.generation import Generation, canonical_endpoint
 from archiver.manifest.carried import carried_links
 from archiver.manifest.elements import SHOWN, BareIds, Malformed, Value
 from archiver.manifest.formats import Stream, elements
 from archiver.manifest.spelling import named_generation
+
+_KEY = re.compile(
+    r"""((?<![a-z0-9])(?:api[ _-]?)?key["']*\s*[:=]\s*)(?:"[^"]*|'[^']*|[^\s"',;&}\]]+)""",
+    re.IGNORECASE,
+)
+"""The field of a request that has the API key."""
+_LOOKED_AT = 16 * SHOWN
+"""Characters at the beginning of a bad line that are searched for a key: fewer are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ def _understood(element: Value, manifest: str, default_endpoint: str) -> Ids | B
     try:
         found, assumed = named_generation(element.value, default_endpoint)
     except ValueError as error:
-        return _bad_line(manifest, element.line, element.text, str(error))
+        return _bad_line(manifest, element.line, _without_key(element), str(error))
     return Ids(found.endpoint, (found.id,), assumed, carried_links(element.value))
 
 
@@ -83,7 +93,15 @@ def _bad_line(manifest: str, line: int, text: str, expected: str) -> BadLine:
     return BadLine(manifest, line, f"{shown}: {expected}", shown)
 
 
+def _without_key(element: Value) -> str:
+    """Return an element's text without the API key in a row of a table, which nothing marks."""
+    fields = element.value if isinstance(element.value, dict) else {}
+    key = fields.get("key") or fields.get("api_key")
+    return element.text.replace(key, REDACTED) if key and isinstance(key, str) else element.text
+
+
 def _shown(text: str) -> str:
-    """Return the text quoted, printable and shortened."""
-    shown = repr(text.strip()[: SHOWN + 1]).replace(r"\udc", r"\x")
+    """Return the text quoted, printable and shortened, without an API key."""
+    text = _KEY.sub(rf"\1{REDACTED}", text.strip()[:_LOOKED_AT])
+    shown = repr(text[: SHOWN + 1]).replace(r"\udc", r"\x")
     return shown if len(shown) <= SHOWN + 2 else f"{shown[:SHOWN]}…{shown[0]}"

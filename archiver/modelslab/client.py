@@ -111,6 +111,16 @@ class Client:
 
     async def fetch(self, generation: Generation) -> ClientResult:
         """Return what the API reports about a generation, as soon as it may be asked."""
+        return await self._fetch(generation, listed=True)
+
+    async def probe(self, generation: Generation) -> ClientResult:
+        """Do as `fetch` does, for a generation that nobody listed.
+
+        A denial is no verdict on the key then: the plan may not include that family.
+        """
+        return await self._fetch(generation, listed=False)
+
+    async def _fetch(self, generation: Generation, *, listed: bool) -> ClientResult:
         if reason := self._breaker.given_up(generation.endpoint):
             return EndpointUnavailable(reason)
         match await self._request_by_any_name(generation):
@@ -118,6 +128,8 @@ class Client:
                 return halt
             case RateLimited() as limited:
                 return self._throttled(generation, limited)
+            case AccessDenied() as denied if not listed:
+                return self._recorded(generation, replace(denied, certain=False))
             case response:
                 return self._recorded(generation, response)
 

@@ -108,8 +108,8 @@ class Fetcher:
             return await self._from_links(job, job.response)
         match await self._ask(job.generation):
             case Ready() as response:
-                known_as = await self._contradicted(job, response)
-                return known_as or await self._from_links(job, response)
+                instead = await self._contradicted(job, response)
+                return instead or await self._from_links(job, response)
             case NotFound() as response:
                 return await self._not_found(job, response)
             case response:
@@ -163,11 +163,12 @@ class Fetcher:
             if task:
                 task.cancel()
 
-    async def _ask(self, generation: Generation) -> ClientResult:
+    async def _ask(self, generation: Generation, *, listed: bool = True) -> ClientResult:
         task = asyncio.current_task()
         self._asking.add(task)
         try:
-            return await self._client.fetch(generation)
+            ask = self._client.fetch if listed else self._client.probe
+            return await ask(generation)
         finally:
             self._asking.discard(task)
 
@@ -188,43 +189,49 @@ class Fetcher:
             return failed
         return Again(replace(job, elsewhere=elsewhere), Reason.NOT_FOUND, failed)
 
-    async def _contradicted(self, job: Job, response: Ready) -> KnownAs | Halt | None:
+    async def _contradicted(self, job: Job, response: Ready) -> FetchResult | None:
         """Look for a family whose links agree with those listed, if the assumed one's do not."""
         entry = job.entry
         if not entry.assumed or not entry.links or response.holds_payloads:
-            return None
+            return None  # payloads have no links to compare
         if agree(entry.links, _urls(response)):
             return None
+        response.close()  # or two would each wait for the memory that the other keeps
         match await self._ask_others(job):
-            case str():
+            case str() | Again(reason=Reason.PROCESSING):
                 _LOG.warning("%s: its links are not those listed with its ID", job.generation)
                 return None
             case result:
                 return result
 
-    async def _ask_others(self, job: Job) -> KnownAs | Halt | str:
+    async def _ask_others(self, job: Job) -> FetchResult | str:
         """Ask the other video families, once; return the first that knows the ID, "" if none does.
 
-        One whose links agree with those that are listed is right.
+        One whose links agree with those that are listed is right. Where one is still making it,
+        that is not known yet.
         """
-        knows, entry = "", job.entry
+        knows, processing, entry = "", None, job.entry
         for endpoint in self._families.besides(job.generation.endpoint):
             other = Generation(endpoint, job.generation.id)
-            match await self._ask(other):
+            match await self._ask(other, listed=False):
                 case Ready() | Processing() as response:
                     knows, urls = knows or endpoint, _urls(response)
                     if isinstance(response, Ready):
                         response.close()
+                    elif not urls:
+                        processing = response
                     if agree(entry.links, urls):
                         self._families.was_right(endpoint)
                         return KnownAs(job.generation, other)
                 case GenerationFailed():
                     knows = knows or endpoint
+                case Throttled() as throttled:
+                    return _throttled(job, throttled)
                 case Halt() as halt:
                     return halt
                 case _:
                     pass  # not found, or no response: that proves nothing
-        return knows
+        return _without_links(job, processing) if processing and entry.links else knows
 
     async def _download(self, job: Job, response: Ready) -> Fetched | Failed | Again | LinksFailed:
         """Stage all outputs; those that come are kept for the next try if others do not."""
@@ -321,15 +328,19 @@ def _without_links(
     match response:
         case Processing(eta):
             return Again(job, Reason.PROCESSING, Pending(job.generation), eta)
-        case Throttled(message, pause):
-            failed = Failed(job.generation, f"ModelsLab responded: {message}", faults)
-            return Again(job, Reason.THROTTLED, failed, pause)
+        case Throttled():
+            return _throttled(job, response, faults)
         case EndpointUnavailable() | Halt():
             return response
         case GenerationFailed() | NotFound() | Rejected() | ServerError():
             return _failure(response, job.generation, faults)
         case _:
             assert_never(response)
+
+
+def _throttled(job: Job, throttled: Throttled, faults: tuple[LinkFault, ...] = ()) -> Again:
+    failed = Failed(job.generation, f"ModelsLab responded: {throttled.message}", faults)
+    return Again(job, Reason.THROTTLED, failed, throttled.pause)
 
 
 def _failure(

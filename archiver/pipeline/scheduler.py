@@ -21,6 +21,9 @@ _LINK_GROWTH = 2.0
 _GROWTHS = 10
 """Without the provider's estimate each pause is longer than the last, this many times."""
 _DOUBLINGS = 10
+_THROTTLED_AT_MOST = 10
+"""After this many pauses a throttled request is left to the next run: the limit may be its own,
+between responses to others or to other requests about the same generation."""
 _BATCH = 1000
 
 
@@ -105,7 +108,7 @@ class Scheduler:
             Reason.NOT_READABLE: min(wait, timings.not_readable) if patient else 0.0,
             # Also without --wait: hosts limit bursts by the minute, and links die.
             Reason.HOST_PAUSED: max(wait, timings.short_pause) if patient else -inf,
-            Reason.THROTTLED: inf,  # the client knows when to end that
+            Reason.THROTTLED: inf,  # the client ends that sooner where nothing else responds
         }
         self._listed: deque[Job] = deque()
         self._polls: list[tuple[float, int, Again]] = []
@@ -180,6 +183,8 @@ class Scheduler:
         match again.reason:
             case Reason.HOST_PAUSED:
                 return self._after_pause(again, wait, now)
+            case Reason.THROTTLED if wait.times >= _THROTTLED_AT_MOST:
+                return None
             case Reason.THROTTLED:
                 return now + (pause or 0) + timings.after_pause
             case Reason.NOT_READABLE:

@@ -280,6 +280,28 @@ def test_an_older_catalogue_is_brought_up_to_date(
         assert catalogue.past(generation(5)) == Past(then, None)
 
 
+def test_what_was_given_up_on_one_word_is_asked_about_again(bag: Bag) -> None:
+    """Earlier versions did that; what was hopeless on three runs stays lost."""
+    then, failed = "2026-05-01T03:00:00+00:00", "ModelsLab responded: Failed, Try Again"
+    reasons = {
+        1: "ModelsLab responded: Request not found",
+        2: f"{failed}, on 3 runs",
+        3: "all links failed, fresh ones too, on 12 runs: primary https://a.example/x: 404",
+        4: "ModelsLab is still processing it after 14 days",
+    }
+    with closing(sqlite3.connect(bag.layout.catalogue)) as older, older:
+        older.executescript("".join(schema._MIGRATIONS[:5]) + "PRAGMA user_version = 5;")
+        older.executemany(
+            "INSERT INTO generation (name, state, reason, since, checked, first_checked, reported)"
+            " VALUES (?, 'lost', ?, ?, ?, ?, ?)",
+            [(generation(n).name, why, then, then, then, n % 2) for n, why in reasons.items()],
+        )
+    with closing(open_catalogue(bag.layout.root)) as catalogue:
+        found = catalogue.worklist.add(listed(1, 2, 3, 4), retry_lost=False)
+        assert (found.to_fetch, found.known_lost, len(found.unreported)) == (1, 1, 2)
+        assert catalogue.past(generation(1)) == Past(then, Streak("hopeless"))
+
+
 @pytest.mark.parametrize("open_", [open_catalogue, read_catalogue])
 def test_an_empty_file_is_a_new_catalogue(bag: Bag, open_: Callable[[Path], Catalogue]) -> None:
     """A crash before the first commit leaves one."""

@@ -11,11 +11,14 @@ from archiver.archive.bag import Bag
 from archiver.catalogue.database import connect_in_memory
 from archiver.catalogue.store import Catalogue
 from archiver.catalogue.worklist import Entry
+from archiver.generation import Generation
 from archiver.manifest import Ids
-from archiver.outcomes import Archived, Failed, Lost, Pending, Worklist
+from archiver.outcomes import Archived, Failed, Lost, Pending, Streak, Unfinished, Worklist
+from archiver.pipeline.commit import record_of
 from archiver.pipeline.indexing import absorb
 from tests.support.archives import open_catalogue, read_catalogue
 from tests.support.catalogues import (
+    START,
     generation,
     generations,
     listed,
@@ -137,3 +140,29 @@ def test_a_loss_that_nobody_reported_is_reported_the_next_time(catalogue: Catalo
     assert catalogue.worklist.add(listed(1, 1), retry_lost=False) == Worklist(unreported=(lost,))
     catalogue.worklist.set_reported()
     assert catalogue.worklist.add(listed(1), retry_lost=False) == Worklist(known_lost=1)
+
+
+@pytest.mark.parametrize("retry_lost", [False, True])
+def test_what_proves_lost_is_fetched_again_on_request(
+    catalogue: Catalogue, *, retry_lost: bool
+) -> None:
+    """`--retry-lost` holds for what was listed under another family too, from the first run on."""
+    assumed, actual = generation(1), Generation("v6/video", "1")
+    report(catalogue, Lost(actual, "x"))
+    catalogue.worklist.add(listed(1), retry_lost=retry_lost)
+    entry = catalogue.worklist.resolve(assumed, actual)
+    assert entry == (Entry(actual, first=False) if retry_lost else None)
+
+
+def test_what_the_end_of_a_run_cut_off_comes_first_once(catalogue: Catalogue) -> None:
+    """Its links may die before a long list is done; one that is cut off again may be endless."""
+    begun, endless = generations(3, 4)
+    records = [
+        record_of(Unfinished(each), Streak("unfinished", runs))
+        for each, runs in ((endless, 2), (begun, 1))
+    ]
+    catalogue.record(filter(None, records), (), START)
+    catalogue.worklist.add(listed(1, 2, 4, 3), retry_lost=False)
+    entries = catalogue.worklist.take(10)
+    assert [entry.generation.id for entry in entries] == ["3", "1", "2", "4"]
+    assert [entry.first for entry in entries] == [True, True, True, False]

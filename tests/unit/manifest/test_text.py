@@ -154,3 +154,24 @@ def test_default_endpoint() -> None:
         assert list(each(read(io.BytesIO(text), "-", "v7/x"))) == [Generation("v7/x", "1")]
     with pytest.raises(ValueError, match="expected an endpoint"):
         list(read(io.BytesIO(b"1"), "-", "not one"))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('[{"key": "sk-1234", "request_id": 263]\n', "ids.json"),
+        ('{"key":"sk-1234"', "ids.jsonl"),
+        ('{\n  "key": "sk-1234",\n  \'x\'\n}', "ids.json"),
+        ('{"api_key": "sk-1234"}', "ids.json"),
+        ("{'key': 'sk-1234'}", "ids.txt"),
+        ("key=sk-1234", "ids.txt"),
+        ("id,key\n!,sk-1234\n", "ids.csv"),
+        ("id\tkey\nx y\tsk-1234\n", "ids.tsv"),
+        ("https://a.example/?key=sk-1234&x=1", "ids.txt"),
+    ],
+)
+def test_a_bad_line_shows_no_api_key(text: str, name: str) -> None:
+    """A saved request has the key in it, which is not for a report, a log or an e-mail."""
+    found = names(text, name)
+    assert any("[API key]" in one for one in found)
+    assert "sk-1234" not in "".join(found)
