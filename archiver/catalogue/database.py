@@ -35,7 +35,7 @@ def sqlite_errors(what: Path | str = "the catalogue") -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise StorageError(f"storage failed while using {what}: {error}") from error
+        raise StorageError(f"storage failed while using {what}: {_reason(error)}") from error
     except sqlite3.DatabaseError as error:
         raise CatalogueDamaged(str(what), error) from error
 
@@ -52,7 +52,7 @@ def connect(path: Path) -> sqlite3.Connection:
         try:
             connection = _open_to_write(path)
         except sqlite3.OperationalError as error:
-            if not error.sqlite_errorname.startswith(_NO_SHARED_MEMORY):
+            if not _name(error).startswith(_NO_SHARED_MEMORY):
                 raise
             connection = _open_alone(path)
         with _closed_on_error(connection):
@@ -156,6 +156,18 @@ def _copy_in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
     with _closed_on_error(copy):
         connection.backup(copy)
         return copy
+
+
+def _reason(error: sqlite3.Error) -> str:
+    """Return SQLite's message; which disk is full, it does not say."""
+    if _name(error) == "SQLITE_FULL":
+        return f"{error}: the archive's, or that of temporary files ($TMPDIR, or /var/tmp)"
+    return str(error)
+
+
+def _name(error: sqlite3.Error) -> str:
+    """Return the name of SQLite's error; Python's own have none."""
+    return getattr(error, "sqlite_errorname", "")
 
 
 @contextmanager

@@ -1069,6 +1069,15 @@ async def test_any_locale_will_do(workspace: Workspace, encoding: str) -> None:
         assert message in rows.out
 
 
+async def test_no_space_for_temporary_files(workspace: Workspace, tmp_path: Path) -> None:
+    """A long list needs some: their directory is named, while the archive's disk has plenty."""
+    names = workspace.manifest(*map(str, range(100_000)))
+    with mounted(tmp_path / "small", "size=64k") as small:
+        run = await workspace.backup("--dry-run", names, TMPDIR=str(small))
+    assert (run.status, run.out, run.err.count("\n")) == (74, "", 1)
+    assert "is full: the archive's, or that of temporary files ($TMPDIR, or /var/tmp)" in run.err
+
+
 async def test_the_limit_of_open_files_is_raised(workspace: Workspace) -> None:
     """The soft limit is low for the sake of old programs; only the hard one is meant."""
     names = script(workspace, {str(number): Script() for number in range(1, 61)})
