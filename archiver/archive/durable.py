@@ -1,15 +1,26 @@
 """Durable writes: files and directories that outlast a power cut."""
 
 import os
+import stat
 from collections.abc import Iterable
+from errno import EINVAL, ENOSYS, ENOTSUP
 from pathlib import Path
+
+_NO_FLUSH_OF_DIRECTORIES = (EINVAL, ENOSYS, ENOTSUP)
 
 
 def fsync(path: Path | str) -> None:
-    """Flush a file's data, or a directory's entries, to the disk."""
+    """Flush a file's data, or a directory's entries, to the disk.
+
+    CIFS and some FUSE file systems have no way to flush a directory (fsync(2), EINVAL): there the
+    server sees to that, and nothing is left to do here.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH_OF_DIRECTORIES or not _is_directory(descriptor):
+            raise
     finally:
         os.close(descriptor)
 
@@ -40,3 +51,7 @@ def replace(path: Path, lines: Iterable[str]) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     fsync(path.parent)
+
+
+def _is_directory(descriptor: int) -> bool:
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)

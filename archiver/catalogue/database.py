@@ -12,6 +12,9 @@ from tempfile import TemporaryDirectory
 from archiver.catalogue.schema import VERSION, upgrade, version_of
 from archiver.errors import StorageError, storage_errors
 
+_NO_SHARED_MEMORY = ("SQLITE_IOERR_SHM", "SQLITE_PROTOCOL")
+"""How the names of SQLite's errors begin where memory cannot be shared through a file."""
+
 
 class CatalogueDamaged(StorageError):
     """The file is no SQLite database, or a broken one."""
@@ -32,7 +35,7 @@ def sqlite_errors(what: Path | str = "the catalogue") -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise StorageError(f"storage failed while using {what}: {error}") from error
+        raise StorageError(f"storage failed while using {what}: {_reason(error)}") from error
     except sqlite3.DatabaseError as error:
         raise CatalogueDamaged(str(what), error) from error
 
@@ -46,9 +49,13 @@ def connect(path: Path) -> sqlite3.Connection:
         StorageError: if the disk does not allow it.
     """
     with sqlite_errors(path):
-        connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        try:
+            connection = _open_to_write(path)
+        except sqlite3.OperationalError as error:
+            if not _name(error).startswith(_NO_SHARED_MEMORY):
+                raise
+            connection = _open_alone(path)
         with _closed_on_error(connection):
-            connection.execute("PRAGMA journal_mode = WAL")
             # Once the journal is cleared a commit must last: NORMAL would flush it only later.
             connection.execute("PRAGMA synchronous = FULL")
             return upgrade(connection)
@@ -92,6 +99,33 @@ def set_aside(path: Path) -> None:
                 damaged.rename(damaged.with_name(f"{damaged.name}{suffix}"))
 
 
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    """Open a catalogue with a write-ahead log: readers and the writer are in nobody's way.
+
+    For that SQLite shares memory between processes, through a file.
+    """
+    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    with _closed_on_error(connection):
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return connection
+
+
+def _open_alone(path: Path) -> sqlite3.Connection:
+    """Open a catalogue where no memory can be shared: readers and the writer wait for each other.
+
+    Whoever is alone with the file needs none to leave write-ahead logging.
+    """
+    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    with _closed_on_error(connection):
+        for setting in ("locking_mode = EXCLUSIVE", "journal_mode = DELETE"):
+            connection.execute(f"PRAGMA {setting}").fetchone()
+        connection.execute("PRAGMA locking_mode = NORMAL")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # gives the lock back
+        Path(f"{path}-shm").unlink(missing_ok=True)
+        return connection
+
+
 def _open_to_read(path: Path) -> sqlite3.Connection:
     """Open a catalogue; SQLite first undoes what a killed run has left half written.
 
@@ -122,6 +156,18 @@ def _copy_in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
     with _closed_on_error(copy):
         connection.backup(copy)
         return copy
+
+
+def _reason(error: sqlite3.Error) -> str:
+    """Return SQLite's message; which disk is full, it does not say."""
+    if _name(error) == "SQLITE_FULL":
+        return f"{error}: the archive's, or that of temporary files ($TMPDIR, or /var/tmp)"
+    return str(error)
+
+
+def _name(error: sqlite3.Error) -> str:
+    """Return the name of SQLite's error; Python's own have none."""
+    return getattr(error, "sqlite_errorname", "")
 
 
 @contextmanager

@@ -69,12 +69,16 @@ class History:
     def last_success(self, command: Command) -> datetime | None:
         """Return when the last run of a command with exit status 0 ended, in UTC.
 
+        One in the future does not count: the clock was ahead, and an alarm that waits for the
+        success to grow old would never go off.
+
         Raises:
             StorageError: if it cannot be read.
         """
-        query = "SELECT max(ended) FROM run WHERE command = ? AND exit_status = 0"
+        query = "SELECT max(ended) FROM run WHERE command = ? AND exit_status = 0 AND ended <= ?"
         with sqlite_errors():
-            (ended,) = self._db.execute(query, (command,)).fetchone()
+            now = datetime.now(UTC).isoformat()
+            (ended,) = self._db.execute(query, (command, now)).fetchone()
         return datetime.fromisoformat(ended) if ended else None
 
     def _close(self, number: int, run: Run) -> None:

@@ -1,5 +1,6 @@
 """`archiver export`: the whole catalogue on standard output."""
 
+import io
 import sys
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 def export(archive: "Path", form: "Format") -> int:
     """Write the whole catalogue to standard output.
 
-    There is one row per file, and one for each generation without any.
+    There is one row per file, and one for each generation without any. It is in UTF-8, whatever
+    the locale.
     """
     from archiver.cli.export_rows import write_rows
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     write_rows(archive, form, sys.stdout)
     return 0

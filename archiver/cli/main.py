@@ -1,6 +1,8 @@
 """The command line: the group of commands, and what each error means for the exit status."""
 
+import io
 import os
+import resource
 import signal
 import sys
 from contextlib import suppress
@@ -58,6 +60,8 @@ def main() -> None:
     # asyncio would replace the default handler by one that waits for the loop's next turn.
     signal.signal(signal.SIGINT, _interrupt)
     _open_closed_streams()
+    _print_any_character()
+    _allow_many_files()
     if os.environ.get("_ARCHIVER_COMPLETE", "").startswith("fish"):
         import archiver.cli.fish  # noqa: F401 (it registers itself)
     status = _exit_status()
@@ -106,6 +110,19 @@ def _open_closed_streams() -> None:
     """Discard what is written to a stream that the caller has closed."""
     null = partial(open, os.devnull, "w", encoding="utf-8")
     sys.stdout, sys.stderr = sys.stdout or null(), sys.stderr or null()
+
+
+def _print_any_character() -> None:
+    """Escape what the locale cannot write, as standard error does: ISO 8859, or cron's ASCII."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _allow_many_files() -> None:
+    """Open as many files and connections as the system allows: the usual limit is for select(2)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _silence(stream: TextIO) -> None:

@@ -9,6 +9,7 @@ from typing import TypeAlias, assert_never
 
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
+from archiver.archive.letter_case import LetterCase
 from archiver.archive.partial_file import PartialFile
 from archiver.archive.staging import StagedFile, Staging
 from archiver.download.downloader import Downloaded, Downloader, Unavailable
@@ -40,6 +41,10 @@ _LOG = logging.getLogger(__name__)
 _HOST_PAUSED = "a link's host asked for a pause, retried on the next run"
 _DOES_NOT_FIT = "it does not fit on the disk, retried on the next run"
 _ALL_FAILED = "all links failed, fresh ones too"
+_SAME_NAME = (
+    "its files would replace those of {}: this file system does not distinguish upper case from "
+    "lower; move the archive to one that does"
+)
 _MAY_BECOME_READABLE = (403, 404)
 """A link can name a file before it can be read: clients try again on these. SEEN."""
 
@@ -94,6 +99,7 @@ class Fetcher:
         self._layout = layout
         self._space = space
         self._families = families
+        self._letter_case = LetterCase(layout)
         self._asking: set[asyncio.Task[object] | None] = set()
         self.cut_off: list[Generation] = []
         """Whose downloads were cancelled."""
@@ -104,6 +110,8 @@ class Fetcher:
         Raises:
             StorageError: if it cannot be staged.
         """
+        if rival := self._letter_case.rival(job.generation):
+            return Failed(job.generation, _SAME_NAME.format(rival))
         if job.response:
             return await self._from_links(job, job.response)
         match await self._ask(job.generation):

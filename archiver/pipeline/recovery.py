@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from archiver.archive import recovery
 from archiver.archive.bag import Bag
+from archiver.archive.letter_case import LetterCase
 from archiver.archive.staging import StagedGeneration, Staging, staged_generations
 from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile
@@ -32,8 +33,10 @@ def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool 
     bag.clear_journal(files)  # the catalogue knows of them now
     if unlisted := catalogue.unlisted():
         _relist(bag, catalogue, unlisted, forget=forget)
-    whole = []
+    whole, letter_case = [], LetterCase(bag.layout)
     for staging in staged_generations(bag.layout):
+        if letter_case.rival(staging.generation):
+            continue  # it stays staged until it can have a name of its own
         if not catalogue.holds(staging.generation) and (staged := _complete(staging)):
             _LOG.info("recovered %s, downloaded by an interrupted run", staging.generation)
             whole.append(staged)

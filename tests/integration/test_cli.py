@@ -1053,6 +1053,40 @@ async def test_a_full_standard_output_is_an_error(workspace: Workspace, command:
     assert run == Ended(74, "", "archiver: the disk failed: No space left on device\n")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-15"])
+async def test_any_locale_will_do(workspace: Workspace, encoding: str) -> None:
+    """What it cannot write is escaped; what programs read is UTF-8, as ever."""
+    message = "失敗 …"
+    reply = RawResponse({"status": "failed", "message": message})
+    names, env = script(workspace, {"1": Script(response=reply)}), {"PYTHONIOENCODING": encoding}
+    assert (await workspace.backup(names, **env)).status == 3
+    archive = ("-a", str(workspace.archive))
+    status = await workspace.run("status", *archive, **env)
+    assert (status.status, status.err) == (0, "")
+    for form in ("csv", "jsonl"):
+        rows = await workspace.run("export", *archive, "--format", form, **env)
+        assert (rows.status, rows.err) == (0, "")
+        assert message in rows.out
+
+
+async def test_no_space_for_temporary_files(workspace: Workspace, tmp_path: Path) -> None:
+    """A long list needs some: their directory is named, while the archive's disk has plenty."""
+    names = workspace.manifest(*map(str, range(100_000)))
+    with mounted(tmp_path / "small", "size=64k") as small:
+        run = await workspace.backup("--dry-run", names, TMPDIR=str(small))
+    assert (run.status, run.out, run.err.count("\n")) == (74, "", 1)
+    assert "is full: the archive's, or that of temporary files ($TMPDIR, or /var/tmp)" in run.err
+
+
+async def test_the_limit_of_open_files_is_raised(workspace: Workspace) -> None:
+    """The soft limit is low for the sake of old programs; only the hard one is meant."""
+    names = script(workspace, {str(number): Script() for number in range(1, 61)})
+    backup = shlex.join(workspace.command("--downloads", "60", names))
+    run = await ended("sh", "-c", f"ulimit -S -n 40; exec {backup}", env=workspace.env())
+    assert run == Ended(0, "", "")
+    assert len(workspace.held()) == 60
+
+
 @pytest.mark.slow
 async def test_a_log_file_on_a_full_disk_is_reported_once(workspace: Workspace) -> None:
     """In one line; the run goes on, and its result is not affected."""

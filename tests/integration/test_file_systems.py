@@ -1,4 +1,4 @@
-"""An archive is on one file system: files are renamed from one of its directories to another."""
+"""What an archive asks of its file system, and what it does where that is not to be had."""
 
 import shutil
 import subprocess
@@ -9,13 +9,18 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from archiver.archive.layout import Layout
+from archiver.archive.staging import write_contents
 from archiver.emulator.scripts import Script
 from archiver.errors import ConfigurationError
 from archiver.fixity.repair import repair
 from archiver.fixity.verify import Selection, verify
-from tests.support.backups import Backups, generation
-from tests.support.disk import everything
+from archiver.outcomes import Failed
+from tests.support.archives import stage
+from tests.support.backups import Backups, assert_true_bag, generation
+from tests.support.disk import everything, in_any_case
 from tests.support.running import Workspace, mounted
+from tests.support.videos import MP4
 
 OTHER_DISK = Path("/dev/shm")
 
@@ -90,3 +95,43 @@ async def test_the_command_says_so_in_a_line(workspace: Workspace, elsewhere: Pa
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert f"{workspace.archive / 'data'} is on another file system" in result.err
     assert everything(elsewhere) == {}
+
+
+async def test_ids_that_differ_in_case_alone_hold_up_nobody(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file system takes `A` for `a`, the second fails, by name, and is not fetched."""
+    for id_ in ("abc", "ABC", "aBc", "1", "2"):
+        backups.emulator.scripts[generation(id_)] = Script()
+    backups.archive.mkdir()
+    in_any_case(monkeypatch, backups.archive)
+    report = await backups.run("abc", "ABC", "1")
+    assert (report.archived, report.failed, report.exit_status) == (2, 1, 3)
+    report = await backups.run("aBc", "ABC", "abc", "1", "2")
+    assert (report.archived, report.failed, report.exit_status) == (1, 2, 3)
+    assert {str(outcome) for outcome in backups.outcomes if isinstance(outcome, Failed)} == {
+        f"failed v6/deepfake/{id_}: its files would replace those of v6/deepfake/abc: this file "
+        "system does not distinguish upper case from lower; move the archive to one that does"
+        for id_ in ("aBc", "ABC")
+    }
+    assert {seen.generation for seen in backups.emulator.requests} == {
+        generation(id_) for id_ in ("abc", "1", "2")
+    }
+    assert_true_bag(backups.archive)
+
+
+async def test_what_was_staged_for_a_name_in_another_case_holds_up_nobody(
+    held: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays staged: an archive that is moved to another file system has it at once."""
+    for id_ in ("abc", "3"):
+        held.emulator.scripts[generation(id_)] = Script()
+    assert (await held.run("abc")).archived == 1
+    staged = stage(held.archive, "v6/deepfake/ABC", MP4)
+    write_contents(Layout(held.archive), [staged])
+    with monkeypatch.context() as patch:
+        in_any_case(patch, held.archive)
+        assert (await held.run("3")).archived == 1
+        assert (held.archive / staged.files[0].staged).exists()
+    assert (await held.run("ABC")).already_held == 1
+    assert_true_bag(held.archive)

@@ -72,3 +72,20 @@ def everything(root: Path) -> dict[str, bytes | None]:
 def names(directory: Path) -> list[str]:
     """Return the names of what is in a directory, sorted."""
     return sorted(path.name for path in directory.iterdir())
+
+
+def in_any_case(patch: pytest.MonkeyPatch, root: Path) -> None:
+    """Let a name below `root` be found in any letter case, as on exFAT, CIFS or a Mac's disk.
+
+    Files are still created under their own names, so that a test sees what is replaced.
+    """
+    lexists = os.path.lexists
+
+    def lexists_in_any_case(path: Path | str) -> bool:
+        if lexists(path) or root not in Path(path).parents:
+            return lexists(path)
+        wanted = Path(path).relative_to(root).as_posix().lower()
+        found = (each.relative_to(root).as_posix().lower() for each in root.rglob("*"))
+        return wanted in found
+
+    patch.setattr(os.path, "lexists", lexists_in_any_case)

@@ -105,6 +105,18 @@ def test_the_last_success_of_a_command(archive: Path) -> None:
         assert history.last_success("repair") is None
 
 
+def test_a_success_in_the_future_does_not_count(archive: Path) -> None:
+    """The clock was ahead: an alarm about the age of the last success would never go off."""
+    ended = BEGAN + timedelta(hours=1)
+    ahead = datetime.now(UTC) + timedelta(days=365)
+    with closing(open_catalogue(archive)) as catalogue:
+        history = catalogue.history
+        history.add(Run("verify", ahead, ahead, 0))
+        assert history.last_success("verify") is None
+        history.add(Run("verify", BEGAN, ended, 0))
+        assert history.last_success("verify") == ended
+
+
 async def test_a_repair_is_a_run_too(backups: Backups) -> None:
     """It is recorded as what it is."""
     backups.emulator.scripts[generation("1")] = Script()

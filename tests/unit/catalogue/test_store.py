@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -318,6 +320,52 @@ def test_at_rest_it_is_one_file(bag: Bag) -> None:
     assert [path.name for path in (bag.layout.root / ".archiver").glob("catalogue*")] == [
         "catalogue.sqlite"
     ]
+
+
+class Unshared(sqlite3.Connection):
+    """A connection on a file system without shared memory, as SQLite has it there.
+
+    Write-ahead logging can be chosen, but only whoever is alone with the file can use it.
+    """
+
+    name = "SQLITE_IOERR_SHMMAP"
+    alone = False
+
+    def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+        """Execute a statement."""
+        self.alone = self.alone or "EXCLUSIVE" in sql
+        if not self.alone and super().execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorname = self.name
+            raise error
+        return super().execute(sql, *args)
+
+
+@pytest.mark.parametrize("name", ["SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_SHMOPEN", "SQLITE_PROTOCOL"])
+def test_without_shared_memory_there_is_no_write_ahead_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Network and FUSE file systems often have none: the catalogue works there as well."""
+    path, connect = tmp_path / "catalogue.sqlite", sqlite3.connect
+    with closing(connect(path)) as db:
+        assert db.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    monkeypatch.setattr(Unshared, "name", name)
+    monkeypatch.setattr(sqlite3, "connect", partial(connect, factory=Unshared))
+    for _ in range(2):
+        with closing(Catalogue.open(path)) as catalogue:
+            mode = catalogue.connection.execute("PRAGMA journal_mode").fetchone()
+            assert (mode, catalogue.totals()) == (("delete",), (0, 0))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_any_other_failure_to_open_is_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails is not opened in another way."""
+    monkeypatch.setattr(Unshared, "name", "SQLITE_IOERR_READ")
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Unshared))
+    with pytest.raises(StorageError, match="disk I/O error"):
+        Catalogue.open(tmp_path / "catalogue.sqlite")
 
 
 def test_a_directory_that_is_missing_is_a_storage_error(tmp_path: Path) -> None:
