@@ -1,6 +1,6 @@
 """Session: HTTP connections that lead only where they may, through the environment's proxies."""
 
-import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +13,7 @@ from archiver.http.address_guard import AddressGuard, SocketFactory
 from archiver.http.errors import KeyInRedirect
 from archiver.http.heads import Connector
 from archiver.http.proxies import Proxies
+from archiver.http.resolver import Resolver
 from archiver.version import __version__
 
 _READ_BUFFER = 1 << 20
@@ -48,7 +49,7 @@ async def open_session(
     sockets = SocketFactory(guard, 2 * _SLOW_READ_BUFFER if slow else None)
     async with aiohttp.ClientSession(
         auto_decompress=False,
-        connector=Connector(limit=0, ssl=authorities, socket_factory=sockets),
+        connector=Connector(limit=0, resolver=Resolver(), socket_factory=sockets, ssl=authorities),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": f"archiver/{__version__}"},
         middlewares=_middlewares(proxies, key),
@@ -95,6 +96,6 @@ async def _addresses(proxies: Proxies) -> frozenset[tuple[str, int]]:
     addresses = set()
     for proxy in proxies.all():
         with suppress(OSError):
-            for info in await asyncio.get_running_loop().getaddrinfo(proxy.host, proxy.port):
-                addresses.add((str(info[4][0]), proxy.port))
+            for found in await Resolver().resolve(proxy.host, proxy.port, socket.AF_UNSPEC):
+                addresses.add((found["host"], proxy.port))
     return frozenset(addresses)

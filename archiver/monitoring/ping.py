@@ -7,12 +7,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
-from threading import Thread
-from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -28,9 +23,6 @@ _MAX_BODY = 10_000
 """In bytes: what Healthchecks stores by default; healthchecks.io stores 100,000."""
 _CUT = b"\xe2\x80\xa6\n"
 """An ellipsis, on a line of its own."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +111,6 @@ class Pinger:
 
     async def _deliver(self, url: str, body: bytes) -> _Failure | None:
         """Post to the URL, again while that may help and there is time; return the last failure."""
-        asyncio.get_running_loop().set_default_executor(_DaemonThreads())
         deadline = time.monotonic() + self._patience.in_all
         pauses = self._patience.backoff.pauses()
         while True:
@@ -179,25 +170,3 @@ def tail(text: str) -> bytes:
     line = data.find(b"\n", len(data) - size - 1) + 1
     kept = data[line:] if line else data[-size:].decode(errors="ignore").encode()
     return _CUT + kept
-
-
-class _DaemonThreads(ThreadPoolExecutor):
-    """Runs each call in a daemon thread of its own, which the process need not wait for.
-
-    The system's resolver has no timeout: a host name can take minutes to resolve.
-    """
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function in a new thread."""
-        future: Future[T] = Future()
-        future.set_running_or_notify_cancel()
-        call = partial(fn, *args, **kwargs)
-        Thread(target=_resolve, args=(future, call), daemon=True).start()
-        return future
-
-
-def _resolve(future: Future[T], call: Callable[[], T]) -> None:
-    try:
-        future.set_result(call())
-    except BaseException as error:  # noqa: BLE001 (it is raised where the future is awaited)
-        future.set_exception(error)

@@ -446,7 +446,7 @@ def test_a_bug_is_a_warning(monkeypatch: pytest.MonkeyPatch, warning: Callable[[
         raise RuntimeError(f"can't start new thread for {SECRET}")
 
     monkeypatch.setattr(threading.Thread, "start", broken)
-    pinger("127.0.0.1:1").start()
+    pinger("service.invalid").start()
     assert "at the start of the run failed: a bug: RuntimeError" in warning()
 
 
