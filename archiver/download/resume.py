@@ -72,6 +72,12 @@ def is_all(response: aiohttp.ClientResponse, partial: PartialFile) -> bool:
     )
 
 
+def is_whole(response: aiohttp.ClientResponse) -> bool:
+    """Return whether a partial response has all of a file: some servers send no other."""
+    span = content_range(response)
+    return span is not None and span.start == 0 and span.stop == span.total
+
+
 def content_range(response: aiohttp.ClientResponse) -> Span | None:
     """Return which bytes a partial response has, if it is one, and of one range."""
     if response.status != HTTPStatus.PARTIAL_CONTENT:

@@ -20,6 +20,7 @@ from archiver.download.resume import (
     content_range,
     continues,
     is_all,
+    is_whole,
     origin_of,
     range_headers,
 )
@@ -169,7 +170,7 @@ class Transfer:
                 await _reset(partial)
         try:
             return await self._receive(url, partial)
-        except NotWhole as error:
+        except (_Mismatch, NotWhole) as error:
             await _reset(partial)
             raise TransferError(str(error)) from None
 
@@ -242,7 +243,8 @@ class Transfer:
                 asked = "Range" in response.request_info.headers
                 whole, other = "its host sends the whole file", "another link has another date"
                 partial.log_unresumed(whole if asked else other)
-            length = response.content_length
+            span = content_range(response)
+            length = span.total if span else response.content_length
             origin = origin_of(response, url)
             if partial.bytes or partial.origin or origin:
                 await _reset(partial, origin)
@@ -357,7 +359,7 @@ def shown(link: Link) -> str:
 
 def _check_status(response: aiohttp.ClientResponse) -> None:
     status = response.status
-    if status == HTTPStatus.OK:
+    if status == HTTPStatus.OK or is_whole(response):
         return
     reason = f"{status} {(response.reason or '')[:100]}".rstrip()
     pause = None

@@ -67,6 +67,8 @@ ENDLESS_VIDEO = BOXES["ftyp"] + BOXES["moov"] + struct.pack(">I4sQ", 1, b"mdat",
 
 
 CHUNKED = head("Transfer-Encoding: chunked")
+PARTIAL = "HTTP/1.1 206 Partial Content"
+WHOLE_RANGE = f"Content-Range: bytes 0-{len(LARGE) - 1}/{len(LARGE)}"
 TO_ITSELF = sized(b"", "Location: /a.mp4?again", "Connection: close", status="HTTP/1.1 302 Found")
 
 
@@ -162,9 +164,18 @@ FAULTS = {
     "a header name with control characters": Fault(NOT_HTTP, (sized(VIDEO, "X-\x1b[2J: a"),)),
     # Another status
     "204": Fault("^204 No Content", (head(status="HTTP/1.1 204 No Content"),)),
-    "206 unasked": Fault(
-        "^206", (sized(VIDEO, f"Content-Range: bytes 0-{len(VIDEO) - 1}/{len(VIDEO)}",
-                       status="HTTP/1.1 206 Partial Content"),),
+    "206 unasked, of a part": Fault(
+        "^206", (sized(VIDEO, f"Content-Range: bytes 0-{len(VIDEO) - 1}/{len(VIDEO) + 1}",
+                       status=PARTIAL),),
+    ),
+    "206 unasked, of no range": Fault("^206", (sized(VIDEO, status=PARTIAL),)),
+    "206 unasked, with less than it says": Fault(
+        "206 does not go on with it", (sized(LARGE[:300_000], WHOLE_RANGE, status=PARTIAL),),
+    ),
+    "206 unasked, with less than it says, in chunks": Fault(
+        "206 does not go on with it",
+        (head(WHOLE_RANGE, "Transfer-Encoding: chunked", 'ETag: "v1"', status=PARTIAL),
+         chunk(LARGE[:300_000]), b"0\r\n\r\n"),
     ),
     "304 unasked": Fault("^304", (head("ETag: \"a\"", status="HTTP/1.1 304 Not Modified"),)),
     "101 unasked": Fault(
@@ -370,6 +381,14 @@ HARMLESS: dict[str, Steps] = {
     ),
     "a video wrongly labelled gzip": (sized(VIDEO, "Content-Encoding: gzip"),),
     "a video wrongly labelled br": (sized(VIDEO, "Content-Encoding: br"),),
+    "206 unasked, with all": (
+        sized(VIDEO, f"Content-Range: bytes 0-{len(VIDEO) - 1}/{len(VIDEO)}", status=PARTIAL),
+    ),
+    "206 unasked, with all, in chunks": (
+        head(f"Content-Range: bytes 0-{len(VIDEO) - 1}/{len(VIDEO)}", "Transfer-Encoding: chunked",
+             status=PARTIAL),
+        chunk(VIDEO), b"0\r\n\r\n",
+    ),
     "a video labelled HTML": (sized(VIDEO, "Content-Type: text/html"),),
     "bytes after the Content-Length": (sized(VIDEO), Pause(0.2), HTML),
     "a reset after the whole body": (sized(VIDEO), Pause(0.2), Close.RESET),
