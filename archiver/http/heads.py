@@ -1,4 +1,4 @@
-"""Response heads: as large as curl takes them, and one length, however often it is given."""
+"""Response heads: as large as curl takes them, with one length, or none beside chunks."""
 
 import re
 from typing import Any
@@ -13,6 +13,7 @@ _LINES = 1000
 _USUAL = 8 << 10
 _LENGTH = b"content-length:"
 _LENGTHS = re.compile(rb"\ncontent-length:[^\r\n]*,")
+_CHUNKED = re.compile(rb"transfer-encoding:[ \t]*chunked[ \t]*\r?\n", re.IGNORECASE)
 _VERSION = b"HTTP/"
 _INFORMATIONAL = re.compile(rb"HTTP/[0-9]\.[0-9] 1")
 
@@ -28,8 +29,8 @@ class LengthsDiffer(aiohttp.ClientError):
 class Head:
     """The head of one response, on its way to the parser.
 
-    A Content-Length that is repeated is given once (RFC 9110, 8.6): parsers refuse it, or believe
-    the first.
+    A Content-Length that is repeated is given once (RFC 9110, 8.6), and none beside chunks, which
+    override it (RFC 9112, 6.3): parsers refuse either.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class Head:
         """How much of the line the parser has."""
         self._status = b""
         self._length: bytes | None = None
+        self._chunked = False
 
     def feed(self, data: bytes) -> bytes:
         """Return what the parser is to read, now that this has come.
@@ -77,34 +79,45 @@ class Head:
         if not whole:
             return rest
         line, self._line, self._passed = bytes(self._line), bytearray(), 0
-        return self._lengths(line) if name == _LENGTH else self._other(line, rest)
+        if name == _LENGTH:
+            self._take_length(line)
+            return b""
+        return self._other(line, rest)
 
     def _other(self, line: bytes, rest: bytes) -> bytes:
         if not line.strip():
-            self.ended = bool(self._status) and not _INFORMATIONAL.match(self._status)
-            self._status, self._length = b"", None
-        elif not self._status:
+            return self._end() + rest
+        if not self._status:
             self._status = line
+        self._chunked = self._chunked or bool(_CHUNKED.fullmatch(line))
         return rest
 
-    def _lengths(self, line: bytes) -> bytes:
-        """Return what stands for the line, whose lengths must be one."""
+    def _end(self) -> bytes:
+        """End the head with the line for its length."""
+        known = self._length is not None and not self._chunked
+        line = b"Content-Length: %s\r\n" % self._length if known else b""
+        self.ended = bool(self._status) and not _INFORMATIONAL.match(self._status)
+        self._status, self._length, self._chunked = b"", None, False
+        return line
+
+    def _take_length(self, line: bytes) -> None:
+        """Keep the length, until it is known that there is no other one."""
         lengths = {length.strip() for length in line[len(_LENGTH) :].split(b",")}
         length = lengths.pop()
         if lengths or self._length not in (None, length):
             raise LengthsDiffer
-        repeated, self._length = self._length is not None, length
-        return b"" if repeated else b"Content-Length: %s\r\n" % length
+        self._length = length
 
 
 def _is_usual(data: bytes) -> bool:
-    """Return whether a head is here whole, is small, and says its length at most once."""
+    """Return whether a head is here whole, is small, and says its length once or not at all."""
     if (end := data.find(b"\r\n\r\n", 0, _USUAL)) < 0:
         return False
     head = data[:end].lower()
     if not head.startswith(b"http/1.") or _INFORMATIONAL.match(data):
         return False
-    return head.count(b"\n" + _LENGTH) < 2 and not _LENGTHS.search(head)
+    lengths = head.count(b"\n" + _LENGTH) + head.count(b"\ntransfer-encoding:")
+    return lengths < 2 and not _LENGTHS.search(head)
 
 
 class Protocol(ResponseHandler):

@@ -305,10 +305,9 @@ FAULTS = {
     "a Content-Length of 5,000 digits": Fault(
         f"{NOT_HTTP}|--max-size", (head(f"Content-Length: {'9' * 5000}"), VIDEO)
     ),
-    "a Content-Length with Transfer-Encoding": Fault(
-        NOT_HTTP,
-        (head(f"Content-Length: {len(VIDEO)}", "Transfer-Encoding: chunked"), chunk(VIDEO),
-         b"0\r\n\r\n"),
+    "a Content-Length with Transfer-Encoding, cut": Fault(
+        CLOSED,
+        (head(f"Content-Length: {len(VIDEO)}", "Transfer-Encoding: chunked"), chunk(VIDEO)),
     ),
     "a chunk size in words": Fault(f"{NOT_HTTP}|{CLOSED}", (CHUNKED, b"many\r\n", VIDEO)),
     "a negative chunk size": Fault(f"{NOT_HTTP}|{CLOSED}", (CHUNKED, b"-5\r\n", VIDEO)),
@@ -388,6 +387,10 @@ HARMLESS: dict[str, Steps] = {
         head(f"Content-Range: bytes 0-{len(VIDEO) - 1}/{len(VIDEO)}", "Transfer-Encoding: chunked",
              status=PARTIAL),
         chunk(VIDEO), b"0\r\n\r\n",
+    ),
+    "a Content-Length with Transfer-Encoding": (
+        head(f"Content-Length: {len(VIDEO)}", "Transfer-Encoding: chunked"), chunk(VIDEO),
+        b"0\r\n\r\n",
     ),
     "a video labelled HTML": (sized(VIDEO, "Content-Type: text/html"),),
     "bytes after the Content-Length": (sized(VIDEO), Pause(0.2), HTML),

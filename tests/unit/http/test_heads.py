@@ -143,6 +143,31 @@ async def test_a_length_that_contradicts_itself_is_an_error(
         await body(session, (head(*lines) + b"here", Close.NEVER))
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Content-Length: 4", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding:Chunked ", "Content-Length: 9"),
+        ("Content-Length: 4", "transfer-encoding: chunked", "Content-Length: 4"),
+    ],
+)
+async def test_chunks_override_a_length(
+    session: aiohttp.ClientSession, lines: tuple[str, ...]
+) -> None:
+    """Also where it is not that of the body (RFC 9112, 6.3)."""
+    response = head(*lines) + b"4\r\nhere\r\n0\r\n\r\n"
+    assert await body(session, (response, Close.NEVER)) == b"here"
+
+
+async def test_chunks_that_are_cut_are_not_made_whole_by_a_length(
+    session: aiohttp.ClientSession,
+) -> None:
+    """It says nothing of where the body ends."""
+    cut = head("Content-Length: 4", "Transfer-Encoding: chunked") + b"4\r\nhere\r\n"
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await body(session, (cut,))
+
+
 async def test_an_empty_length_is_an_error(session: aiohttp.ClientSession) -> None:
     """Which the parser finds."""
     with pytest.raises(aiohttp.ClientResponseError):
