@@ -17,6 +17,7 @@ from archiver.http.errors import describe_error
 from archiver.http.heads import HeadTooLarge
 from archiver.http.retry import Backoff
 from archiver.modelslab.circuit_breaker import IN_A_ROW, CircuitBreaker
+from archiver.modelslab.compressed import plain
 from archiver.modelslab.inline import attached, extract, size_outside
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import (
@@ -254,7 +255,7 @@ class Client:
         """
         body, allowed = bytearray(), BODY_LIMIT
         loop, seconds = asyncio.get_running_loop(), self._settings.timeout * _WHOLE_RESPONSE
-        async for chunk in response.content.iter_any():
+        async for chunk in plain(response.content.iter_any()):
             body += chunk
             while len(body) > allowed:
                 if too_large := _too_large(body):

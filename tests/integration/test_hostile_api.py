@@ -82,7 +82,7 @@ API_FAULTS = {
     ),
     "a zip bomb": ApiFault(
         69,
-        "not JSON",
+        "more than 1,048,576 bytes",
         (sized(gzip.compress(bytes(200_000_000), 1), "Content-Encoding: gzip"),),
         heavy=True,
     ),

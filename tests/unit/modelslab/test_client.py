@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator
@@ -181,6 +182,14 @@ async def test_a_large_head_is_read() -> None:
     head = b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n" % (lines, len(body))
     async with raw((head + body,)) as client:
         assert isinstance(await client.fetch(G263), Processing)
+
+
+@pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {}])
+async def test_a_response_may_be_compressed(emulator: Emulator, headers: dict[str, str]) -> None:
+    """Although plain bytes were asked for, and whatever its headers say."""
+    body = gzip.compress(json.dumps({"status": "processing", "eta": 7}).encode())
+    result = await fetched_as(emulator, RawResponse(body, headers=headers))
+    assert result == Processing(7)
 
 
 @pytest.mark.parametrize("response", ["silent", "stall"])
