@@ -8,6 +8,9 @@ import click
 
 from archiver.cli.help import Command, Page, Row
 
+READER_GONE = 141
+"""The exit status where nobody reads the output any more, as a shell says it of SIGPIPE."""
+
 
 class LazyCommands(Mapping[str, click.Command]):
     """Commands by their names: `backup` is `archiver.cli.backup.backup`."""
@@ -36,6 +39,13 @@ class Group(Command, click.Group):
         super().__init__(*args, **settings)
         self._lazy = LazyCommands(summaries)
         self.commands = cast("dict[str, click.Command]", self._lazy)  # Click only reads it
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Click would end one whose reader has gone with the status of a bug."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            ctx.exit(READER_GONE)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names of the commands in their own order."""

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import click
 
-from archiver.cli.group import Group
+from archiver.cli.group import READER_GONE, Group
 from archiver.cli.help import EXIT_STATUS
 from archiver.cli.options import config_option
 from archiver.errors import ArchiverError
@@ -84,7 +84,7 @@ def _exit_status() -> int:
         return 130
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         _silence(sys.stdout)
-        return 141
+        return READER_GONE
     except ArchiverError as error:
         _print_error(str(error))
         return error.exit_status

@@ -1088,6 +1088,22 @@ async def test_the_limit_of_open_files_is_raised(workspace: Workspace) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["export", "status", "status --json", "backup --json"])
+async def test_a_reader_that_has_gone_is_no_bug(workspace: Workspace, command: str) -> None:
+    """The status is 141, as that of any program that SIGPIPE ends, and nothing is printed."""
+    names = script(workspace, {"1": Script()})
+    assert (await workspace.backup(names)).status == 0
+    name, *options = command.split()
+    arguments = (
+        workspace.command(*options, names)
+        if name == "backup"
+        else (COMMAND, name, "-a", str(workspace.archive), *options)
+    )
+    pipe = f"{shlex.join(arguments)} | exec <&-; exit ${{PIPESTATUS[0]}}"
+    assert await ended("bash", "-c", pipe, env=workspace.env()) == Ended(141, "", "")
+
+
+@pytest.mark.slow
 async def test_a_log_file_on_a_full_disk_is_reported_once(workspace: Workspace) -> None:
     """In one line; the run goes on, and its result is not affected."""
     run = await workspace.backup("--log-file", "/dev/full", script(workspace, {"1": Script()}))
