@@ -192,8 +192,8 @@ class Fetcher:
         failed = _failure(response, job.generation)
         if elsewhere:
             hint = f"{elsewhere} knows this ID: list it as {elsewhere}/{job.generation.id}"
-            failed = replace(failed, reason=f"{failed.reason}; {hint}")
-        if job.entry.hopeless:
+            failed = replace(failed, reason=f"{failed.reason}; {hint}", trouble=None)
+        if job.entry.hopeless or (elsewhere and not job.entry.first):
             return failed
         return Again(replace(job, elsewhere=elsewhere), Reason.NOT_FOUND, failed)
 
