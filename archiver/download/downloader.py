@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass
 
 from archiver.archive.partial_file import PartialFile, Payload
-from archiver.download.transfer import Transfer, shown
+from archiver.download.links import shown
+from archiver.download.transfer import Transfer
 from archiver.http.retry import Backoff
 from archiver.outcomes import LinkFault
 from archiver.outputs import Link, Output

@@ -1,34 +1,29 @@
 """A transfer: one try at one link, from where an earlier try has stopped."""
 
 import asyncio
-import re
-import time
 from contextlib import nullcontext
-from datetime import UTC, datetime
-from http import HTTPStatus
 
 import aiohttp
 from yarl import URL
 
-from archiver.apikey import REDACTED
 from archiver.archive.disk_space import DiskSpace, DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile, Payload
 from archiver.download.bandwidth import Bandwidth
+from archiver.download.faults import THROTTLING, TransferError, check_status, is_final
 from archiver.download.hosts import Hosts
+from archiver.download.links import parse, shown
+from archiver.download.received import Crawl, Received
 from archiver.download.resume import (
     WORTH_RESUMING,
     content_range,
     continues,
     is_all,
-    is_whole,
     origin_of,
     range_headers,
 )
 from archiver.download.sink import Sink
 from archiver.http import redirects
-from archiver.http.errors import KeyInRedirect, describe_error
-from archiver.http.retry_after import parse_retry_after
-from archiver.http.urls import to_the_letter
+from archiver.http.errors import describe_error
 from archiver.media import NotWhole
 from archiver.outcomes import LinkFault
 from archiver.outputs import Link
@@ -37,46 +32,12 @@ from archiver.settings import DownloadSettings
 from archiver.threads import in_thread
 from archiver.units import format_duration, format_size, printable
 
-_CRAWL = 1024
-"""Slower than this many bytes a second, over the time a connection may be silent, is a crawl."""
 _HEAD = 2
 """The head, redirects included, may take this many times as long as a connection may be silent."""
 _PARTS = 1000
 """A payload that comes in more parts than this is left to the next try."""
 _PIECE = 1 << 20
 """An inline payload is written in pieces of this many bytes."""
-_TRANSIENT = (408, 425, 500, 502, 504, 507, 509, 520, 521, 522, 523, 524, 530, 598)
-"""Those above 511 are what Cloudflare and other proxies say of a server behind them."""
-_THROTTLING = (429, 503)
-_FINAL = (
-    ValueError,
-    KeyInRedirect,
-    aiohttp.InvalidURL,
-    aiohttp.NonHttpUrlClientError,
-    aiohttp.TooManyRedirects,
-    aiohttp.ClientConnectorCertificateError,
-)
-"""Errors that another try does not cure."""
-
-
-class TransferError(Exception):
-    """A link did not give the payload; the text is the reason, for people."""
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        status: int = 0,
-        transient: bool = False,
-        pause: float | None = None,
-        useless: bool = False,
-    ) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.transient = transient
-        self.pause = pause
-        self.useless = useless
-        """What has come is of no use: to go on with it would only take more space."""
 
 
 class _Mismatch(Exception):
@@ -111,7 +72,7 @@ class Transfer:
         try:
             if link.url.startswith("data:"):
                 return await self._take_inline(link, partial)
-            url = _parse(link)
+            url = parse(link)
             async with self._hosts.slot(url):
                 return await self._ask_host(url, partial)
         except DoesNotFit as error:
@@ -122,7 +83,7 @@ class Transfer:
             if error.useless:
                 await _reset(partial)
             pause = error.pause
-            if error.status in _THROTTLING:
+            if error.status in THROTTLING:
                 pause = self._hosts.throttled(url, str(error), pause)
             reason = printable(str(error))
             return LinkFault(link.role, shown(link), reason, error.status, error.transient, pause)
@@ -187,7 +148,7 @@ class Transfer:
         Only after `parts` that came just now can nothing be missing: a partial file of full length
         that an earlier try has left is not believed.
         """
-        received = _Received(self._progress)
+        received = Received(self._progress)
         try:
             async with await self._head(url, partial) as response:
                 if parts and is_all(response, partial):
@@ -210,7 +171,7 @@ class Transfer:
                 if not partial.origin and received.total >= WORTH_RESUMING:
                     partial.log_unresumed("its host gave no strong validator")
                 reason = describe_error(error, self._settings.timeout) + received.so_far()
-                raise TransferError(reason, transient=not _is_final(error)) from None
+                raise TransferError(reason, transient=not is_final(error)) from None
             raise
 
     async def _head(self, url: URL, partial: PartialFile) -> aiohttp.ClientResponse:
@@ -238,7 +199,7 @@ class Transfer:
         else:
             if partial.bytes and response.status in (206, 416):
                 raise _Mismatch(f"HTTP {response.status} does not go on with it")
-            _check_status(response)
+            check_status(response)
             if partial.bytes and partial.origin:
                 asked = "Range" in response.request_info.headers
                 whole, other = "its host sends the whole file", "another link has another date"
@@ -254,10 +215,10 @@ class Transfer:
         return length
 
     async def _take_body(
-        self, response: aiohttp.ClientResponse, partial: PartialFile, received: "_Received"
+        self, response: aiohttp.ClientResponse, partial: PartialFile, received: Received
     ) -> bytes:
         """Write the body to the partial file, but for its last block, which is returned."""
-        crawl, share = _Crawl(self._settings.timeout), self._bandwidth.share()
+        crawl, share = Crawl(self._settings.timeout), self._bandwidth.share()
         content = response.content
         async with Sink(partial, self._space) as sink:
             while not content.at_eof() and (chunk := await self._some(content)):
@@ -278,110 +239,13 @@ class Transfer:
             return await content.readany()
 
 
-class _Crawl:
-    """Gives up a body that comes more slowly than a person would wait for."""
-
-    def __init__(self, window: float) -> None:
-        self._window = window
-        self._since = 0
-        self._started = time.monotonic()
-
-    def check(self, count: int) -> None:
-        self._since += count
-        if (spent := time.monotonic() - self._started) < self._window:
-            return
-        if self._since < _CRAWL * spent:
-            reason = f"too slow: {self._since:,} bytes in {spent:.0f} s"
-            raise TransferError(reason, transient=True)
-        self._since, self._started = 0, time.monotonic()
-
-
-class _Received:
-    """The bytes of one try, shown as progress, and taken back if it comes to nothing."""
-
-    def __init__(self, progress: ByteProgress) -> None:
-        self._progress = progress
-        self._before = 0
-        self._count = 0
-        self._length: int | None = None
-
-    def begin(self, length: int | None, before: int) -> None:
-        """Expect a payload of `length` bytes, of which `before` are there."""
-        self._length, self._before = length, before
-        self._progress.expected((length or before) - before)
-
-    def add(self, count: int) -> None:
-        self._count += count
-        self._progress.received(count)
-
-    def expect_again(self) -> None:
-        """Leave what is still to come to the next request."""
-        self._progress.expected(self.total - (self._length or self.total))
-
-    def undo(self) -> None:
-        self._progress.expected(self._before - (self._length or self._before))
-        self._progress.received(-self._count)
-
-    @property
-    def total(self) -> int:
-        """How many bytes of the payload there are now."""
-        return self._before + self._count
-
-    def so_far(self) -> str:
-        """How much had come, for the reason."""
-        if self._length is not None:
-            return f" after {self.total:,} of {self._length:,} bytes"
-        return f" after {self.total:,} bytes" if self.total else ""
-
-
-def _parse(link: Link) -> URL:
-    if REDACTED in link.url:
-        raise TransferError("not followed: the link contains the API key")
-    try:
-        url = to_the_letter(link.url)
-        followable = url.scheme in ("http", "https") and url.host
-    except ValueError:
-        raise TransferError("not a link") from None
-    if not followable:
-        raise TransferError("not an http(s) link")
-    return url
-
-
-def shown(link: Link) -> str:
-    """Return the link for people: without its query, user, password and data."""
-    scheme, colon, rest = link.url.partition(":")
-    slashes = rest[: len(rest) - len(rest.lstrip("/\\"))]
-    place = rest.removeprefix(slashes).rpartition("@")[2]
-    ends = "[?#,]" if scheme.lower() == "data" else "[?#]"
-    plain = re.split(ends, f"{scheme}{colon}{slashes}{place}")[0]
-    return printable(plain[:300])
-
-
-def _check_status(response: aiohttp.ClientResponse) -> None:
-    status = response.status
-    if status == HTTPStatus.OK or is_whole(response):
-        return
-    reason = f"{status} {(response.reason or '')[:100]}".rstrip()
-    pause = None
-    if status in _THROTTLING:
-        pause = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-    raise TransferError(reason, status=status, transient=status in _TRANSIENT, pause=pause)
-
-
-def _is_final(error: Exception) -> bool:
-    if isinstance(error, _FINAL):
-        return True
-    refused = isinstance(error, aiohttp.ClientConnectorError) and error.os_error
-    return isinstance(refused, PermissionError)
-
-
 def _whole_length(response: aiohttp.ClientResponse, partial: PartialFile) -> int | None:
     """Return the length of the whole that a response goes on with, where it was ever given."""
     span = content_range(response)
     return (span and span.total) or (partial.origin and partial.origin.length) or None
 
 
-def _is_part(response: aiohttp.ClientResponse, received: "_Received", length: int | None) -> bool:
+def _is_part(response: aiohttp.ClientResponse, received: Received, length: int | None) -> bool:
     """Return whether a body that has come to its end was less than the rest of the payload.
 
     Raises:
