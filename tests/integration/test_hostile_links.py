@@ -340,8 +340,8 @@ FAULTS = {
     "GIF extensions of nothing that never end": Fault(
         "parts in its first", (head(), GIF[:-1], Endless(b"!\xfe\0" * 20_000))
     ),
-    "GIF sub-blocks of one byte that never end": Fault(
-        "--max-size", (head(), GIF[:-1] + b"!\xfe", Endless(b"\1x" * 32768))
+    "GIF sub-blocks of a few bytes that never end": Fault(
+        "--max-size", (head(), GIF[:-1] + b"!\xfe", Endless(b"\x08hostile!" * 7000))
     ),
     "HTML that never ends": Fault(NO_VIDEO, (head(), Endless(HTML * 1000)), heavy=True),
     "one byte a second": Fault(

