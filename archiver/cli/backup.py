@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from archiver.pipeline.report import Report
     from archiver.progress import Progress
 
+_LINES = 1000
+"""This many lines of a long list are printed at once: click's checks for each take longer."""
+
 
 @click.command(cls=Command, epilog=EXIT_STATUS)
 @manifests_argument
@@ -98,6 +101,7 @@ def _dry_run(
 ) -> int:
     """List what a backup would fetch, which needs no API key."""
     import json
+    from itertools import islice
 
     from archiver.apikey import ApiKey
     from archiver.pipeline.backup import plan
@@ -107,8 +111,8 @@ def _dry_run(
             names = [generation.name for generation in generations]
             click.echo(json.dumps(summary.as_json() | {"generations": names}, indent=2))
         else:
-            for generation in generations:
-                click.echo(f"would fetch {generation}")
+            while lines := [f"would fetch {each.name}" for each in islice(generations, _LINES)]:
+                click.echo("\n".join(lines))
     if summary.exit_status or not reporting.quiet:
         click.echo("\n".join(summary.lines()), err=True)
     return summary.exit_status
