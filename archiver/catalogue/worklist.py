@@ -121,16 +121,8 @@ class WorklistTable:
 
     def families(self, endpoints: Iterable[str]) -> list[str]:
         """Return these endpoints, those first of which the archive holds a generation."""
-        held = "SELECT EXISTS (SELECT 1 FROM generation WHERE name > ? AND name < ? AND state = ?)"
         with sqlite_errors(), self._lock:
-            return sorted(
-                endpoints,
-                key=lambda endpoint: (
-                    not self._db.execute(held, (f"{endpoint}/", f"{endpoint}0", "held")).fetchone()[
-                        0
-                    ]
-                ),
-            )
+            return sorted(endpoints, key=self._holds_any, reverse=True)
 
     def take(self, limit: int) -> list[Entry]:
         """Return the next entries.
@@ -161,6 +153,10 @@ class WorklistTable:
                 " (name IN (SELECT name FROM waiting) OR name IN (SELECT value FROM json_each(?)))",
                 (json.dumps(self._unreported),),
             )
+
+    def _holds_any(self, endpoint: str) -> bool:
+        query = "SELECT 1 FROM generation WHERE name > ? AND name < ? AND state = 'held' LIMIT 1"
+        return self._db.execute(query, (f"{endpoint}/", f"{endpoint}0")).fetchone() is not None
 
     def _held(self, names: str) -> list[int]:
         """Return the numbers of those that are held: in one value, since a row each takes longer.

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
@@ -114,7 +114,7 @@ class Fetcher:
             return Failed(job.generation, _SAME_NAME.format(rival))
         if job.response:
             return await self._from_links(job, job.response)
-        match await self._ask(job.generation):
+        match await self._ask(self._client.fetch(job.generation)):
             case Ready() as response:
                 instead = await self._contradicted(job, response)
                 return instead or await self._from_links(job, response)
@@ -149,7 +149,7 @@ class Fetcher:
     async def _from_fresh_links(self, job: Job, failed: LinksFailed) -> FetchResult:
         """Ask once more: links expire, and files are moved."""
         job = replace(job, response=None)
-        match await self._ask(job.generation):
+        match await self._ask(self._client.fetch(job.generation)):
             case Ready(outputs) as response if (
                 outputs == failed.response.outputs and failed.is_final
             ):
@@ -171,12 +171,12 @@ class Fetcher:
             if task:
                 task.cancel()
 
-    async def _ask(self, generation: Generation, *, listed: bool = True) -> ClientResult:
+    async def _ask(self, request: Awaitable[ClientResult]) -> ClientResult:
+        """Wait for the API, unless `stop_asking` ends that."""
         task = asyncio.current_task()
         self._asking.add(task)
         try:
-            ask = self._client.fetch if listed else self._client.probe
-            return await ask(generation)
+            return await request
         finally:
             self._asking.discard(task)
 
@@ -221,7 +221,7 @@ class Fetcher:
         knows, processing, entry = "", None, job.entry
         for endpoint in self._families.besides(job.generation.endpoint):
             other = Generation(endpoint, job.generation.id)
-            match await self._ask(other, listed=False):
+            match await self._ask(self._client.probe(other)):
                 case Ready() | Processing() as response:
                     knows, urls = knows or endpoint, _urls(response)
                     if isinstance(response, Ready):
