@@ -20,6 +20,7 @@ from archiver.modelslab.rate_limit import RateLimit
 from archiver.outcomes import Duplicate, Outcome, Unfinished
 from archiver.pipeline.families import Families
 from archiver.pipeline.fetch import Fetcher, KnownAs
+from archiver.pipeline.groups import Groups
 from archiver.pipeline.results import Fetched, Result
 from archiver.pipeline.scheduler import Again, Job, Scheduler
 from archiver.pipeline.shutdown import Shutdown, without_response
@@ -28,8 +29,6 @@ from archiver.run import Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
 from archiver.threads import in_thread
 
-_GROUP = 64
-"""At most this many generations are committed in one group."""
 _AHEAD = 2
 """For each download under way this many generations may be in hand: asked about, or waiting."""
 
@@ -55,7 +54,7 @@ async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended
     space = DiskSpace(work.layout.root, download.min_free)
     async with AsyncExitStack() as stack:
         client, links = await _open(stack, settings)
-        transfer = Transfer(links, download, space, progress)
+        transfer = Transfer(links, download, space, progress, settings.api.key)
         downloader = Downloader(transfer, download.retries)
         fetcher = Fetcher(client, downloader, work.layout, space, work.families)
         workers = _Workers(work, fetcher, settings, progress)
@@ -84,8 +83,7 @@ class _Workers:
         patient = settings.download.retries > 0
         self._scheduler = Scheduler(work.take, settings.wait, timings, patient=patient)
         self._progress = progress
-        self._results = asyncio.Queue[Result | None]()
-        self._slots = asyncio.Semaphore(_GROUP)
+        self._groups = Groups()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, count: int) -> None:
@@ -94,9 +92,7 @@ class _Workers:
             tasks.create_task(self._commit_results())
             self._tasks = [tasks.create_task(self._fetch_jobs()) for _ in range(count)]
             await asyncio.wait(self._tasks)  # unlike gather, whether or not they were cancelled
-            for outcome in (*self._scheduler.left(), *map(Unfinished, self._fetcher.cut_off)):
-                self._results.put_nowait(outcome)
-            self._results.put_nowait(None)
+            self._groups.end([*self._scheduler.left(), *map(Unfinished, self._fetcher.cut_off)])
 
     async def _fetch_jobs(self) -> None:
         try:
@@ -126,32 +122,21 @@ class _Workers:
                 if entry:
                     self._scheduler.add(entry)
                 else:
-                    await self._hand_over(Duplicate(generation, actual))
+                    await self._groups.put(Duplicate(generation, actual))
             case _:
                 if isinstance(result, Fetched):
                     self._scheduler.served(job)
-                await self._hand_over(result)
-
-    async def _hand_over(self, result: Result) -> None:
-        """Leave a result to be committed, then wait where there are many: it is safe meanwhile."""
-        self._results.put_nowait(result)
-        await self._slots.acquire()
+                await self._groups.put(result)
 
     async def _commit_results(self) -> None:
-        """Commit results in groups: whatever has gathered while the last one was committed."""
-        more = True
-        while more:
-            group = [await self._results.get()]
-            while len(group) < _GROUP and not self._results.empty():
-                group.append(self._results.get_nowait())
-            more = None not in group
+        while group := await self._groups.next():
             try:
-                outcomes = await in_thread(self._work.commit, [r for r in group if r is not None])
+                outcomes = await in_thread(self._work.commit, group)
             except StorageError as error:
                 self.shutdown.abort(Stopped(error))
                 return
+            self._groups.committed(group)
             for outcome in outcomes:
-                self._slots.release()
                 self._progress.finished(outcome)
 
     def _drain(self) -> None:
@@ -174,7 +159,6 @@ async def _open(stack: AsyncExitStack, settings: Settings) -> tuple[Client, aioh
             download.timeout,
             authorities,
             allow_private=download.allow_private,
-            key=api.key,
             slow=download.limit_rate is not None,
         )
     )
