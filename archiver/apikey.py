@@ -35,6 +35,14 @@ class ApiKey:
         """Return `text` with the key replaced, in whatever encoding: URL, JSON or plain."""
         return _pattern(self._value).sub(REDACTED, text)
 
+    def may_be_in(self, body: bytes | bytearray) -> bool:
+        """Return whether JSON may have the key in it, or is nested deeply; most has not, surely."""
+        encoded = (b"%", b"\\u", b"\0")  # for a URL, in JSON, or as UTF-16
+        if not body.isascii() or any(sign in body for sign in encoded):
+            return True
+        deep = body.count(b"[") + body.count(b"{") >= MAX_DEPTH
+        return deep or _plain(self._value) in body.lower()
+
     def redact_json(self, value: object, depth: int = MAX_DEPTH) -> object:
         """Return a JSON value without the key: in strings, numbers and names it is replaced.
 
@@ -62,6 +70,16 @@ class ApiKey:
 @lru_cache(1)
 def _pattern(key: str) -> re.Pattern[str]:
     return re.compile("".join(map(_encodings, key)), re.IGNORECASE)
+
+
+@lru_cache(1)
+def _plain(key: str) -> bytes:
+    """Return the key in small letters; nothing, which is in everything, if that might miss it.
+
+    Other characters than these are escaped in JSON, and a number has several spellings.
+    """
+    plain = key.lower() if re.fullmatch(r"[A-Za-z0-9_-]{8,}", key) else ""
+    return plain.encode() if re.search("[a-df-z]", plain) else b""
 
 
 def _encodings(character: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,9 +16,9 @@ from archiver.generation import Generation
 from archiver.http.errors import describe_error
 from archiver.http.heads import HeadTooLarge
 from archiver.http.retry import Backoff
+from archiver.modelslab import inline
 from archiver.modelslab.circuit_breaker import IN_A_ROW, CircuitBreaker
-from archiver.modelslab.compressed import plain
-from archiver.modelslab.inline import attached, extract, size_outside
+from archiver.modelslab.compressed import Plain
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import (
     BODY_LIMIT,
@@ -213,14 +213,19 @@ class Client:
             return response
 
     def _understand(self, reply: HttpReply, id_: str) -> Response:
-        extraction = extract(parse_json(reply.body), LINK_FIELDS)
-        try:
-            document = self._settings.key.redact_json(extraction.document)
-        except ValueError as error:
-            return Rejected(f"it is {error}", usable=False)
+        document = parse_json(reply.body)
+        payloads: Mapping[str, bytes] = {}
+        if inline.may_be_in(reply.body):
+            extraction = inline.extract(document, LINK_FIELDS)
+            document, payloads = extraction.document, extraction.payloads
+        if self._settings.key.may_be_in(reply.body):
+            try:
+                document = self._settings.key.redact_json(document)
+            except ValueError as error:
+                return Rejected(f"it is {error}", usable=False)
         response = read_response(reply, document, id_, datetime.now(UTC))
-        if isinstance(response, Ready):
-            return replace(response, outputs=attached(response.outputs, extraction.payloads))
+        if payloads and isinstance(response, Ready):
+            return replace(response, outputs=inline.attached(response.outputs, payloads))
         return response
 
     async def _post(self, path: str, memory: ExitStack) -> HttpReply | ServerError | Rejected:
@@ -253,20 +258,22 @@ class Client:
 
         One with inline payloads has more time, and waits until few others are in memory.
         """
-        body, allowed = bytearray(), BODY_LIMIT
+        body, plain, allowed = bytearray(), Plain(), BODY_LIMIT
         loop, seconds = asyncio.get_running_loop(), self._settings.timeout * _WHOLE_RESPONSE
-        async for chunk in plain(response.content.iter_any()):
-            body += chunk
-            while len(body) > allowed:
-                if too_large := _too_large(body):
-                    response.close()
-                    return too_large
-                if allowed == BODY_LIMIT:
-                    deadline.reschedule(loop.time() + seconds * INLINE_LIMIT / BODY_LIMIT)
-                    await self._large.acquire()
-                    memory.callback(self._large.release)
-                allowed *= 2
-                deadline.reschedule(loop.time() + seconds * allowed / BODY_LIMIT)
+        while chunk := await response.content.readany():
+            for piece in plain.take(chunk):
+                body += piece
+                while len(body) > allowed:
+                    if too_large := _too_large(body):
+                        response.close()
+                        return too_large
+                    if allowed == BODY_LIMIT:
+                        deadline.reschedule(loop.time() + seconds * INLINE_LIMIT / BODY_LIMIT)
+                        await self._large.acquire()
+                        memory.callback(self._large.release)
+                    allowed *= 2
+                    deadline.reschedule(loop.time() + seconds * allowed / BODY_LIMIT)
+        body += plain.rest
         return _too_large(body) or body
 
 
@@ -274,7 +281,7 @@ def _too_large(body: bytearray) -> ServerError | Rejected | None:
     """Return what a body is that is longer than a response can be, even one with payloads in it."""
     if len(body) <= BODY_LIMIT:
         return None
-    if size_outside(body) > BODY_LIMIT:
+    if inline.size_outside(body) > BODY_LIMIT:
         return ServerError(f"a response of more than {BODY_LIMIT:,} bytes")
     if len(body) > INLINE_LIMIT:
         return Rejected(f"it has more than {INLINE_LIMIT:,} bytes", usable=False)

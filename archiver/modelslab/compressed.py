@@ -1,7 +1,7 @@
 """Compressed responses: plain bytes are asked for, and yet some gateways send gzip."""
 
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 
@@ -12,27 +12,36 @@ _PIECE = 1 << 20
 """In bytes: no more is decompressed at once, since few bytes may become very many."""
 
 
-async def plain(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the bytes of a body, decompressed if it is gzip, whatever its headers call it.
+class Plain:
+    """Takes the bytes of a body, and gives them back decompressed if they are gzip.
 
-    Where it is damaged it ends.
+    That does not depend on what its headers call it. Where it is damaged it ends.
     """
-    head, decode = b"", None
-    async for chunk in chunks:
-        head += chunk
-        if not decode and len(head) < len(_MAGIC):
-            continue
-        decode = decode or _decoder(head)
-        for piece in decode(head):
-            yield piece
-        head = b""
-    yield head
+
+    def __init__(self) -> None:
+        self.rest = b""
+        """What was taken last and not given back: too little to tell."""
+        self._decode: Callable[[bytes], Iterable[bytes]] | None = None
+
+    def take(self, chunk: bytes) -> Iterable[bytes]:
+        """Take the next bytes; return what they are, piece by piece."""
+        if not self._decode:
+            chunk, self.rest = self.rest + chunk, b""
+            if len(chunk) < len(_MAGIC):
+                self.rest = chunk
+                return ()
+            self._decode = _decoder(chunk)
+        return self._decode(chunk)
 
 
 def _decoder(head: bytes) -> Callable[[bytes], Iterable[bytes]]:
     if head.startswith(_MAGIC):
         return partial(_decompressed, zlib.decompressobj(_GZIP))
-    return lambda data: (data,)
+    return _unchanged
+
+
+def _unchanged(data: bytes) -> Iterable[bytes]:
+    return (data,)
 
 
 def _decompressed(gzip: "zlib._Decompress", data: bytes) -> Iterator[bytes]:

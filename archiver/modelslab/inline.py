@@ -35,6 +35,12 @@ class Extraction:
     payloads: Mapping[str, bytes] = field(repr=False)
 
 
+def may_be_in(body: bytes | bytearray) -> bool:
+    """Return whether JSON may have a `data:` URL in it; most has none, surely."""
+    encoded = (b"\\u", b"\0")  # in JSON, or as UTF-16
+    return b"data:" in body.lower() or any(sign in body for sign in encoded)
+
+
 def extract(document: object, link_fields: Collection[str]) -> Extraction:
     """Name each `data:` URL in fields that list links, and long ones everywhere."""
     payloads: dict[str, bytes] = {}

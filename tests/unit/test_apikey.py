@@ -4,6 +4,7 @@ import json
 import pickle
 import pprint
 import traceback
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass
 from urllib.parse import quote, quote_plus
 
@@ -143,6 +144,30 @@ def test_no_key_is_left_in_any_document(key: str, document: object) -> None:
     )
     written = json.dumps(ApiKey(key).redact_json(echoed))
     assert json.dumps(key)[1:-1] not in written
+
+
+@given(
+    KEYS | st.sampled_from(("sk-KEY-123", "12345678", "1e-00005", "key/key/1", "k" * 8)),
+    st.sampled_from(("{}", "a {} b", "<{}>")),
+    st.sampled_from((str, str.upper, str.title, quote, quote_plus, json.dumps)),
+    st.sampled_from(("utf-8", "utf-8-sig", "utf-16-le", "utf-32")),
+    st.booleans(),
+)
+def test_where_the_key_cannot_be_nothing_is_redacted(
+    key: str, text: str, spelled: Callable[[str], str], encoding: str, ascii_only: bool
+) -> None:
+    """Whoever leaves the document alone then leaves no key in it."""
+    body = json.dumps({"a": [text.format(spelled(key))]}, ensure_ascii=ascii_only).encode(encoding)
+    document = json.loads(body)
+    if not ApiKey(key).may_be_in(body):
+        assert ApiKey(key).redact_json(document) == document
+
+
+def test_a_document_without_the_key_is_left_alone() -> None:
+    """Such as nearly every one, unless it is nested more deeply than a document may be."""
+    body = b'{"status":"success","output":["https:\\/\\/a.example\\/263.mp4"]}'
+    assert not ApiKey("sk-KEY-123").may_be_in(body)
+    assert ApiKey("sk-KEY-123").may_be_in(b"[" * 50)
 
 
 @pytest.mark.timeout(20)
