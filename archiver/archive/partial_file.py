@@ -78,7 +78,7 @@ class PartialFile:
     """
 
     def __init__(self, path: str, spool: int = 0) -> None:
-        self.path = Path(path)
+        self.name = path
         self.origin: Origin | None = None
         self._spool = spool
         self._on_disk = False
@@ -112,6 +112,11 @@ class PartialFile:
         """Log that what there is of it is of no use, and why."""
         generation = self.path.parent.name.replace("~", "/")
         _LOG.info("%s: %s is not resumed: %s", generation, self.path.name, why)
+
+    @property
+    def path(self) -> Path:
+        """Where it is, or would be."""
+        return Path(self.name)
 
     @property
     def on_disk(self) -> bool:

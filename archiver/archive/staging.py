@@ -38,6 +38,7 @@ from archiver.generation import Generation, generation_at
 from archiver.media import NotWhole, inspect
 from archiver.outputs import Output
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _RESPONSE = "answer.json"
 _WHOLE = "*of*-*-[0-9a-f]*"
 _SPOOL = 128 << 10
@@ -96,7 +97,7 @@ class Staging:
     @property
     def name(self) -> str:
         """The name of its directory in staging."""
-        return self._directory.name
+        return self._place.rpartition("/")[2]
 
     def exists(self) -> bool:
         """Return whether an earlier try has left something."""
@@ -317,5 +318,10 @@ def _name(output: Output, payload: Payload) -> str:
 
 
 def _encoded(document: object) -> bytes:
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return text.encode(errors="backslashreplace")
+    """Return JSON, each field on a line of its own: to indent what is in them takes long."""
+    if not isinstance(document, dict):
+        text = _ENCODER.encode(document)
+    else:
+        fields = (f"  {_ENCODER.encode(k)}: {_ENCODER.encode(v)}" for k, v in document.items())
+        text = "{\n" + ",\n".join(fields) + "\n}"
+    return f"{text}\n".encode(errors="backslashreplace")

@@ -6,11 +6,12 @@ from contextlib import nullcontext
 import aiohttp
 from yarl import URL
 
+from archiver.apikey import ApiKey
 from archiver.archive.disk_space import DiskSpace, DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile, Payload
 from archiver.download.bandwidth import Bandwidth
 from archiver.download.faults import THROTTLING, TransferError, check_status, is_final
-from archiver.download.hosts import Hosts
+from archiver.download.hosts import Host, Hosts
 from archiver.download.links import parse, shown
 from archiver.download.received import Crawl, Received
 from archiver.download.resume import (
@@ -53,8 +54,10 @@ class Transfer:
         settings: DownloadSettings,
         space: DiskSpace,
         progress: ByteProgress,
+        key: ApiKey | None = None,
     ) -> None:
         self._session = session
+        self._key = key
         self._settings = settings
         self._space = space
         self._progress = progress
@@ -73,8 +76,9 @@ class Transfer:
             if link.url.startswith("data:"):
                 return await self._take_inline(link, partial)
             url = parse(link)
-            async with self._hosts.slot(url):
-                return await self._ask_host(url, partial)
+            host = self._hosts.of(url)
+            async with host.slots, self._hosts.slots:
+                return await self._ask(host, url, partial)
         except DoesNotFit as error:
             await self._space.require_after(error)
             reason = printable(str(error))
@@ -84,7 +88,7 @@ class Transfer:
                 await _reset(partial)
             pause = error.pause
             if error.status in THROTTLING:
-                pause = self._hosts.throttled(url, str(error), pause)
+                pause = host.throttled(url, str(error), pause)
             reason = printable(str(error))
             return LinkFault(link.role, shown(link), reason, error.status, error.transient, pause)
 
@@ -107,10 +111,10 @@ class Transfer:
         self._progress.received(len(data))
         return payload
 
-    async def _ask_host(self, url: URL, partial: PartialFile) -> Payload:
-        if silence := self._hosts.silence(str(partial.path), url):
+    async def _ask(self, host: Host, url: URL, partial: PartialFile) -> Payload:
+        if silence := self._hosts.silence(partial.name, url):
             raise TransferError(f"{silence}; not tried again on this run")
-        pause, reason = self._hosts.pause(url)
+        pause, reason = host.pause()
         if pause:
             wait = format_duration(pause)
             raise TransferError(
@@ -118,7 +122,7 @@ class Transfer:
                 pause=pause,
             )
         payload = await self._fetch(url, partial)
-        self._hosts.served(url)
+        host.served()
         return payload
 
     async def _fetch(self, url: URL, partial: PartialFile) -> Payload:
@@ -181,10 +185,11 @@ class Transfer:
         """
         try:
             async with asyncio.timeout(self._settings.timeout * _HEAD):
-                return await redirects.get(self._session, url, range_headers(partial, url))
+                headers = range_headers(partial, url)
+                return await redirects.get(self._session, url, headers, self._key)
         except TimeoutError as error:
             reason = describe_error(error, self._settings.timeout)
-            self._hosts.was_silent(str(partial.path), url, reason)
+            self._hosts.was_silent(partial.name, url, reason)
             raise TransferError(reason) from None
 
     async def _agree(
@@ -221,7 +226,7 @@ class Transfer:
         crawl, share = Crawl(self._settings.timeout), self._bandwidth.share()
         content = response.content
         async with Sink(partial, self._space) as sink:
-            while not content.at_eof() and (chunk := await self._some(content)):
+            while not content.at_eof() and (chunk := await self._some(response)):
                 received.add(len(chunk))
                 crawl.check(len(chunk))
                 if share.take(len(chunk)):
@@ -233,10 +238,12 @@ class Transfer:
                     await sink.write()
             return await sink.rest()
 
-    async def _some(self, content: aiohttp.StreamReader) -> bytes:
+    async def _some(self, response: aiohttp.ClientResponse) -> bytes:
         """Return what there is of the body; bytes that are no body do not count as progress."""
+        if response.content_length is not None:  # then all bytes are body
+            return await response.content.readany()
         async with asyncio.timeout(self._settings.timeout):
-            return await content.readany()
+            return await response.content.readany()
 
 
 def _whole_length(response: aiohttp.ClientResponse, partial: PartialFile) -> int | None:

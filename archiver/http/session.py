@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 from yarl import URL
 
-from archiver.apikey import ApiKey
 from archiver.http.address_guard import AddressGuard, SocketFactory
-from archiver.http.errors import KeyInRedirect
 from archiver.http.heads import Connector
 from archiver.http.proxies import Proxies
 from archiver.http.resolver import Resolver
@@ -31,15 +29,13 @@ async def open_session(
     authorities: ssl.SSLContext,
     *,
     allow_private: bool,
-    key: ApiKey | None = None,
     slow: bool = False,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a session whose connections may each stay silent for `timeout` seconds.
 
     It keeps no cookies, decompresses nothing, uses the proxies of the environment and verifies
     certificates against the `authorities`. Without `allow_private` it refuses to connect to
-    addresses that are not public. It follows no redirect to a URL that contains the `key`. A
-    `slow` session, whose rate is limited, reads little ahead.
+    addresses that are not public. A `slow` session, whose rate is limited, reads little ahead.
 
     Raises:
         ConfigurationError: if a proxy is of no use.
@@ -52,17 +48,11 @@ async def open_session(
         connector=Connector(limit=0, resolver=Resolver(), socket_factory=sockets, ssl=authorities),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": f"archiver/{__version__}"},
-        middlewares=_middlewares(proxies, key),
+        middlewares=[_leading_through(proxies)] if proxies.all() else (),
         read_bufsize=_SLOW_READ_BUFFER if slow else _READ_BUFFER,
         timeout=aiohttp.ClientTimeout(sock_connect=timeout, sock_read=timeout),
     ) as session:
         yield session
-
-
-def _middlewares(proxies: Proxies, key: ApiKey | None) -> list[aiohttp.ClientMiddlewareType]:
-    """Return what each request needs: most sessions have no proxies."""
-    leading = [_leading_through(proxies)] if proxies.all() else []
-    return [*leading, *([_checking_redirects(key)] if key else ())]
 
 
 def _leading_through(proxies: Proxies) -> aiohttp.ClientMiddlewareType:
@@ -74,21 +64,6 @@ def _leading_through(proxies: Proxies) -> aiohttp.ClientMiddlewareType:
         return await handler(request)
 
     return lead
-
-
-def _checking_redirects(key: ApiKey) -> aiohttp.ClientMiddlewareType:
-    async def check(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        response = await handler(request)
-        headers = response.headers  # either of these is followed
-        places = [*headers.getall("Location", ()), *headers.getall("URI", ())]
-        if any(key.redact(place) != place for place in places):
-            response.close()
-            raise KeyInRedirect
-        return response
-
-    return check
 
 
 async def _addresses(proxies: Proxies) -> frozenset[tuple[str, int]]:

@@ -29,61 +29,61 @@ def hosts(clock: MonotonicClock) -> Hosts:
 
 def test_a_host_that_was_never_asked_is_not_paused(hosts: Hosts) -> None:
     """Neither is one that has served."""
-    assert hosts.pause(ONE) == (0, "")
-    hosts.served(ONE)
-    assert hosts.pause(ONE) == (0, "")
+    assert hosts.of(ONE).pause() == (0, "")
+    hosts.of(ONE).served()
+    assert hosts.of(ONE).pause() == (0, "")
 
 
 def test_a_paused_host_is_left_alone_until_its_time_is_over(
     hosts: Hosts, clock: MonotonicClock
 ) -> None:
     """All its links, for the reason that it gave; links elsewhere are not concerned."""
-    assert hosts.throttled(ONE, "429 Too Many Requests", 10) == 10
-    assert hosts.pause(OTHER) == (10, "429 Too Many Requests")
+    assert hosts.of(ONE).throttled(ONE, "429 Too Many Requests", 10) == 10
+    assert hosts.of(OTHER).pause() == (10, "429 Too Many Requests")
     clock.now += 9
-    assert hosts.pause(ONE)[0] == 1
+    assert hosts.of(ONE).pause()[0] == 1
     clock.now += 2
-    assert hosts.pause(ONE)[0] == 0
+    assert hosts.of(ONE).pause()[0] == 0
     for url in (ELSEWHERE, URL("http://a.example:8080/1"), URL("https://a.example/1")):
-        assert hosts.pause(url) == (0, "")
+        assert hosts.of(url).pause() == (0, "")
 
 
 def test_without_a_hint_each_pause_is_twice_as_long(hosts: Hosts, clock: MonotonicClock) -> None:
     """Up to a minute, and from the beginning once the host has served something."""
     pauses = []
     for _ in range(9):
-        pauses.append(hosts.throttled(ONE, "429", None))
+        pauses.append(hosts.of(ONE).throttled(ONE, "429", None))
         clock.now += pauses[-1]
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    hosts.served(OTHER)
-    assert hosts.throttled(ONE, "429", None) == 1
+    hosts.of(OTHER).served()
+    assert hosts.of(ONE).throttled(ONE, "429", None) == 1
 
 
 def test_downloads_that_are_refused_together_are_one_pause(
     hosts: Hosts, clock: MonotonicClock
 ) -> None:
     """Those of the same moment do not make it longer."""
-    assert hosts.throttled(ONE, "429", None) == 1
+    assert hosts.of(ONE).throttled(ONE, "429", None) == 1
     clock.now += 0.25
-    assert hosts.throttled(OTHER, "429", None) == 0.75
+    assert hosts.of(OTHER).throttled(OTHER, "429", None) == 0.75
     clock.now += 0.75
-    assert hosts.throttled(ONE, "429", None) == 2
+    assert hosts.of(ONE).throttled(ONE, "429", None) == 2
 
 
 def test_of_several_hints_the_longest_counts(hosts: Hosts) -> None:
     """A host that gives each link another wait is left alone for all of them."""
-    assert hosts.throttled(ONE, "503", 20) == 20
-    assert hosts.throttled(OTHER, "503", 5) == 20
-    assert hosts.throttled(OTHER, "503", 40) == 40
+    assert hosts.of(ONE).throttled(ONE, "503", 20) == 20
+    assert hosts.of(OTHER).throttled(OTHER, "503", 5) == 20
+    assert hosts.of(OTHER).throttled(OTHER, "503", 40) == 40
 
 
 def test_a_long_pause_must_be_asked_for_by_two_links(hosts: Hosts) -> None:
     """One link that is refused for an hour does not shut its host for an hour."""
-    assert hosts.throttled(ONE, "503", 3600) == 60
-    assert hosts.throttled(ONE, "503", 3600) == 60
-    hosts.served(OTHER)
-    assert hosts.throttled(ONE, "503", 3600) == 60
-    assert hosts.throttled(OTHER, "503", 3600) == 3600
+    assert hosts.of(ONE).throttled(ONE, "503", 3600) == 60
+    assert hosts.of(ONE).throttled(ONE, "503", 3600) == 60
+    hosts.of(OTHER).served()
+    assert hosts.of(ONE).throttled(ONE, "503", 3600) == 60
+    assert hosts.of(OTHER).throttled(OTHER, "503", 3600) == 3600
 
 
 @pytest.mark.parametrize("wait", [0.0, 1.0, None])
@@ -93,7 +93,7 @@ def test_a_host_may_throttle_for_ever(
     """However often it does: its hint is followed, and a wait of nothing is no hint."""
     pauses = []
     for _ in range(2000):
-        pauses.append(hosts.throttled(ONE, "429", wait))
+        pauses.append(hosts.of(ONE).throttled(ONE, "429", wait))
         clock.now += pauses[-1] + 0.1
     assert pauses[0] == 1.0
     assert pauses[-1] == pytest.approx(1.0 if wait else 60.0)
@@ -113,9 +113,10 @@ def test_a_pause_is_as_long_as_it_was_announced(
         hosts = Hosts(1, 1)
         for seconds, wait, first in steps:
             clock.now += seconds
-            announced = hosts.throttled(ONE if first else OTHER, "429", wait)
+            host, url = hosts.of(ONE), ONE if first else OTHER
+            announced = host.throttled(url, "429", wait)
             assert announced > 0
-            assert hosts.pause(ONE) == (announced, "429")
+            assert host.pause() == (announced, "429")
 
 
 # --- Slots
@@ -127,7 +128,7 @@ async def most_at_once(hosts: Hosts, *urls: URL) -> dict[str, int]:
     most: dict[str, int] = {}
 
     async def download(url: URL) -> None:
-        async with hosts.slot(url):
+        async with hosts.of(url).slots, hosts.slots:
             running.append(url)
             for key in (url.host or "", "all"):
                 now = len([one for one in running if key in ("all", one.host)])
@@ -155,11 +156,11 @@ async def test_downloads_are_bounded_for_each_host() -> None:
 async def test_who_waits_for_a_host_takes_no_slot_from_another() -> None:
     """A slow host with a long queue leaves the slots of all to the others."""
     hosts = Hosts(2, 1)
-    async with hosts.slot(ONE):
+    async with hosts.of(ONE).slots, hosts.slots:
         waiting = [asyncio.create_task(most_at_once(hosts, OTHER)) for _ in range(5)]
         for _ in range(10):
             await asyncio.sleep(0)
-        async with asyncio.timeout(5), hosts.slot(ELSEWHERE):
+        async with asyncio.timeout(5), hosts.of(ELSEWHERE).slots, hosts.slots:
             assert not any(task.done() for task in waiting)
     await asyncio.gather(*waiting)
 
@@ -169,7 +170,7 @@ async def test_a_slot_is_free_again_after_an_error() -> None:
     hosts = Hosts(1, 1)
     for error in (ValueError, asyncio.CancelledError):
         with pytest.raises(error):
-            async with hosts.slot(ONE):
+            async with hosts.of(ONE).slots, hosts.slots:
                 raise error
-    async with asyncio.timeout(5), hosts.slot(ONE):
+    async with asyncio.timeout(5), hosts.of(ONE).slots, hosts.slots:
         pass

@@ -31,12 +31,9 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def session(
-    *, allow_private: bool = True, key: str | None = None
-) -> AsyncIterator[aiohttp.ClientSession]:
+async def session(*, allow_private: bool = True) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a session of one second's patience."""
-    api_key = ApiKey(key) if key else None
-    async with open_session(1.0, AUTHORITIES, allow_private=allow_private, key=api_key) as opened:
+    async with open_session(1.0, AUTHORITIES, allow_private=allow_private) as opened:
         yield opened
 
 
@@ -99,9 +96,9 @@ async def test_a_redirect_with_the_key_is_not_followed(header: str, spelling: st
         to = f"http://{other.host}/?k={spelling}"
         head = f"HTTP/1.1 302 Found\r\n{header}: {to}\r\nContent-Length: 0\r\n\r\n"
         server.paths["*"] = (head.encode(),)
-        async with session(key=KEY) as client:
+        async with session() as client:
             with pytest.raises(KeyInRedirect):
-                await redirects.get(client, URL(f"http://{server.host}/"), {})
+                await redirects.get(client, URL(f"http://{server.host}/"), {}, ApiKey(KEY))
         assert other.connections == 0
 
 
@@ -110,9 +107,9 @@ async def test_another_redirect_is_followed() -> None:
     async with RawServer({"*": (OK,)}) as other, RawServer() as server:
         head = f"HTTP/1.1 302 Found\r\nLocation: http://{other.host}/\r\nContent-Length: 0\r\n\r\n"
         server.paths["*"] = (head.encode(),)
-        async with session(key=KEY) as client:
+        async with session() as client:
             url = URL(f"http://{server.host}/")
-            async with await redirects.get(client, url, {}) as response:
+            async with await redirects.get(client, url, {}, ApiKey(KEY)) as response:
                 assert await response.read() == b"ok"
 
 
