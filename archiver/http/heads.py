@@ -121,9 +121,15 @@ def _is_usual(data: bytes) -> bool:
 
 
 class Protocol(ResponseHandler):
-    """Reads responses whose heads may be large, and say their length again and again."""
+    """Reads responses whose heads may be large, and say their length again and again.
+
+    Its one timer for silences looks when something has come last: aiohttp's own is set anew with
+    every piece of data.
+    """
 
     _head: Head | None = None
+    _heard_at: float | None = None
+    """When something has come last, or was asked for; None while nothing is to come."""
 
     def set_response_params(self, *args: Any, **params: Any) -> None:
         """Expect the next response."""
@@ -145,6 +151,32 @@ class Protocol(ResponseHandler):
             if self._head.ended:
                 self._head = None
         super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End with the connection."""
+        super().connection_lost(exc)
+        super()._drop_timeout()
+
+    def _reschedule_timeout(self) -> None:
+        self._heard_at = self._loop.time()
+        if not self._read_timeout_handle and self._read_timeout:
+            self._set_timer(self._read_timeout)
+
+    def _drop_timeout(self) -> None:
+        self._heard_at = None
+
+    def _set_timer(self, seconds: float) -> None:
+        self._read_timeout_handle = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._read_timeout_handle = None
+        if self._heard_at is None or not self._read_timeout:
+            return
+        left = self._heard_at + self._read_timeout - self._loop.time()
+        if left > 0:
+            self._set_timer(left)
+        else:
+            self._on_read_timeout()
 
 
 class Connector(aiohttp.TCPConnector):

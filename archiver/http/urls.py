@@ -8,6 +8,8 @@ from yarl import URL
 
 _PARTS = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(\?[^#]*)?")
 """Scheme, authority, path and query (RFC 3986, appendix B)."""
+_LETTERS = re.compile(r"https?://[\x21\x22\x24-\x3e\x40-\x7e]+(?:\?[\x21\x22\x24-\x7e]+)?")
+"""Most URLs: nothing in them is encoded or left out."""
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]+")
 
 
@@ -20,6 +22,8 @@ def to_the_letter(text: str) -> URL:
     Raises:
         ValueError: if it is no URL.
     """
+    if _LETTERS.fullmatch(text):
+        return _checked(URL(text, encoded=True))
     scheme, authority, path, query = _split(text)
     return _join(scheme or "", authority or "", path, query)
 
@@ -94,10 +98,14 @@ def _target(url: URL) -> tuple[str, str | None]:
 
 
 def _join(scheme: str, authority: str, path: str, query: str | None) -> URL:
-    url = URL(f"{scheme}://{authority}{path}{query or ''}", encoded=True)
-    _ = url.port  # or the first look at it would find that it is none
+    url = _checked(URL(f"{scheme}://{authority}{path}{query or ''}", encoded=True))
     if query == "?":  # which a URL of yarl's forgets
         return URL.build(scheme=scheme, authority=authority, path=f"{path or '/'}?", encoded=True)
+    return url
+
+
+def _checked(url: URL) -> URL:
+    _ = url.port  # or the first look at it would find that it is none
     return url
 
 

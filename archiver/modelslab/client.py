@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias, assert_never
 
 import aiohttp
+from yarl import URL
 
 from archiver.errors import ArchiverError
 from archiver.generation import Generation
@@ -102,6 +103,7 @@ class Client:
     ) -> None:
         self._session = session
         self._settings = settings
+        self._url = URL(settings.url)
         self._body = json.dumps({"key": settings.key.reveal()}).encode()
         self._rate_limit = rate_limit
         self._backoff = backoff or Backoff(settings.retries + 1, first=1.0, longest=30.0)
@@ -233,7 +235,7 @@ class Client:
 
         What the reply takes of the memory for large ones, `memory` gives back.
         """
-        timeout, url = self._settings.timeout, f"{self._settings.url}/{path}"
+        timeout, url = self._settings.timeout, URL(f"{self._url}/{path}", encoded=True)
         try:
             async with (
                 asyncio.timeout(timeout * _WHOLE_RESPONSE) as deadline,

@@ -183,6 +183,8 @@ _OUTPUTS: dict[str, _Source] = {
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h|d)(?:ec|in|our|r|ay|\b)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
+
 LINK_FIELDS = {*_OUTPUTS, "proxy_links"}
 """The fields that list links."""
 
@@ -190,7 +192,7 @@ LINK_FIELDS = {*_OUTPUTS, "proxy_links"}
 def parse_json(body: bytes | bytearray) -> object:
     """Return a body's JSON, or None if it is not JSON; numbers that JSON lacks are None as well."""
     try:
-        return json.loads(body, parse_constant=lambda _: None)
+        return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):
         return None
 
