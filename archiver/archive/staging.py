@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from archiver.archive.disk_space import largest_file
@@ -80,7 +81,7 @@ class StagedGeneration:
 class Staging:
     """The directory of one generation on its way.
 
-    What reads or writes files blocks: call it in a thread. `exists` is one short look.
+    What reads or writes files blocks: call it in a thread.
     """
 
     def __init__(self, layout: Layout, generation: Generation, document: object = None) -> None:
@@ -100,14 +101,10 @@ class Staging:
         """The name of its directory in staging."""
         return self._place.rpartition("/")[2]
 
-    def exists(self) -> bool:
-        """Return whether an earlier try has left something."""
-        return os.path.lexists(self._layout.at(self._place))
-
     def leftovers(self, outputs: Sequence[Output]) -> list[StagedFile | PartialFile]:
         """Return for each output what an earlier try has left: a whole payload, or a partial file.
 
-        Partial files of outputs that the response no longer lists are deleted, but no payload
+        Where it has left nothing at all, the partial files are new. Partial files of outputs that the response no longer lists are deleted, but no payload
         is: its links may have been its last.
 
         Raises:
@@ -115,9 +112,13 @@ class Staging:
         """
         stems = tuple(map(_stem, outputs))
         with storage_errors(f"reading {self._directory}"):
-            for partial in self._directory.glob("*.part*"):
-                if not partial.name.startswith(stems):
-                    partial.unlink()
+            try:
+                paths = list(self._directory.iterdir())
+            except FileNotFoundError:
+                return [*map(self.begin, outputs)]
+            for path in paths:
+                if ".part" in path.name and not path.name.startswith(stems):
+                    path.unlink()
         return [self.find(output) or self.resume(output) for output in outputs]
 
     def find(self, output: Output) -> StagedFile | None:
@@ -132,9 +133,7 @@ class Staging:
 
     def begin(self, output: Output) -> PartialFile:
         """Return a new partial file for `output`; that of a single output may stay in memory."""
-        # What a limit allows no file of must not wait in memory for the commit of others.
-        spool = int(min(_SPOOL, largest_file())) if output.of == 1 else 0
-        return PartialFile(self._partial_path(output), spool)
+        return PartialFile(self._partial_path(output), _spool() if output.of == 1 else 0)
 
     def resume(self, output: Output) -> PartialFile:
         """Return the partial file for `output` with what an earlier try has left of it.
@@ -247,6 +246,12 @@ class Staging:
         )
 
 
+@cache
+def _spool() -> int:
+    """What a limit allows no file of must not wait in memory for the commit of others."""
+    return int(min(_SPOOL, largest_file()))
+
+
 def write_contents(layout: Layout, group: Iterable[StagedGeneration]) -> None:
     """Write what is still in memory of a group; a payload has its name only once it is flushed.
 
@@ -303,11 +308,19 @@ def staged_generations(layout: Layout) -> Iterator[Staging]:
     Raises:
         StorageError: if it cannot be read.
     """
-    with storage_errors(f"reading {layout.incoming}"):
-        names = sorted(path.name for path in layout.incoming.iterdir())
-    for name in names:
+    for name in names_in_staging(layout):
         if generation := generation_at(f"data/{name.replace('~', '/')}.json"):
             yield Staging(layout, generation)
+
+
+def names_in_staging(layout: Layout) -> list[str]:
+    """Return the names of the directories in staging, in order.
+
+    Raises:
+        StorageError: if they cannot be read.
+    """
+    with storage_errors(f"reading {layout.incoming}"):
+        return sorted(os.listdir(layout.incoming))  # noqa: PTH208 (names are all that is needed)
 
 
 def _stem(output: Output) -> str:

@@ -11,7 +11,7 @@ from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
 from archiver.archive.letter_case import LetterCase
 from archiver.archive.partial_file import PartialFile
-from archiver.archive.staging import StagedFile, Staging
+from archiver.archive.staging import StagedFile, Staging, names_in_staging
 from archiver.download.downloader import Downloaded, Downloader, Unavailable
 from archiver.generation import Generation
 from archiver.modelslab.client import (
@@ -100,6 +100,8 @@ class Fetcher:
         self._space = space
         self._families = families
         self._letter_case = LetterCase(layout)
+        self._tried = set(names_in_staging(layout))
+        """Of which an earlier try may have left something in staging, by the name it has there."""
         self._asking: set[asyncio.Task[object] | None] = set()
         self.cut_off: list[Generation] = []
         """Whose downloads were cancelled."""
@@ -255,6 +257,7 @@ class Fetcher:
         for fault in faults:
             _LOG.debug("%s: %s", generation, fault)
         if missing := [result for result in results if isinstance(result, Unavailable)]:
+            self._tried.add(staging.name)
             return _paused(job, missing, faults) or LinksFailed(response, faults)
         whole = [result for result in results if isinstance(result, _StagedOutput)]
         staged = staging.staged([result.file for result in whole])
@@ -265,7 +268,7 @@ class Fetcher:
     ) -> "list[_StagedOutput | Unavailable]":
         leftovers = (
             await in_thread(staging.leftovers, outputs)
-            if staging.exists()
+            if staging.name in self._tried
             else map(staging.begin, outputs)
         )
         return [

@@ -19,6 +19,7 @@ from archiver.archive.staging import (
     StagedFile,
     StagedGeneration,
     Staging,
+    names_in_staging,
     staged_generations,
     write_contents,
 )
@@ -115,14 +116,13 @@ def partial_name(urls: Sequence[str], number: int = 1) -> str:
 def test_nothing_is_touched_before_the_first_byte(tmp_path: Path, disk: DiskLog) -> None:
     """A response, partial files and links that fail without a byte leave no trace at any time."""
     staging = staging_of(Layout(tmp_path), TWO)
-    assert not staging.exists()
     for partial in map(staging.begin, outputs(*TWO)):
         partial.reset()
         with pytest.raises(NotWhole):
             partial.complete(None, delimited=True)
         partial.suspend()
     staging.tidy(STALE_AFTER)
-    assert not staging.exists()
+    assert list(tmp_path.iterdir()) == []
     assert disk.steps == []
     assert everything(tmp_path) == {}
 
@@ -284,7 +284,7 @@ def test_a_small_payload_waits_in_memory(layout: Layout, directory: Path, disk: 
     assert payload.content == MP4
     assert response.content is not None
     assert disk.steps == []
-    assert not Staging(layout, GENERATION).exists()
+    assert names_in_staging(layout) == []
     write_contents(layout, [generation])
     name = partial_name(ONE)
     assert disk.steps == [
@@ -548,7 +548,7 @@ def test_what_the_new_response_lists_is_found(layout: Layout, directory: Path) -
     anew = tuple(url.replace("signature=1", "signature=2") for url in TWO)
     assert anew != TWO
     staging = staging_of(layout, anew)
-    assert staging.exists()
+    assert names_in_staging(layout) == [staging.name]
     assert staging.leftovers(outputs(*anew)) == files
     assert found(layout, anew) == files
     write_contents(layout, [staging.staged(files)])
@@ -689,7 +689,7 @@ def test_a_partial_file_without_a_byte_is_tidied_away(layout: Layout, origin: Or
     staging = staging_of(layout, TWO)
     left(staging, outputs(*TWO)[0], b"", origin)
     staging.tidy(STALE_AFTER)
-    assert not staging.exists()
+    assert names_in_staging(layout) == []
 
 
 def test_payloads_outlive_tidying(layout: Layout) -> None:
@@ -711,7 +711,7 @@ def test_a_partial_file_outlives_tidying_until_it_is_stale(
     staging.tidy(kept_for)
     assert names(directory) == [partial_name(ONE), f"{partial_name(ONE)}.json"]
     staging.tidy(age - 1)
-    assert not staging.exists()
+    assert names_in_staging(layout) == []
 
 
 def test_clearing_leaves_nothing(layout: Layout, directory: Path) -> None:
