@@ -104,8 +104,8 @@ class Staging:
     def leftovers(self, outputs: Sequence[Output]) -> list[StagedFile | PartialFile]:
         """Return for each output what an earlier try has left: a whole payload, or a partial file.
 
-        Where it has left nothing at all, the partial files are new. Partial files of outputs that the response no longer lists are deleted, but no payload
-        is: its links may have been its last.
+        Partial files of outputs that the response no longer lists are deleted, but no payload is:
+        its links may have been its last. Where there is nothing at all, the partial files are new.
 
         Raises:
             StorageError: if they cannot be read.
