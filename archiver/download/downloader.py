@@ -75,9 +75,9 @@ class Downloader:
 
     async def _from_link(self, link: Link, partial: PartialFile) -> Payload | LinkFault:
         """Try a link, again where that may help."""
-        for pause in (*self._backoff.pauses(), None):
+        for pause in self._backoff.pauses():
             result = await self._transfer.run(link, partial)
-            if isinstance(result, Payload) or not result.transient or pause is None:
+            if isinstance(result, Payload) or not result.transient:
                 return result
             await asyncio.sleep(pause)  # without a slot: others download meanwhile
-        raise AssertionError("the last try returns")
+        return await self._transfer.run(link, partial)
