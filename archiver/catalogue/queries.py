@@ -2,11 +2,13 @@
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 from archiver.catalogue.database import sqlite_errors
 from archiver.generation import Generation, generation_at
+from archiver.media.info import Properties
+from archiver.metadata import Metadata
 from archiver.run import Holdings
 
 State: TypeAlias = Literal["held", "pending", "failed", "lost"]
@@ -30,6 +32,8 @@ class HeldFile:
     bytes: int
     sha256: str
     verified: str | None
+    properties: Properties = field(default_factory=Properties)
+    """What the video says of itself, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Known:
     served_by: tuple[str, ...] = ()
     """The links that gave its payloads, without their queries."""
     files: tuple[HeldFile, ...] = ()
+    metadata: Metadata = field(default_factory=Metadata)
+    """What is said of it."""
 
 
 class Queries:
@@ -90,20 +96,35 @@ class Queries:
         """Return the files that are held of a generation."""
         # A range of the index: "." and "-" follow the name in a path, and "/" sorts after both.
         start = f"data/{generation.name}"
-        query = "SELECT path, bytes, sha256, verified FROM file WHERE path > ? AND path < ?"
+        query = f"{_SELECT_FILES} WHERE path > ? AND path < ?"
         with sqlite_errors():
             near = self._db.execute(query, (start, start + "/")).fetchall()
-        return tuple(HeldFile(*row) for row in near if generation_at(row[0]) == generation)
+        return tuple(_held(row) for row in near if generation_at(row[0]) == generation)
 
     def _with_files(self, known: Known) -> Known:
         held = known.state == "held"
         return replace(known, files=self.files(known.generation)) if held else known
 
 
-_SELECT = "SELECT name, state, reason, since, first_checked, checked, served_by FROM generation"
+_SELECT = (
+    "SELECT name, state, reason, since, first_checked, checked, served_by, prompt,"
+    " negative_prompt, model, seed, width, height, duration, track_id, created"
+    " FROM generation LEFT JOIN metadata USING (name)"
+)
+_SELECT_FILES = (
+    "SELECT path, bytes, sha256, verified, duration, width, height, frame_rate, video_codec,"
+    " audio_codec FROM file LEFT JOIN properties USING (path)"
+)
 
 
-def _known(row: tuple[str, State, str | None, str, str, str, str | None]) -> Known:
-    name, state, reason, since, first_checked, checked, served_by = row
+def _known(row: tuple[Any, ...]) -> Known:
+    name, state, reason, since, first_checked, checked, served_by, *said = row
     links = tuple(served_by.split("\n")) if served_by else ()
-    return Known(Generation.from_name(name), state, reason, since, first_checked, checked, links)
+    times = since, first_checked, checked
+    generation, metadata = Generation.from_name(name), Metadata(*said)
+    return Known(generation, state, reason, *times, links, metadata=metadata)
+
+
+def _held(row: tuple[Any, ...]) -> HeldFile:
+    path, size, sha256, verified, *said = row
+    return HeldFile(path, size, sha256, verified, Properties(*said))

@@ -116,6 +116,29 @@ CREATE TABLE known_as (              -- what was listed under an assumed family
     """
 CREATE INDEX empty ON file (path) WHERE bytes = 0;  -- of most of them the size was not known
 """,
+    """
+CREATE TABLE metadata (              -- what is said of a generation; NULL where nothing is
+    name TEXT PRIMARY KEY,           -- v6/deepfake/263
+    prompt TEXT,
+    negative_prompt TEXT,
+    model TEXT,
+    seed TEXT,
+    width INTEGER,                   -- as asked for, as are the height and the duration
+    height INTEGER,
+    duration REAL,                   -- in seconds
+    track_id TEXT,
+    created TEXT                     -- UTC
+) WITHOUT ROWID;
+CREATE TABLE properties (            -- what a video says of itself; NULL where it says nothing
+    path TEXT PRIMARY KEY,           -- data/v6/deepfake/263.mp4
+    duration REAL,                   -- in seconds
+    width INTEGER,
+    height INTEGER,
+    frame_rate REAL,
+    video_codec TEXT,
+    audio_codec TEXT
+) WITHOUT ROWID;
+""",
 )
 """What makes each version of the tables from the one before."""
 VERSION = len(_MIGRATIONS)

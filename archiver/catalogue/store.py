@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -30,6 +30,8 @@ from archiver.catalogue.worklist import WorklistTable
 from archiver.checksums import BagFile, Mark
 from archiver.errors import storage_errors
 from archiver.generation import Generation, generation_at
+from archiver.media.info import Properties
+from archiver.metadata import Metadata
 from archiver.outcomes import Streak
 
 _BATCH = 10_000
@@ -50,6 +52,8 @@ ON CONFLICT (name) DO UPDATE SET
     trouble_seconds = excluded.trouble_seconds,
     served_by = excluded.served_by
 """
+_SET_METADATA = "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SET_PROPERTIES = "INSERT OR REPLACE INTO properties VALUES (?, ?, ?, ?, ?, ?, ?)"
 _TABLES = """
 CREATE TEMP TABLE listed (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) WITHOUT ROWID;
@@ -256,6 +260,18 @@ class Catalogue:
         if rows:
             with sqlite_errors(), self._lock, self.connection as db:
                 db.executemany("UPDATE file SET bytes = ? WHERE path = ?", rows)
+
+    def set_metadata(self, metadata: Iterable[tuple[Generation, Metadata]]) -> None:
+        """Record what is said of generations, in place of what was known."""
+        rows = [(generation.name, *astuple(said)) for generation, said in metadata]
+        with sqlite_errors(), self._lock, self.connection as db:
+            db.executemany(_SET_METADATA, rows)
+
+    def set_properties(self, properties: Iterable[tuple[str, Properties]]) -> None:
+        """Record what the videos at these paths say of themselves."""
+        rows = [(path, *astuple(found)) for path, found in properties]
+        with sqlite_errors(), self._lock, self.connection as db:
+            db.executemany(_SET_PROPERTIES, rows)
 
     def totals(self) -> tuple[int, int]:
         """Return how many files are held, and their bytes: the bag's Payload-Oxum."""

@@ -4,6 +4,22 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Properties:
+    """What a video says of itself; a field of which it says nothing is None."""
+
+    duration: float | None = None
+    """In seconds."""
+    width: int | None = None
+    """As shown, in pixels; so is the height."""
+    height: int | None = None
+    frame_rate: float | None = None
+    """Frames a second, on average."""
+    video_codec: str | None = None
+    """By ffmpeg's name for it, such as h264; so is the sound's."""
+    audio_codec: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MediaInfo:
     """What is known about a whole video."""
 
