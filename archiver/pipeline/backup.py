@@ -11,7 +11,6 @@ from archiver.archive.bag import Bag
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, StorageError
-from archiver.generation import Generation
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
 from archiver.pipeline.commit import GroupCommit
@@ -64,8 +63,8 @@ async def backup(
 @contextmanager
 def plan(
     archive: Path, manifests: Sequence[str], settings: Settings
-) -> Iterator[tuple[Plan, Iterator[Generation]]]:
-    """Find out what `backup` would fetch, and touch nothing.
+) -> Iterator[tuple[Plan, Iterator[list[str]]]]:
+    """Find out what `backup` would fetch, and touch nothing; name it, some at a time.
 
     Raises:
         ManifestUnreadable: if no manifest can be read.
@@ -79,7 +78,7 @@ def plan(
     bag.check()
     with closing(open_to_read(bag)) as catalogue:
         worklist = _worklist(catalogue, sources, settings, Waiting(settings.max_time))
-        yield Plan(worklist, sources.problems), catalogue.worklist.take_all()
+        yield Plan(worklist, sources.problems), catalogue.worklist.names()
 
 
 async def _back_up(bag: Bag, sources: Manifests, settings: Settings, progress: Progress) -> Report:
