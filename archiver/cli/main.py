@@ -1,5 +1,6 @@
 """The command line: the group of commands, and what each error means for the exit status."""
 
+import gc
 import io
 import os
 import resource
@@ -69,6 +70,7 @@ def main() -> None:
         sys.stderr.flush()
     except OSError:
         _silence(sys.stderr)
+    gc.freeze()  # or Python, as it ends, looks for garbage among all that is loaded, many times
     sys.exit(status)
 
 

@@ -13,8 +13,6 @@ from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, StorageError
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
-from archiver.pipeline.commit import GroupCommit
-from archiver.pipeline.families import VIDEO_FAMILIES, Families
 from archiver.pipeline.indexing import describe, open_to_read
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Plan, Report, Tally
@@ -138,6 +136,8 @@ async def _fetch(
     bag: Bag, catalogue: Catalogue, settings: Settings, progress: Progress, tally: Tally
 ) -> Ended:
     # Most runs have nothing to fetch, and start sooner without aiohttp and aiofiles.
+    from archiver.pipeline.commit import GroupCommit  # noqa: PLC0415
+    from archiver.pipeline.families import VIDEO_FAMILIES, Families  # noqa: PLC0415
     from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
 
     commit = GroupCommit(bag, catalogue, settings.timings.stale_after, tally).commit
