@@ -27,6 +27,8 @@ COMMANDS = {
     "manual": "Show a page of the manual.",
     "completion": "Print the script that completes commands in a shell.",
 }
+_GARBAGE = 10_000
+"""Objects after which Python looks for garbage: importing makes many, and none of them is any."""
 
 
 @click.group(
@@ -58,6 +60,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    gc.set_threshold(_GARBAGE)
     # asyncio would replace the default handler by one that waits for the loop's next turn.
     signal.signal(signal.SIGINT, _interrupt)
     _open_closed_streams()
