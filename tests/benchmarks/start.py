@@ -28,4 +28,3 @@ def idle(bench: Workbench) -> None:
     contenders = (ours.quiet(f"{_HELD} held", archive, ids, _HELD), _IMPORTING)
     rounds = in_turn(contenders, bench.pairs * _FACTOR)
     bench.compare("idle", rounds, {_IMPORTING.name: at_most(3)})
-    bench.compare_cpu("idle", rounds, {_IMPORTING.name: at_most(3)})
