@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from archiver.catalogue.database import (
     CatalogueDamaged,
@@ -25,12 +25,14 @@ from archiver.catalogue.database import (
     sqlite_errors,
 )
 from archiver.catalogue.history import History
-from archiver.catalogue.queries import Queries, State
 from archiver.catalogue.worklist import WorklistTable
 from archiver.checksums import BagFile, Mark
 from archiver.errors import storage_errors
 from archiver.generation import Generation, generation_at
 from archiver.outcomes import Streak
+
+if TYPE_CHECKING:
+    from archiver.catalogue.queries import Queries, State
 
 _BATCH = 10_000
 
@@ -71,7 +73,7 @@ class Record:
     """What a run found of a generation, to be remembered."""
 
     generation: Generation
-    state: State
+    state: "State"
     reason: str | None = None
     streak: Streak | None = None
     """The trouble that runs in a row had with it, if any."""
@@ -91,7 +93,6 @@ class Catalogue:
         with sqlite_errors():
             connection.executescript(_TABLES)
         self.worklist = WorklistTable(connection, self._lock, batch)
-        self.queries = Queries(connection)
         self.history = History(connection)
 
     @classmethod
@@ -136,6 +137,13 @@ class Catalogue:
         with suppress(sqlite3.Error):
             self.connection.execute("PRAGMA journal_mode = DELETE")
         self.connection.close()
+
+    @property
+    def queries(self) -> "Queries":
+        """Where things stand; a backup, which does not ask that, starts sooner without them."""
+        from archiver.catalogue.queries import Queries  # noqa: PLC0415
+
+        return Queries(self.connection)
 
     def mark(self) -> Mark:
         """Return up to where the checksum manifest is known here."""

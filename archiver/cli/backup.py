@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from archiver.pipeline.report import Report
     from archiver.progress import Progress
 
-_LINES = 1000
-"""This many lines of a long list are printed at once: click's checks for each take longer."""
-
 
 @click.command(cls=Command, epilog=EXIT_STATUS)
 @manifests_argument
@@ -101,18 +98,17 @@ def _dry_run(
 ) -> int:
     """List what a backup would fetch, which needs no API key."""
     import json
-    from itertools import islice
 
     from archiver.apikey import ApiKey
     from archiver.pipeline.backup import plan
 
-    with plan(archive, manifests, fetch.settings(ApiKey("none"))) as (summary, generations):
+    with plan(archive, manifests, fetch.settings(ApiKey("none"))) as (summary, batches):
         if reporting.as_json:
-            names = [generation.name for generation in generations]
+            names = [name for names in batches for name in names]
             click.echo(json.dumps(summary.as_json() | {"generations": names}, indent=2))
         else:
-            while lines := [f"would fetch {each.name}" for each in islice(generations, _LINES)]:
-                click.echo("\n".join(lines))
+            for names in batches:  # one at a time, click's checks take longer than all the rest
+                click.echo("\n".join(f"would fetch {name}" for name in names))
     if summary.exit_status or not reporting.quiet:
         click.echo("\n".join(summary.lines()), err=True)
     return summary.exit_status

@@ -41,7 +41,8 @@ def test_the_list_names_all_benchmarks() -> None:
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert (result.returncode, result.stderr) == (0, "")
     assert list(lines) == [
-        "big", "small", "quiet", "busy", "memory", "fixity", "repair", "start", "committing",
+        "big", "small", "quiet", "dry-run", "busy", "memory", "fixity", "repair", "start", "idle",
+        "committing",
     ]  # fmt: skip
 
 
