@@ -78,14 +78,13 @@ def backup(archive: "Path", manifests: tuple[str, ...], dry_run: bool, **options
 
 
 def _job(archive: "Path", manifests: tuple[str, ...], fetch: "FetchOptions") -> "Job":
-    import asyncio
-
     from archiver.cli.reporting import Job
-    from archiver.pipeline.backup import backup as run
+    from archiver.eventloop import run
+    from archiver.pipeline.backup import backup as back_up
     from archiver.pipeline.report import Report
 
     def work(progress: "Progress") -> "Report":
-        return asyncio.run(run(archive, manifests, fetch.settings(), progress))
+        return run(back_up(archive, manifests, fetch.settings(), progress))
 
     return Job("backup", archive, work, Report.failed_to_begin)
 

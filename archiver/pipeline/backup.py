@@ -11,6 +11,7 @@ from archiver.archive.bag import Bag
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, StorageError
+from archiver.eventloop import started
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
 from archiver.pipeline.indexing import describe, open_to_read
@@ -135,7 +136,8 @@ def _worklist(
 async def _fetch(
     bag: Bag, catalogue: Catalogue, settings: Settings, progress: Progress, tally: Tally
 ) -> Ended:
-    # Most runs have nothing to fetch, and start sooner without aiohttp and aiofiles.
+    # Most runs have nothing to fetch, and start sooner without aiohttp and an event loop.
+    await started()
     from archiver.pipeline.commit import GroupCommit  # noqa: PLC0415
     from archiver.pipeline.families import VIDEO_FAMILIES, Families  # noqa: PLC0415
     from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
