@@ -10,6 +10,7 @@ from .lists import busy, quiet
 from .memory import memory
 from .repair import repair
 from .start import start
+from .wan import wan
 from .workbench import Workbench
 
 
@@ -33,8 +34,9 @@ SUITE = {
     "quiet": Benchmark(quiet),
     "busy": Benchmark(busy, ("nginx",)),
     "memory": Benchmark(memory, ("nginx",)),
-    "fixity": Benchmark(fixity, ("nginx", "openssl", "sha256sum")),
+    "fixity": Benchmark(fixity, ("openssl", "sha256sum")),
     "repair": Benchmark(repair, ("nginx",)),
     "start": Benchmark(start),
     "committing": Benchmark(committing, ("nginx",)),
+    "wan": Benchmark(wan),
 }
