@@ -21,7 +21,7 @@ from .workbench import Workbench
 _SIZE = 20_000_000
 _VERIFY = "archiver verify"
 _SUMS = "sha256sum -c"
-_DIGESTS = "openssl dgst, a process a core"
+_DIGESTS = "openssl dgst on all cores"
 _ONE = "openssl speed, one core's"
 _ALL = "openssl speed, all cores'"
 _SHARE = at_least(0.9)
@@ -118,7 +118,9 @@ def _show(bench: Workbench, rounds: Rounds, speeds: _Speeds) -> None:
     table.add(Row("fixity", _VERIFY, rounds.runs[_VERIFY]))
     table.add(_row(f"{_ALL} ({cores})", speeds.verify, speeds.all, _SHARE))
     table.add(_row("  without the start-up", speeds.reading, speeds.all))
-    table.add(_row(f"{_ONE}, {cores} times", speeds.verify, [cores * one for one in speeds.one]))
+    table.add(
+        _row(f"  {cores} times one core's", speeds.verify, [cores * one for one in speeds.one])
+    )
     bare = Spread.of(ratios(rounds.of(_DIGESTS), rounds.of(_VERIFY)))
     table.add(Row("fixity", _DIGESTS, rounds.runs[_DIGESTS], bare))
     faster = Spread.of(ratios(speeds.verify, speeds.sums))

@@ -77,18 +77,16 @@ def far_away(videos: Path, *how: str) -> Iterator[int]:
     Raises:
         Unsuccessful: if it does not start.
     """
-    process = subprocess.Popen(
-        (sys.executable, "-P", _FAR, str(videos), *how),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        process_group=0,
-    )
-    try:
-        if not (process.stdout and (port := process.stdout.readline())):
-            raise Unsuccessful("the server of the benchmark wan does not start")
-        yield int(port)
-    finally:
-        _stop(process)
+    command = (sys.executable, "-P", _FAR, str(videos), *how)
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0
+    ) as process:
+        try:
+            if not (process.stdout and (port := process.stdout.readline())):
+                raise Unsuccessful("the server of the benchmark wan does not start")
+            yield int(port)
+        finally:
+            _stop(process)
 
 
 def _free_port() -> int:
