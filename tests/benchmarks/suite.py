@@ -10,6 +10,7 @@ from .lists import busy, dry_run, quiet
 from .memory import memory
 from .repair import repair
 from .start import idle, start
+from .wan import wan
 from .workbench import Workbench
 
 
@@ -34,9 +35,10 @@ SUITE = {
     "dry-run": Benchmark(dry_run),
     "busy": Benchmark(busy, ("nginx",)),
     "memory": Benchmark(memory, ("nginx",)),
-    "fixity": Benchmark(fixity, ("nginx", "openssl", "sha256sum")),
+    "fixity": Benchmark(fixity, ("openssl", "sha256sum")),
     "repair": Benchmark(repair, ("nginx",)),
     "start": Benchmark(start),
     "idle": Benchmark(idle),
     "committing": Benchmark(committing, ("nginx",)),
+    "wan": Benchmark(wan),
 }
