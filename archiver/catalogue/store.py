@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 from archiver.catalogue.database import (
     CatalogueDamaged,
@@ -39,8 +39,10 @@ _BATCH = 10_000
 _UPSERT = """
 INSERT INTO generation (name, state, reason, since, checked, first_checked, reported, trouble,
     trouble_runs, trouble_seconds, served_by)
-VALUES (:name, :state, :reason, :now, :now, :now, :state <> 'lost', :trouble,
-    :trouble_runs, :trouble_seconds, :served_by)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    :now, :now, :now, json_extract(value, '$[1]') <> 'lost', json_extract(value, '$[3]'),
+    json_extract(value, '$[4]'), json_extract(value, '$[5]'), json_extract(value, '$[6]')
+FROM json_each(:records) WHERE true
 ON CONFLICT (name) DO UPDATE SET
     state = excluded.state,
     reason = excluded.reason,
@@ -52,6 +54,16 @@ ON CONFLICT (name) DO UPDATE SET
     trouble_seconds = excluded.trouble_seconds,
     served_by = excluded.served_by
 """
+_HOLD = """
+INSERT INTO file
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), :now
+FROM json_each(:files) WHERE true
+ON CONFLICT (path) DO UPDATE SET
+    sha256 = excluded.sha256,
+    bytes = excluded.bytes,
+    verified = excluded.verified
+"""
+"""One statement for all: row by row, the thread waits for the interpreter after each of them."""
 _TABLES = """
 CREATE TEMP TABLE listed (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) WITHOUT ROWID;
@@ -78,9 +90,6 @@ class Record:
     streak: Streak | None = None
     """The trouble that runs in a row had with it, if any."""
     served_by: tuple[str, ...] = ()
-
-
-_Row: TypeAlias = dict[str, object]
 
 
 class Catalogue:
@@ -272,34 +281,25 @@ class Catalogue:
         return files, size
 
     def _hold(self, files: Iterable[BagFile]) -> None:
-        now = _now()
-        self.connection.executemany(
-            "INSERT INTO file VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET"
-            " sha256 = excluded.sha256, bytes = excluded.bytes, verified = excluded.verified",
-            ((file.path, file.sha256, file.bytes, now) for file in files),
-        )
+        rows = [(file.path, file.sha256, file.bytes) for file in files]
+        self.connection.execute(_HOLD, {"files": json.dumps(rows), "now": _now()})
 
     def _upsert(self, records: Iterable[Record]) -> None:
-        now = _now()
-        self.connection.executemany(_UPSERT, (_row(record, now) for record in records))
+        rows = json.dumps([*map(_row, records)])
+        self.connection.execute(_UPSERT, {"records": rows, "now": _now()})
 
     def _set_mark(self, mark: Mark) -> None:
         query = "UPDATE absorbed SET bytes = ?, tail = ?"
         self.connection.execute(query, (mark.size, mark.tail))
 
 
-def _row(record: Record, now: str) -> _Row:
-    streak = record.streak
-    return {
-        "name": record.generation.name,
-        "state": record.state,
-        "reason": record.reason,
-        "trouble": streak and streak.trouble,
-        "trouble_runs": streak.runs if streak else 0,
-        "trouble_seconds": streak.seconds if streak else 0,
-        "served_by": "\n".join(record.served_by) or None,
-        "now": now,
-    }
+def _row(record: Record) -> tuple[str | int | None, ...]:
+    name, served_by = record.generation.name, "\n".join(record.served_by) or None
+    match record.streak:
+        case Streak(trouble, runs, seconds):
+            return name, record.state, record.reason, trouble, runs, seconds, served_by
+        case None:
+            return name, record.state, record.reason, None, 0, 0, served_by
 
 
 def _generations(paths: Iterable[str]) -> Iterator[Generation]:
