@@ -24,7 +24,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -71,6 +71,8 @@ class StagedGeneration:
 
     generation: Generation
     files: tuple[StagedFile, ...]
+    response: bytes = field(default=b"", compare=False, repr=False)
+    """The text of the response."""
 
     @property
     def payload_bytes(self) -> int:
@@ -166,7 +168,7 @@ class Staging:
             BagFile(self.generation.sidecar_path, sha256, size),
             None if self._response_written else self._response,
         )
-        return StagedGeneration(self.generation, (*payloads, response))
+        return StagedGeneration(self.generation, (*payloads, response), self._response)
 
     def read_response(self) -> bytes | None:
         """Return the response that an earlier run has staged, if any."""

@@ -19,12 +19,15 @@ from archiver.pipeline.families import VIDEO_FAMILIES, Families
 from archiver.pipeline.indexing import describe, open_to_read
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Plan, Report, Tally
+from archiver.pipeline.sidecars import describe_held
 from archiver.pipeline.waiting import Waiting
 from archiver.progress import Progress, Silent
 from archiver.run import Completed, Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+_READING = 10.0
+"""For how many seconds a run goes on reading the sidecars of an older archive."""
 
 
 async def backup(
@@ -149,9 +152,11 @@ async def _fetch(
 
 
 def _finish(bag: Bag, catalogue: Catalogue, ended: Ended) -> Ended:
-    """Note what is reported, and bring `bag-info.txt` up to date; return how the run ended."""
+    """Note what is reported, and bring the records up to date; return how the run ended."""
     try:
         catalogue.worklist.set_reported()
+        if isinstance(ended, Completed | Skipped):
+            describe_held(bag, catalogue, _READING)
         describe(bag, catalogue)
     except StorageError as error:
         return ended if isinstance(ended, Stopped) else Stopped(error)

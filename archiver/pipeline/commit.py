@@ -7,7 +7,8 @@ from typing import assert_never
 
 from archiver.archive.bag import Bag
 from archiver.archive.staging import StagedGeneration, Staging
-from archiver.catalogue.store import Catalogue, Record
+from archiver.catalogue.store import Catalogue, Described, Record
+from archiver.metadata import metadata_of
 from archiver.outcomes import (
     Archived,
     Duplicate,
@@ -21,6 +22,7 @@ from archiver.outcomes import (
 from archiver.pipeline.give_up import Decision, decide
 from archiver.pipeline.report import Tally
 from archiver.pipeline.results import Fetched, Result
+from archiver.pipeline.sidecars import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,11 @@ def commit_staged(
     if not group:
         catalogue.record(records, (), bag.manifest.mark())
         return
+    described = [Described(one.generation, metadata_of(parsed(one.response))) for one in group]
     targets = [file.target for staged in group for file in staged.files]
     if listed := catalogue.known(target.path for target in targets):
         bag.withdraw(listed)  # of generations that had lost others of their files
-    bag.commit(group, lambda: catalogue.record(records, targets, bag.manifest.mark()))
+    bag.commit(group, lambda: catalogue.record(records, targets, bag.manifest.mark(), described))
 
 
 def record_of(outcome: Outcome, streak: Streak | None = None) -> Record | None:
