@@ -64,10 +64,15 @@ class StagedFile:
         """The generation's directory, relative to the archive."""
         return self.staged.rpartition("/")[0]
 
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether it is no payload, but says something about one."""
+        return self.target.path.endswith(".json")
+
 
 @dataclass(frozen=True, slots=True)
 class StagedGeneration:
-    """All files of a generation: its payloads, then the response."""
+    """All files of a generation: its payloads, then the response, then other sidecars."""
 
     generation: Generation
     files: tuple[StagedFile, ...]
@@ -77,7 +82,7 @@ class StagedGeneration:
     @property
     def payload_bytes(self) -> int:
         """The size of its payloads."""
-        return sum(file.target.bytes for file in self.files[:-1])
+        return sum(file.target.bytes for file in self.files if not file.is_sidecar)
 
 
 class Staging:
@@ -169,6 +174,12 @@ class Staging:
             None if self._response_written else self._response,
         )
         return StagedGeneration(self.generation, (*payloads, response), self._response)
+
+    def sidecar(self, path: str, document: object) -> StagedFile:
+        """Return a further sidecar, still to be written, that becomes the file at `path`."""
+        content = _encoded(document)
+        sha256, name = hashlib.sha256(content).hexdigest(), path.rpartition("/")[2]
+        return StagedFile(f"{self._place}/{name}", BagFile(path, sha256, len(content)), content)
 
     def read_response(self) -> bytes | None:
         """Return the response that an earlier run has staged, if any."""
@@ -283,15 +294,16 @@ def _write(layout: Layout, group: Sequence[StagedGeneration]) -> None:
     for staged in group:
         with suppress(FileExistsError):
             os.mkdir(layout.at(staged.files[0].directory))  # noqa: PTH102
-        *payloads, response = staged.files
-        for file in payloads:
-            if file.content is not None:
-                name = layout.at(file.staged)
+        for file in staged.files:
+            name = layout.at(file.staged)
+            if file.content is None:
+                continue
+            if file.is_sidecar:
+                files.append((name, file.content))
+            else:
                 partial = f"{name.rpartition('-')[0]}-.part"
                 files.append((partial, file.content))
                 renames.append((partial, name))
-        if response.content is not None:
-            files.append((layout.at(response.staged), response.content))
     write_files(files)  # flushed before any of them has the name of a whole payload
     for partial, name in renames:
         os.rename(partial, name)  # noqa: PTH104

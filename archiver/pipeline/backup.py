@@ -15,6 +15,7 @@ from archiver.generation import Generation
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
 from archiver.pipeline.commit import GroupCommit
+from archiver.pipeline.entries import add_entries, redaction
 from archiver.pipeline.families import VIDEO_FAMILIES, Families
 from archiver.pipeline.indexing import describe, open_to_read
 from archiver.pipeline.recovery import recover
@@ -28,6 +29,8 @@ from archiver.settings import Settings
 _LOG = logging.getLogger(__name__)
 _READING = 10.0
 """For how many seconds a run goes on reading the sidecars of an older archive."""
+_WRITING = 30.0
+"""For how many seconds a run goes on writing what manifests say of what was held before."""
 
 
 async def backup(
@@ -81,7 +84,7 @@ def plan(
     bag = Bag(archive)
     bag.check()
     with closing(open_to_read(bag)) as catalogue:
-        worklist = _worklist(catalogue, sources, settings, Waiting(settings.max_time))
+        worklist = _worklist(catalogue, sources, settings, Waiting(settings.max_time), keep=False)
         yield Plan(worklist, sources.problems), catalogue.worklist.take_all()
 
 
@@ -126,11 +129,18 @@ async def _run(
 
 
 def _worklist(
-    catalogue: Catalogue, sources: Manifests, settings: Settings, waiting: Waiting
+    catalogue: Catalogue,
+    sources: Manifests,
+    settings: Settings,
+    waiting: Waiting,
+    *,
+    keep: bool = True,
 ) -> Worklist:
+    """List what there is to do; `keep` what the manifests say of it."""
+    redact = redaction(settings.api.key) if keep else None
     listed = sources.entries(waiting.until_readable)
     with waiting.on_signals():
-        worklist = catalogue.worklist.add(listed, retry_lost=settings.retry_lost)
+        worklist = catalogue.worklist.add(listed, retry_lost=settings.retry_lost, redact=redact)
     sources.check()
     if settings.strict and sources.problems:
         problems = "\n".join(sources.problems.lines())
@@ -156,6 +166,7 @@ def _finish(bag: Bag, catalogue: Catalogue, ended: Ended) -> Ended:
     try:
         catalogue.worklist.set_reported()
         if isinstance(ended, Completed | Skipped):
+            add_entries(bag, catalogue, _WRITING)
             describe_held(bag, catalogue, _READING)
         describe(bag, catalogue)
     except StorageError as error:

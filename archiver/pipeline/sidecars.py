@@ -6,15 +6,20 @@ which were. The videos are not read for that.
 """
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from archiver.archive.bag import Bag
 from archiver.archive.checksum_manifest import open_file
+from archiver.archive.staging import StagedGeneration, Staging
 from archiver.catalogue.store import Catalogue, Described
 from archiver.generation import Generation, entry_number
+from archiver.manifest.said import DOCUMENTS_LIMIT, additions
 from archiver.metadata import metadata_of
 
+_LOG = logging.getLogger(__name__)
 LARGEST = 4 << 20
 """No sidecar that we write has more bytes than this; one that has is not read."""
 _BATCH = 500
@@ -33,6 +38,28 @@ def describe_held(bag: Bag, catalogue: Catalogue, seconds: float) -> None:
             return
 
 
+def with_entries(
+    bag: Bag, catalogue: Catalogue, staged: StagedGeneration
+) -> tuple[StagedGeneration, Described]:
+    """Add what manifests say of a generation and no sidecar has; and return what all say."""
+    generation, staging = staged.generation, Staging(bag.layout, staged.generation)
+    sayings = catalogue.worklist.sayings(generation)
+    paths = [path for path in sidecars_of(catalogue, generation) if _order(path)]
+    known = [document for document in documents(bag, paths) if isinstance(document, dict)]
+    added = additions(known, (json.loads(saying.text) for saying in sayings))
+    first = max(map(_order, paths), default=0) + 1
+    last = DOCUMENTS_LIMIT
+    if first + len(added) - 1 > last:
+        _LOG.warning("%s: more than %d lists say something else: not all is kept", generation, last)
+    files = [
+        staging.sidecar(generation.entry_path(number), document)
+        for number, document in zip(range(first, last + 1), added, strict=False)
+    ]
+    metadata = metadata_of(parsed(staged.response), *known, *added)
+    digests = tuple(saying.digest for saying in sayings)
+    return replace(staged, files=(*staged.files, *files)), Described(generation, metadata, digests)
+
+
 def parsed(text: bytes) -> object:
     """Return the JSON in a sidecar; None if there is none in it."""
     try:
@@ -41,16 +68,19 @@ def parsed(text: bytes) -> object:
         return None
 
 
+def read(bag: Bag, path: str) -> bytes:
+    """Return the text of a sidecar; none if it cannot be read: `verify` names it then."""
+    try:
+        with open_file(bag.layout.at(path)) as file:
+            text = file.read(LARGEST + 1)
+    except OSError:
+        return b""
+    return text if len(text) <= LARGEST else b""
+
+
 def documents(bag: Bag, paths: Sequence[str]) -> Iterator[object]:
-    """Yield what is in sidecars, as far as they can be read: `verify` names those that cannot."""
-    for path in paths:
-        try:
-            with open_file(bag.layout.at(path)) as file:
-                text = file.read(LARGEST + 1)
-        except OSError:
-            continue
-        if len(text) <= LARGEST:
-            yield parsed(text)
+    """Yield what is in sidecars."""
+    return (parsed(read(bag, path)) for path in paths)
 
 
 def sidecars_of(catalogue: Catalogue, generation: Generation) -> list[str]:

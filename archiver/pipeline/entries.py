@@ -1,0 +1,51 @@
+"""Entries: what manifests say of generations that are held already becomes sidecars.
+
+What they say of a generation that is fetched is committed with it.
+"""
+
+import json
+import logging
+import time
+
+from archiver.apikey import ApiKey
+from archiver.archive.bag import Bag
+from archiver.archive.staging import StagedGeneration
+from archiver.catalogue.store import Catalogue
+from archiver.catalogue.worklist import Redact
+from archiver.generation import Generation
+from archiver.pipeline.commit import commit_staged
+from archiver.pipeline.sidecars import read
+
+_LOG = logging.getLogger(__name__)
+_GROUP = 500
+
+
+def redaction(key: ApiKey) -> Redact:
+    """Return what takes the API key out of a text in JSON."""
+
+    def redacted(text: str) -> str:
+        if not key.may_be_in(text.encode()):
+            return text
+        return json.dumps(key.redact_json(json.loads(text)))
+
+    return redacted
+
+
+def add_entries(bag: Bag, catalogue: Catalogue, seconds: float) -> None:
+    """Write what manifests say of held generations, for about as long; the rest another time.
+
+    Raises:
+        StorageError: if the disk fails.
+    """
+    until, last = time.monotonic() + seconds, None
+    while group := catalogue.worklist.held_with_sayings(last, _GROUP):
+        commit_staged(bag, catalogue, [_held(bag, generation) for generation in group], ())
+        last = group[-1]
+        if time.monotonic() > until:
+            _LOG.info("the next run goes on writing what the manifests say")
+            return
+
+
+def _held(bag: Bag, generation: Generation) -> StagedGeneration:
+    """Return a generation to which nothing is to be added but what manifests say."""
+    return StagedGeneration(generation, (), read(bag, generation.sidecar_path))
