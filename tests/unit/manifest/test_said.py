@@ -117,9 +117,9 @@ def test_one_more_source(known: list[Document], item: Document, added: list[Docu
 
 def test_sources_of_one_run_share_a_document_where_they_agree() -> None:
     """A creation response and a webhook body are one document, a contradiction another."""
-    created = {"meta": {"prompt": "a", "seed": 1}}
-    finished = {"meta": {"prompt": "a", "fps": 8}, "track_id": "7"}
-    other = {"meta": {"prompt": "b"}, "track_id": "7", "note": "mine"}
+    created: Document = {"meta": {"prompt": "a", "seed": 1}}
+    finished: Document = {"meta": {"prompt": "a", "fps": 8}, "track_id": "7"}
+    other: Document = {"meta": {"prompt": "b"}, "track_id": "7", "note": "mine"}
     assert additions([], [created, finished, other]) == [
         {"meta": {"prompt": "a", "seed": 1, "fps": 8}, "track_id": "7"},
         {"meta": {"prompt": "b"}, "note": "mine"},
