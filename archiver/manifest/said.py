@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 from archiver.apikey import REDACTED
@@ -80,9 +81,9 @@ def _is_response(fields: Mapping[str, object]) -> bool:
 
 def _kept(value: object, depth: int) -> object:
     """Return a value without a key, not nested without end; None if it says nothing."""
+    if isinstance(value, str):
+        return _KEY_IN_TEXT.sub(rf"\1{REDACTED}", value) if "key" in value.lower() else value
     match value:
-        case str():
-            return _KEY_IN_TEXT.sub(rf"\1{REDACTED}", value) if "key" in value.lower() else value
         case list() if depth:
             return [_kept(item, depth - 1) for item in value]
         case dict() if depth:
@@ -96,14 +97,21 @@ def _kept(value: object, depth: int) -> object:
 
 
 def _kept_fields(fields: Mapping[str, object], depth: int) -> Document:
-    kept = {name: _kept(value, depth - 1) for name, value in fields.items() if not _is_key(name)}
+    kept = {
+        name: value if type(value) is int else _kept(value, depth - 1)
+        for name, value in fields.items()
+        if value is not None and not _is_key(name)
+    }
     return {name: value for name, value in kept.items() if name and not _is_empty(value)}
 
 
 def _is_empty(value: object) -> bool:
-    return value in (None, [], {}) or (isinstance(value, str) and not value.strip())
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return value in (None, [], {})
 
 
+@lru_cache(1000)
 def _is_key(name: str) -> bool:
     return _NO_LETTERS.sub("", name.lower()) in _KEYS
 
