@@ -14,7 +14,9 @@ file cannot be resumed. Where there is a whole payload, there is the response, t
 was ended just then: the payload is found again when the API lists its output.
 
 The two files of a small generation stay in memory until they are committed: one thread then
-writes those of a whole group, instead of a thread for each.
+writes those of a whole group, instead of a thread for each. With them, or by itself, comes what
+manifests say of a generation, under the name that it will have: `263.entry.json`. What a crash
+leaves of that here is not used: the manifests say it again.
 """
 
 import hashlib

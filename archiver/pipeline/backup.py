@@ -10,7 +10,7 @@ from pathlib import Path
 from archiver.archive.bag import Bag
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
-from archiver.errors import ConfigurationError, StorageError
+from archiver.errors import ConfigurationError, Interrupted, StorageError
 from archiver.generation import Generation
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
@@ -122,7 +122,7 @@ async def _run(
         elif worklist.to_fetch:
             settings = replace(settings, max_time=waiting.time_left)
             ended = await _fetch(bag, catalogue, settings, progress, tally)
-        ended = _finish(bag, catalogue, ended)
+        ended = _finish(bag, catalogue, ended, waiting)
         report = Report(began, datetime.now(UTC), ended, worklist, tally, sources.problems)
         record(report.run)
         return report
@@ -161,17 +161,27 @@ async def _fetch(
     return await fetch_all(work, settings, progress)
 
 
-def _finish(bag: Bag, catalogue: Catalogue, ended: Ended) -> Ended:
+def _finish(bag: Bag, catalogue: Catalogue, ended: Ended, waiting: Waiting) -> Ended:
     """Note what is reported, and bring the records up to date; return how the run ended."""
     try:
         catalogue.worklist.set_reported()
         if isinstance(ended, Completed | Skipped):
-            add_entries(bag, catalogue, _WRITING)
-            describe_held(bag, catalogue, _READING)
+            ended = _keep_what_is_said(bag, catalogue, waiting) or ended
         describe(bag, catalogue)
     except StorageError as error:
         return ended if isinstance(ended, Stopped) else Stopped(error)
     return ended
+
+
+def _keep_what_is_said(bag: Bag, catalogue: Catalogue, waiting: Waiting) -> Ended | None:
+    """Keep what is said of generations that were held before, unless a signal ends the run."""
+    try:
+        with waiting.on_signals():
+            add_entries(bag, catalogue, waiting.for_seconds(_WRITING))
+            describe_held(bag, catalogue, waiting.for_seconds(_READING))
+    except Interrupted as interrupted:
+        return Stopped(interrupted)
+    return None
 
 
 @contextmanager

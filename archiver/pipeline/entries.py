@@ -5,7 +5,7 @@ What they say of a generation that is fetched is committed with it.
 
 import json
 import logging
-import time
+from collections.abc import Callable
 
 from archiver.apikey import ApiKey
 from archiver.archive.bag import Bag
@@ -31,17 +31,17 @@ def redaction(key: ApiKey) -> Redact:
     return redacted
 
 
-def add_entries(bag: Bag, catalogue: Catalogue, seconds: float) -> None:
-    """Write what manifests say of held generations, for about as long; the rest another time.
+def add_entries(bag: Bag, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
+    """Write what manifests say of held generations, while there is time; the rest another time.
 
     Raises:
         StorageError: if the disk fails.
     """
-    until, last = time.monotonic() + seconds, None
+    last = None
     while group := catalogue.worklist.held_with_sayings(last, _GROUP):
         commit_staged(bag, catalogue, [_held(bag, generation) for generation in group], ())
         last = group[-1]
-        if time.monotonic() > until:
+        if not has_time():
             _LOG.info("the next run goes on writing what the manifests say")
             return
 

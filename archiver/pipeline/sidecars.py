@@ -7,8 +7,7 @@ which were. The videos are not read for that.
 
 import json
 import logging
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from archiver.archive.bag import Bag
@@ -20,21 +19,20 @@ from archiver.manifest.said import DOCUMENTS_LIMIT, additions
 from archiver.metadata import metadata_of
 
 _LOG = logging.getLogger(__name__)
-LARGEST = 4 << 20
+LARGEST = 8 << 20
 """No sidecar that we write has more bytes than this; one that has is not read."""
 _BATCH = 500
 
 
-def describe_held(bag: Bag, catalogue: Catalogue, seconds: float) -> None:
-    """Read sidecars that were not read yet, for about as long; the rest is for another run.
+def describe_held(bag: Bag, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
+    """Read sidecars that were not read yet, while there is time; the rest is for another run.
 
     Raises:
         StorageError: if the catalogue cannot be read or written.
     """
-    until = time.monotonic() + seconds
     while batch := catalogue.undescribed(_BATCH):
         catalogue.describe([_described(bag, catalogue, generation) for generation in batch])
-        if time.monotonic() > until:
+        if not has_time():
             return
 
 
@@ -49,12 +47,13 @@ def with_entries(
     added = additions(known, (json.loads(saying.text) for saying in sayings))
     first = max(map(_order, paths), default=0) + 1
     last = DOCUMENTS_LIMIT
-    if first + len(added) - 1 > last:
-        _LOG.warning("%s: more than %d lists say something else: not all is kept", generation, last)
-    files = [
+    made = (
         staging.sidecar(generation.entry_path(number), document)
         for number, document in zip(range(first, last + 1), added, strict=False)
-    ]
+    )
+    files = [file for file in made if file.target.bytes <= LARGEST]
+    if len(files) < len(added):
+        _LOG.warning("%s: the lists say too much of it: not all is kept", generation)
     metadata = metadata_of(parsed(staged.response), *known, *added)
     digests = tuple(saying.digest for saying in sayings)
     return replace(staged, files=(*staged.files, *files)), Described(generation, metadata, digests)

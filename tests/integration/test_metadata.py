@@ -1,12 +1,15 @@
 """What lists say of a generation is kept beside its video, whole and without the key."""
 
 import json
+import os
+import signal
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from archiver.archive.bag import Bag
 from archiver.catalogue.store import Catalogue
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.errors import StorageError
@@ -187,6 +190,40 @@ async def test_a_disk_that_fails_is_reported(
     assert metadata(held).prompt == "a cat"
     assert_true_bag(held.archive)
     assert verify(held.archive).exit_status == 0
+
+
+async def test_a_signal_ends_it_cleanly(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written is whole, the run says that it was ended, and the next one goes on."""
+    ids = ["1", "2", "3"]
+    backups.emulator.scripts |= {generation(id_): Script() for id_ in ids}
+    await backups.run(*ids)
+    say = lines(*({"id": id_, "prompt": "a cat"} for id_ in ids))
+    plain = Bag.commit
+
+    def interrupted(*args: Any) -> None:
+        plain(*args)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("archiver.pipeline.entries._GROUP", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Bag, "commit", interrupted)
+        assert (await backups.run(*say)).exit_status == 143
+    assert sum("entry" in path for path in backups.held()) == 1
+    assert_true_bag(backups.archive)
+    assert (await backups.run(*say)).exit_status == 0
+    assert sum("entry" in path for path in backups.held()) == 3
+
+
+async def test_what_is_too_large_is_not_kept(
+    held: Backups, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hostile list cannot fill the archive; what else it says is kept."""
+    monkeypatch.setattr("archiver.pipeline.sidecars.LARGEST", 1000)
+    await held.run(*lines({"id": 1, "note": "x" * 1000}))
+    assert entries(held) == []
+    assert "not all is kept" in caplog.text
+    await held.run(*lines({"id": 1, "note": "mine"}))
+    assert entries(held) == [{"note": "mine"}]
 
 
 # --- Fixity
