@@ -185,9 +185,10 @@ async def test_a_disk_that_fails_is_reported(
     with monkeypatch.context() as patched:
         patched.setattr(Catalogue, "record", unplugged)
         assert (await held.run(*lines(CREATED))).exit_status == 74
+    assert (await held.run("1")).exit_status == 0
+    assert metadata(held).prompt == "a cat"
     assert (await held.run(*lines(CREATED))).exit_status == 0
     assert entries(held) == [SAID]
-    assert metadata(held).prompt == "a cat"
     assert_true_bag(held.archive)
     assert verify(held.archive).exit_status == 0
 
