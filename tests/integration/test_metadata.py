@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from archiver.metadata import Metadata
 from archiver.pipeline.backup import plan
 from tests.support.archives import look_up, open_catalogue
 from tests.support.backups import KEY, Backups, assert_true_bag, generation
+from tests.support.running import ended
 
 ONE = generation("1")
 CREATED = {
@@ -63,6 +65,16 @@ async def test_a_saved_response_is_kept_with_its_video(held: Backups) -> None:
     assert report.bytes == (held.archive / "data/v6/deepfake/1.mp4").stat().st_size
     assert_true_bag(held.archive)
     assert verify(held.archive).exit_status == 0
+
+
+async def test_another_program_validates_it(held: Backups) -> None:
+    """The sidecars are payload of the bag, counted and listed as any other file."""
+    await held.run(*lines(CREATED))
+    await held.run(*lines({"id": 1, "note": "mine"}))
+    assert len(entries(held)) == 2
+    command = (sys.executable, "-W", "ignore", "-m", "bagit", "--validate", str(held.archive))
+    validated = await ended(*command)
+    assert validated.status == 0, validated.err
 
 
 async def test_a_table_says_something_in_each_row(backups: Backups) -> None:
