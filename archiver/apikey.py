@@ -1,5 +1,6 @@
 """The API key: a secret that hides itself."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -42,6 +43,16 @@ class ApiKey:
             return True
         deep = body.count(b"[") + body.count(b"{") >= MAX_DEPTH
         return deep or _plain(self._value) in body.lower()
+
+    def redact_document(self, text: str) -> str:
+        """Return a text in JSON without the key, in as many letters if it has none.
+
+        Raises:
+            ValueError: if it is no JSON, or nested too deeply.
+        """
+        if not self.may_be_in(text.encode(errors="surrogatepass")):
+            return text
+        return json.dumps(self.redact_json(json.loads(text)))
 
     def redact_json(self, value: object, depth: int = MAX_DEPTH) -> object:
         """Return a JSON value without the key: in strings, numbers and names it is replaced.

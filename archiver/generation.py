@@ -11,6 +11,8 @@ _ENDPOINT = re.compile(
 )
 _NO_FAMILY = re.compile(r"v[0-9]+|enterprise|fetch")
 _NUMBERED = re.compile(r"(?P<id>.+)-(?P<number>[1-9][0-9]*)")
+_PATH = re.compile(r"data/(?P<endpoint>.+)/(?P<stem>[^/.]+)\.(?P<extension>[a-z0-9]+)")
+_ENTRY = re.compile(r"\.entry(?:-(?P<number>[2-9]|[1-9][0-9]{1,2}))?\.json\Z")
 _RENAMED = {"faceswap": "deepfake"}
 """The provider renamed `deepfake` in its documentation in 2026-02; they are one service."""
 _ONLY_IN = {"video-fusion": "v7"}
@@ -72,6 +74,13 @@ class Generation:
         """Where in the archive the API's response is: `data/v6/deepfake/263.json`."""
         return f"data/{self.name}.json"
 
+    def entry_path(self, number: int = 1) -> str:
+        """Return where in the archive is what manifests say: `data/v6/deepfake/263.entry.json`.
+
+        What they say later, and that has not, is in `263.entry-2.json`, and so on.
+        """
+        return f"data/{self.name}.entry{f'-{number}' if number > 1 else ''}.json"
+
     def payload_path(self, number: int, of: int, extension: str) -> str:
         """Return where in the archive output `number` (from 1) `of` as many is.
 
@@ -103,12 +112,18 @@ def canonical_endpoint(spelling: str) -> str:
     return f"{version}/{enterprise}{family}"
 
 
+def entry_number(path: str) -> int | None:
+    """Return which of the sidecars with what manifests say is at `path`, if it is one of them."""
+    match = _ENTRY.search(path)
+    return int(match["number"] or 1) if match else None
+
+
 def generation_at(path: str) -> Generation | None:
     """Return the generation whose file lies at `path` in an archive, or None if none's would.
 
-    The inverse of `sidecar_path` and `payload_path`.
+    The inverse of `sidecar_path`, `entry_path` and `payload_path`.
     """
-    match = re.fullmatch(r"data/(?P<endpoint>.+)/(?P<stem>[^/.]+)\.(?P<extension>[a-z0-9]+)", path)
+    match = _PATH.fullmatch(_ENTRY.sub(".json", path))
     if not match:
         return None
     id_ = match["stem"]

@@ -14,7 +14,9 @@ file cannot be resumed. Where there is a whole payload, there is the response, t
 was ended just then: the payload is found again when the API lists its output.
 
 The two files of a small generation stay in memory until they are committed: one thread then
-writes those of a whole group, instead of a thread for each.
+writes those of a whole group, instead of a thread for each. With them, or by itself, comes what
+manifests say of a generation, under the name that it will have: `263.entry.json`. What a crash
+leaves of that here is not used: the manifests say it again.
 """
 
 import hashlib
@@ -24,7 +26,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -64,18 +66,25 @@ class StagedFile:
         """The generation's directory, relative to the archive."""
         return self.staged.rpartition("/")[0]
 
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether it is no payload, but says something about one."""
+        return self.target.path.endswith(".json")
+
 
 @dataclass(frozen=True, slots=True)
 class StagedGeneration:
-    """All files of a generation: its payloads, then the response."""
+    """All files of a generation: its payloads, then the response, then other sidecars."""
 
     generation: Generation
     files: tuple[StagedFile, ...]
+    response: bytes = field(default=b"", compare=False, repr=False)
+    """The text of the response."""
 
     @property
     def payload_bytes(self) -> int:
         """The size of its payloads."""
-        return sum(file.target.bytes for file in self.files[:-1])
+        return sum(file.target.bytes for file in self.files if not file.is_sidecar)
 
 
 class Staging:
@@ -166,7 +175,13 @@ class Staging:
             BagFile(self.generation.sidecar_path, sha256, size),
             None if self._response_written else self._response,
         )
-        return StagedGeneration(self.generation, (*payloads, response))
+        return StagedGeneration(self.generation, (*payloads, response), self._response)
+
+    def sidecar(self, path: str, document: object) -> StagedFile:
+        """Return a further sidecar, still to be written, that becomes the file at `path`."""
+        content = _encoded(document)
+        sha256, name = hashlib.sha256(content).hexdigest(), path.rpartition("/")[2]
+        return StagedFile(f"{self._place}/{name}", BagFile(path, sha256, len(content)), content)
 
     def read_response(self) -> bytes | None:
         """Return the response that an earlier run has staged, if any."""
@@ -281,15 +296,16 @@ def _write(layout: Layout, group: Sequence[StagedGeneration]) -> None:
     for staged in group:
         with suppress(FileExistsError):
             os.mkdir(layout.at(staged.files[0].directory))  # noqa: PTH102
-        *payloads, response = staged.files
-        for file in payloads:
-            if file.content is not None:
-                name = layout.at(file.staged)
+        for file in staged.files:
+            name = layout.at(file.staged)
+            if file.content is None:
+                continue
+            if file.is_sidecar:
+                files.append((name, file.content))
+            else:
                 partial = f"{name.rpartition('-')[0]}-.part"
                 files.append((partial, file.content))
                 renames.append((partial, name))
-        if response.content is not None:
-            files.append((layout.at(response.staged), response.content))
     write_files(files)  # flushed before any of them has the name of a whole payload
     for partial, name in renames:
         os.rename(partial, name)  # noqa: PTH104

@@ -139,6 +139,15 @@ CREATE TABLE properties (            -- what a video says of itself; NULL where 
     audio_codec TEXT
 ) WITHOUT ROWID;
 """,
+    """
+ALTER TABLE generation ADD COLUMN described INTEGER NOT NULL DEFAULT 0;  -- its sidecars were read
+CREATE INDEX undescribed ON generation (number) WHERE state = 'held' AND NOT described;
+CREATE TABLE entry (                 -- what manifests say of a generation and a sidecar has
+    name TEXT NOT NULL,              -- v6/deepfake/263
+    digest TEXT NOT NULL,
+    PRIMARY KEY (name, digest)
+) WITHOUT ROWID;
+""",
 )
 """What makes each version of the tables from the one before."""
 VERSION = len(_MIGRATIONS)

@@ -5,10 +5,11 @@ only that memory: what is held is read again from the checksum manifest.
 """
 
 import json
+import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ from archiver.outcomes import Streak
 if TYPE_CHECKING:
     from archiver.catalogue.queries import Queries, State
 
+_LOG = logging.getLogger(__name__)
 _BATCH = 10_000
 
 _UPSERT = """
@@ -57,6 +59,12 @@ ON CONFLICT (name) DO UPDATE SET
     served_by = excluded.served_by
 """
 _SET_METADATA = "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_NOTHING_SAID = Metadata()
+UNDESCRIBED = (
+    "SELECT name FROM generation INDEXED BY undescribed WHERE state = 'held' AND NOT described"
+    " LIMIT ?"
+)
+"""The index answers it: a quiet run looks at none of those that are held."""
 _SET_PROPERTIES = "INSERT OR REPLACE INTO properties VALUES (?, ?, ?, ?, ?, ?, ?)"
 _HOLD = """
 INSERT INTO file
@@ -96,6 +104,16 @@ class Record:
     served_by: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the sidecars of a generation say."""
+
+    generation: Generation
+    metadata: Metadata
+    entries: tuple[str, ...] = ()
+    """The digests of what manifests say of it, all of which is in its sidecars."""
+
+
 class Catalogue:
     """An open catalogue. Its methods block; they may be called from any thread."""
 
@@ -118,8 +136,9 @@ class Catalogue:
         """
         try:
             return cls(connect(path))
-        except CatalogueDamaged:
+        except CatalogueDamaged as damage:
             set_aside(path)
+            _LOG.warning("%s: it is set aside and rebuilt, without its history", damage.reason)
             return cls(connect(path))
 
     @classmethod
@@ -202,7 +221,8 @@ class Catalogue:
     def forget(self, files: Iterable[BagFile]) -> None:
         """Forget files that are neither listed nor there.
 
-        A generation that has lost a video, even one of several, is not held any more.
+        A generation that has lost a video, even one of several, is not held any more. Of one that
+        has lost a sidecar, the others are read again.
         """
         paths = [file.path for file in files]
         with sqlite_errors(), self._lock, self.connection as db:
@@ -211,6 +231,7 @@ class Catalogue:
                 "DELETE FROM generation WHERE name = ? AND state = 'held'",
                 ((generation.name,) for generation in _generations(paths)),
             )
+            self._read_again(paths)
 
     def known(self, paths: Iterable[str]) -> list[str]:
         """Return those of these paths that are known here."""
@@ -239,17 +260,50 @@ class Catalogue:
         checked, trouble, runs, seconds = row
         return Past(checked, Streak(trouble, runs, seconds) if trouble else None)
 
-    def record(self, records: Iterable[Record], files: Iterable[BagFile], mark: Mark) -> None:
+    def record(
+        self,
+        records: Iterable[Record],
+        files: Iterable[BagFile],
+        mark: Mark,
+        described: Iterable[Described] = (),
+    ) -> None:
         """Commit what a run found of some generations, and the files it committed for them."""
         with sqlite_errors(), self._lock, self.connection:
             self._hold(files)
             self._upsert(records)
+            self._describe(described)
             self._set_mark(mark)
+
+    def undescribed(self, limit: int) -> list[Generation]:
+        """Return held generations whose sidecars were not read yet."""
+        with sqlite_errors(), self._lock:
+            return [
+                Generation.from_name(name)
+                for (name,) in self.connection.execute(UNDESCRIBED, (limit,))
+            ]
+
+    def describe(self, described: Sequence[Described]) -> None:
+        """Record what sidecars say, except where somebody else has read them meanwhile."""
+        names = json.dumps([each.generation.name for each in described])
+        query = (
+            "SELECT name FROM json_each(?) CROSS JOIN generation ON name = value WHERE described"
+        )
+        with sqlite_errors(), self._lock, self.connection as db:
+            db.execute("BEGIN IMMEDIATE")
+            done = {name for (name,) in db.execute(query, (names,))}
+            self._describe(each for each in described if each.generation.name not in done)
+
+    def read_again(self, paths: Iterable[str]) -> None:
+        """Have the sidecars of generations read again that have one at any of these paths."""
+        with sqlite_errors(), self._lock, self.connection:
+            self._read_again(paths)
 
     def correct(self, files: Iterable[BagFile]) -> None:
         """Record the checksums of files that a repair has put in place."""
+        known = list(files)
         with sqlite_errors(), self._lock, self.connection:
-            self._hold(files)
+            self._hold(known)
+            self._read_again(file.path for file in known)
 
     def checksums(self, path: str) -> set[str]:
         """Return the checksum that is recorded of a file, if one is."""
@@ -280,9 +334,8 @@ class Catalogue:
 
     def set_metadata(self, metadata: Iterable[tuple[Generation, Metadata]]) -> None:
         """Record what is said of generations, in place of what was known."""
-        rows = [(generation.name, *astuple(said)) for generation, said in metadata]
-        with sqlite_errors(), self._lock, self.connection as db:
-            db.executemany(_SET_METADATA, rows)
+        with sqlite_errors(), self._lock, self.connection:
+            self._set_metadata(metadata)
 
     def set_properties(self, properties: Iterable[tuple[str, Properties]]) -> None:
         """Record what the videos at these paths say of themselves."""
@@ -295,6 +348,32 @@ class Catalogue:
         with sqlite_errors(), self._lock:
             files, size = self.connection.execute("SELECT files, bytes FROM total").fetchone()
         return files, size
+
+    def _describe(self, described: Iterable[Described]) -> None:
+        rows = list(described)
+        names = ((each.generation.name,) for each in rows)
+        self.connection.executemany("UPDATE generation SET described = 1 WHERE name = ?", names)
+        self._set_metadata((each.generation, each.metadata) for each in rows)
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO entry VALUES (?, ?)",
+            ((each.generation.name, digest) for each in rows for digest in each.entries),
+        )
+
+    def _set_metadata(self, metadata: Iterable[tuple[Generation, Metadata]]) -> None:
+        """Most generations have no row: nothing is said of them."""
+        rows = list(metadata)
+        names = [(generation.name,) for generation, _ in rows]
+        self.connection.executemany("DELETE FROM metadata WHERE name = ?", names)
+        self.connection.executemany(
+            _SET_METADATA,
+            ((one.name, *astuple(said)) for one, said in rows if said != _NOTHING_SAID),
+        )
+
+    def _read_again(self, paths: Iterable[str]) -> None:
+        sidecars = (generation_at(path) for path in paths if path.endswith(".json"))
+        names = [(generation.name,) for generation in sidecars if generation]
+        self.connection.executemany("UPDATE generation SET described = 0 WHERE name = ?", names)
+        self.connection.executemany("DELETE FROM entry WHERE name = ?", names)
 
     def _hold(self, files: Iterable[BagFile]) -> None:
         rows = [(file.path, file.sha256, file.bytes) for file in files]

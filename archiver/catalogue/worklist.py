@@ -1,9 +1,10 @@
 """The worklist of a run: what the manifests list and the archive does not hold."""
 
+import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -25,6 +26,13 @@ CREATE TEMP TABLE waiting (
     links TEXT                       -- JSON: those that the manifests have of it
 );
 CREATE INDEX temp.by_rank ON waiting (rank, place);
+CREATE TEMP TABLE said (             -- what manifests say of generations, and no sidecar has yet
+    place INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    text TEXT NOT NULL,              -- JSON, without the key
+    UNIQUE (name, digest)
+);
 """
 # A download that was cut off twice may well be endless: it comes with the old failures.
 _KEEP_THE_REST = """
@@ -50,6 +58,25 @@ SELECT rank, place, name, hopeless, assumed, links FROM waiting WHERE rank > ?1
 ORDER BY rank, place LIMIT ?3
 """
 _Row: TypeAlias = tuple[int, int, str, int, int, str | None]
+_SAID_AT_ONCE = 4 << 20
+"""Characters of what manifests say that are in memory at once, about."""
+_SAYINGS_LIMIT = 100
+"""At most this many sayings of a generation are handed out on a run."""
+
+_SAYINGS = """
+SELECT text, digest FROM said WHERE name = ?
+AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.name = said.name AND entry.digest = said.digest)
+ORDER BY place LIMIT ?
+"""
+_HELD_WITH_SAYINGS = """
+SELECT DISTINCT name FROM said CROSS JOIN generation USING (name)
+WHERE name > ? AND state = 'held'
+AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.name = said.name AND entry.digest = said.digest)
+ORDER BY name LIMIT ?
+"""
+
+Redact: TypeAlias = Callable[[str], str]
+"""Returns a text without the API key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +102,9 @@ class _Batch:
     named: list[str] = field(default_factory=list)
     """Those whose family was not assumed."""
     links: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    said: list[tuple[str, str]] = field(default_factory=list)
+    characters: int = 0
+    """Of what is said."""
 
     def add(self, ids: Ids) -> None:
         names = list(ids.names())
@@ -83,6 +113,17 @@ class _Batch:
             self.named += names
         if ids.links:
             self.links[names[-1]] = ids.links
+        if ids.said:
+            self.said.append((names[-1], ids.said))
+            self.characters += len(ids.said)
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What a manifest says of a generation, in JSON, and its digest."""
+
+    text: str
+    digest: str
 
 
 class WorklistTable:
@@ -101,10 +142,13 @@ class WorklistTable:
         with sqlite_errors():
             connection.executescript(_TABLES)
 
-    def add(self, listed: Iterable[Ids], *, retry_lost: bool) -> Worklist:
+    def add(
+        self, listed: Iterable[Ids], *, retry_lost: bool, redact: Redact | None = None
+    ) -> Worklist:
         """Add what the manifests list; what is held or lost is only counted.
 
-        A generation that is listed more than once is counted and kept once.
+        A generation that is listed more than once is counted and kept once. With `redact`, what
+        they say of it is kept, too, unless a sidecar has it.
         """
         if retry_lost:
             self._left_alone.discard("lost")
@@ -113,12 +157,28 @@ class WorklistTable:
             # A byte for each generation: a set of a million numbers would take 60 times as much.
             held, lost = bytearray(last + 1), set[int]()
             for batch in _batches(self._known(listed), self._batch):
+                if batch.said and redact:
+                    self._keep_said(batch.said, redact)
                 names = json.dumps(batch.names)
                 if _mark(held, self._numbers(names, "held")) < len(batch.names):
                     lost.update(() if retry_lost else self._numbers(names, "lost"))
                     self._keep_the_rest(names, batch)
                 self._db.commit()  # a manifest may come slowly, and others want to write meanwhile
             return self._worklist(held.count(1), json.dumps(list(lost)))
+
+    def sayings(self, generation: Generation) -> list[Saying]:
+        """Return what the manifests say of a generation and no sidecar has yet."""
+        with sqlite_errors(), self._lock:
+            rows = self._db.execute(_SAYINGS, (generation.name, _SAYINGS_LIMIT)).fetchall()
+        return [Saying(*row) for row in rows]
+
+    def held_with_sayings(self, after: Generation | None, limit: int) -> list[Generation]:
+        """Return held generations of which manifests say what no sidecar has, by name."""
+        with sqlite_errors(), self._lock:
+            rows = self._db.execute(
+                _HELD_WITH_SAYINGS, (after.name if after else "", limit)
+            ).fetchall()
+        return [Generation.from_name(name) for (name,) in rows]
 
     def resolve(self, assumed: Generation, actual: Generation) -> Entry | None:
         """Remember that what was listed under an assumed family is another generation.
@@ -131,6 +191,9 @@ class WorklistTable:
             )
             self._db.execute(
                 "DELETE FROM generation WHERE name = ? AND state <> 'held'", (assumed.name,)
+            )
+            self._db.execute(
+                "UPDATE OR IGNORE said SET name = ? WHERE name = ?", (actual.name, assumed.name)
             )
             query = "SELECT state, trouble FROM generation WHERE name = ?"
             state, trouble = self._db.execute(query, (actual.name,)).fetchone() or (None, None)
@@ -169,6 +232,24 @@ class WorklistTable:
                 " (name IN (SELECT name FROM waiting) OR name IN (SELECT value FROM json_each(?)))",
                 (json.dumps(self._unreported),),
             )
+
+    def _keep_said(self, said: list[tuple[str, str]], redact: Redact) -> None:
+        """Keep what no sidecar has: of most items all is known, and their digests show it."""
+        items = [(name, _digest(text), text) for name, text in said]
+        query = (
+            "SELECT key FROM json_each(?) CROSS JOIN entry ON name = json_extract(value, '$[0]')"
+            " AND digest = json_extract(value, '$[1]')"
+        )
+        document = json.dumps([item[:2] for item in items])
+        known = {number for (number,) in self._db.execute(query, (document,))}
+        self._db.executemany(
+            "INSERT OR IGNORE INTO said (name, digest, text) VALUES (?, ?, ?)",
+            (
+                (name, digest, redact(text))
+                for number, (name, digest, text) in enumerate(items)
+                if number not in known
+            ),
+        )
 
     def _holds_any(self, endpoint: str) -> bool:
         query = "SELECT 1 FROM generation WHERE name > ? AND name < ? AND state = 'held' LIMIT 1"
@@ -224,7 +305,7 @@ class WorklistTable:
             yield replace(ids, ids=rest)
         for name in actual.values():
             known = Generation.from_name(name)
-            yield Ids(known.endpoint, (known.id,))
+            yield Ids(known.endpoint, (known.id,), said=ids.said)
 
     def _worklist(self, already_held: int, lost: str) -> Worklist:
         """Count what there is; losses that no run lived to report are named."""
@@ -248,11 +329,15 @@ def _batches(listed: Iterable[Ids], size: int) -> Iterator[_Batch]:
     batch = _Batch()
     for ids in listed:
         batch.add(ids)
-        if len(batch.names) >= size:
+        if len(batch.names) >= size or batch.characters > _SAID_AT_ONCE:
             yield batch
             batch = _Batch()
     if batch.names:
         yield batch
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _entry(row: _Row) -> Entry:

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
@@ -15,7 +16,8 @@ Format: TypeAlias = Literal["csv", "jsonl"]
 Row: TypeAlias = dict[str, Any]
 COLUMNS = (
     "generation", "endpoint", "id", "state", "reason", "since", "first_checked", "checked",
-    "served_by", "path", "bytes", "sha256", "verified",
+    "served_by", "path", "bytes", "sha256", "verified", "prompt", "negative_prompt", "model",
+    "seed", "requested_width", "requested_height", "requested_duration", "track_id", "created",
 )  # fmt: skip
 """A generation that is not held has one row, without a file. Times are UTC, in ISO 8601."""
 
@@ -45,8 +47,9 @@ def _writer(form: Format, out: TextIO) -> Callable[[Row], object]:
 
 
 def _rows(known: Known) -> Iterator[Row]:
+    said = astuple(known.metadata)
     for file in known.files or (None,):
-        yield dict(zip(COLUMNS, (*_of_generation(known), *_of_file(file)), strict=True))
+        yield dict(zip(COLUMNS, (*_of_generation(known), *_of_file(file), *said), strict=True))
 
 
 def _of_generation(known: Known) -> tuple[object, ...]:

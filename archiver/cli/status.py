@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 def status(which: tuple[str, ...], archive: "Path", endpoint: str, as_json: bool) -> int:
     """Show where the archive stands: what is held, pending, failed and lost, and the last runs.
 
-    With IDs, or manifests of them: the state of each generation, and where its files are. It
-    needs no key, and may run beside a backup.
+    With IDs, or manifests of them: the state of each generation, where its files are, and what is
+    known of how it was made. It needs no key, and may run beside a backup.
     """
     if which:
         return _show_generations(which, archive, endpoint, as_json=as_json)
@@ -61,12 +61,13 @@ def _show_generations(
 ) -> int:
     import json
 
-    from archiver.cli.status_report import described, known_json, states
+    from archiver.cli.status_report import described, details, known_json, states
     from archiver.manifest.sources import Manifests
 
     manifests = Manifests(which, endpoint, or_ids=True)
     for known in states(archive, manifests):
-        click.echo(json.dumps(known_json(known)) if as_json else described(known))
+        lines = [json.dumps(known_json(known))] if as_json else [described(known), *details(known)]
+        click.echo("\n".join(lines))
     return _print_problems(manifests)
 
 

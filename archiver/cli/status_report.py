@@ -15,10 +15,11 @@ from archiver.errors import storage_errors
 from archiver.manifest.sources import Manifests
 from archiver.pipeline.indexing import open_to_read
 from archiver.run import Holdings, Run
-from archiver.units import counted, format_size
+from archiver.units import counted, format_size, printable
 
 _SHOWN_RUNS = 5
 _SHOWN_GENERATIONS = 20
+_SHOWN_CHARACTERS = 300
 _UNFINISHED: tuple[State, ...] = ("pending", "failed", "lost")
 
 
@@ -148,6 +149,27 @@ def described(known: Known) -> str:
             return f"{name}  {known.state} since {local(known.since)}{why}"
 
 
+def details(known: Known) -> Iterator[str]:
+    """Describe what is said of a generation, a line each; a long prompt is shortened."""
+    said = known.metadata
+    frame = f"{said.width or '?'} x {said.height or '?'}" if said.width or said.height else None
+    seconds = f"{said.duration:g} s" if said.duration else None
+    described = {
+        "prompt": said.prompt,
+        "negative prompt": said.negative_prompt,
+        "model": said.model,
+        "seed": said.seed,
+        "requested": ", ".join(filter(None, (frame, seconds))),
+        "track ID": said.track_id,
+        "created": said.created and local(said.created),
+    }
+    for name, value in described.items():
+        if value:
+            shown = printable(" ".join(value.split()))
+            rest = "…" if len(shown) > _SHOWN_CHARACTERS else ""
+            yield f"  {name:17}{shown[:_SHOWN_CHARACTERS]}{rest}"
+
+
 def known_json(known: Known) -> dict[str, object]:
     """Return the state of a generation for `--json`."""
     return {
@@ -158,6 +180,7 @@ def known_json(known: Known) -> dict[str, object]:
         "first_checked": known.first_checked,
         "checked": known.checked,
         "served_by": list(known.served_by),
+        "metadata": asdict(known.metadata),
         "files": [asdict(file) for file in known.files],
     }
 

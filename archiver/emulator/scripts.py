@@ -101,6 +101,8 @@ class Script:
     """Every request gets other links, signed for that request."""
     expired: int = 0
     """The signed links of this many first requests are refused with 403."""
+    meta: Mapping[str, object] = field(default_factory=dict)
+    """What it was made from, in responses that say so."""
 
     def response_to(self, request: int) -> Response | RawResponse:
         """Return the response to request number `request`, counted from 1."""

@@ -255,6 +255,7 @@ class Emulator:
         id_ = id_spelled(generation.id, self.api.ids)
         success = {"status": "success", "id": id_, "output": shaped(links, script.output_shape)}
         success |= {"tip": TIP} | proxy_field(script.proxies, proxies, links)
+        success |= {"meta": dict(script.meta)} if script.meta else {}
         match response:
             case "wrong-id":
                 return success | {"id": 999_999_999}
@@ -264,7 +265,9 @@ class Emulator:
                 return success | {"tip": "x" * 2**20}
             case "created":
                 fetch = {"fetch_result": f"{self.api_url}/{generation.fetch_path}", "eta": 605}
-                return LATER | fetch | {"id": id_, "output": [], "meta": {}, "future_links": links}
+                return LATER | fetch | {
+                    "id": id_, "output": [], "meta": dict(script.meta), "future_links": links,
+                }  # fmt: skip
             case "proxied":
                 return LATER | {"proxy_links": proxies or links}
             case _:

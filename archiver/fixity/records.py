@@ -81,7 +81,7 @@ def _is_whole(path: Path) -> bool:
 
 def _has_payload(sidecar: Path) -> bool:
     """Return whether a video lies beside it: without one it is left from an interrupted copy."""
-    beside = sidecar.parent.glob(f"{sidecar.stem}[.-]*")
+    beside = sidecar.parent.glob(f"{sidecar.name.partition('.')[0]}[.-]*")
     return any(path.suffix != ".json" and _is_whole(path) for path in beside)
 
 

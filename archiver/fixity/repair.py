@@ -11,12 +11,13 @@ from archiver.archive.bag import Bag
 from archiver.archive.staging import StagedFile, StagedGeneration, Staging, write_contents
 from archiver.catalogue.store import Catalogue
 from archiver.catalogue.worklist import Entry
+from archiver.checksums import BagFile
 from archiver.errors import storage_errors
 from archiver.fixity.declarations import confirm_declarations, repair_declarations
 from archiver.fixity.records import repair_records
 from archiver.fixity.report import Audit, FixityReport, Repairs
 from archiver.fixity.verify import Selection, audit
-from archiver.generation import Generation, generation_at
+from archiver.generation import Generation, entry_number, generation_at
 from archiver.outcomes import Outcome, Worklist
 from archiver.pipeline.indexing import absorb, describe
 from archiver.pipeline.recovery import recover
@@ -59,6 +60,8 @@ async def repair(
         repair_records(bag, catalogue, found, repairs)
         repair_declarations(bag, found, repairs)
         damage = _find_damage(bag, catalogue, found, repairs)
+        if accept_changed:
+            damage = _without_entries(bag, catalogue, damage, repairs)
         replacement = _Replacement(bag, catalogue, damage, repairs, accept_changed, stale_after)
         ended = await _fetch(replacement, settings, progress)
         absorb(bag, catalogue)
@@ -107,6 +110,20 @@ def _find_damage(bag: Bag, catalogue: Catalogue, found: Audit, repairs: Repairs)
     return _Damage(listed | unlisted, listed)
 
 
+def _without_entries(bag: Bag, catalogue: Catalogue, damage: _Damage, repairs: Repairs) -> _Damage:
+    """Remove the sidecars with what manifests say, which nobody else has; return the rest."""
+    entries = {path: sha256 for path, sha256 in damage.recorded.items() if entry_number(path)}
+    if entries:
+        with storage_errors(f"moving sidecars of {bag.layout.root}"):
+            bag.quarantine.move(entries)
+        bag.withdraw(entries)
+        catalogue.forget([BagFile(path, sha256, 0) for path, sha256 in entries.items()])
+        done = "it is removed; the next backup writes what its lists say"
+        repairs.done |= dict.fromkeys(entries, done)
+    rest = {path: sha for path, sha in damage.recorded.items() if path not in entries}
+    return replace(damage, recorded=rest)
+
+
 @dataclass(slots=True)
 class _Replacement:
     """Replaces damaged files by what is fetched for their generations."""
@@ -123,7 +140,12 @@ class _Replacement:
     def __post_init__(self) -> None:
         self._paths = {}
         for path in self.damage.recorded:
-            if generation := generation_at(path):
+            if entry_number(path):
+                self.repairs.failed[path] = (
+                    "it has what your lists said: restore it from a copy, or let --accept-changed "
+                    "remove it"
+                )
+            elif generation := generation_at(path):
                 self._paths.setdefault(generation, []).append(path)
             else:
                 self.repairs.failed[path] = "it belongs to no generation: it cannot be fetched"

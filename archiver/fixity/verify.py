@@ -32,6 +32,7 @@ from archiver.fixity.declarations import (
 from archiver.fixity.reconcile import Listed, Reconciliation
 from archiver.fixity.report import Audit, Finding, Findings, FixityReport
 from archiver.pipeline.indexing import index_in_memory, open_to_read
+from archiver.pipeline.sidecars import describe_held
 from archiver.progress import ByteProgress, Silent
 
 _BATCH = 10_000
@@ -61,6 +62,7 @@ def verify(
     bag, began = Bag(Path(archive)), datetime.now(UTC)
     found = audit(bag, selection or Selection(), progress or Silent())
     report = FixityReport("verify", began, datetime.now(UTC), audit=found)
+    _remember(bag, lambda catalogue: describe_held(bag, catalogue, lambda: True))
     _remember(bag, lambda catalogue: catalogue.history.add(report.run))
     return report
 

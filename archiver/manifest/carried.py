@@ -8,7 +8,7 @@ from contextlib import suppress
 LINKS_LIMIT = 100
 """At most this many links of an entry are kept."""
 
-_FIELDS = ("output", "output_url", "video", "future_links", "links", "proxy_links")
+LINK_FIELDS = ("output", "output_url", "video", "future_links", "links", "proxy_links")
 _ONE_URL = re.compile(r"https?://[^\s,]+", re.IGNORECASE)
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _BETWEEN = re.compile(r"\s*,\s*(?=https?://)|\s+", re.IGNORECASE)
@@ -20,7 +20,7 @@ def carried_links(value: object) -> tuple[str, ...]:
     if not isinstance(value, dict):
         return ()
     found: dict[str, None] = {}
-    for field in _FIELDS:
+    for field in LINK_FIELDS:
         if links := value.get(field):
             found |= dict.fromkeys(_urls(links, _DEPTH))
     found |= dict.fromkeys(carried_links(value.get("data")))

@@ -10,6 +10,7 @@ from archiver.generation import Generation, canonical_endpoint
 from archiver.manifest.carried import carried_links
 from archiver.manifest.elements import SHOWN, BareIds, Malformed, Value
 from archiver.manifest.formats import Stream, elements
+from archiver.manifest.said import said_in
 from archiver.manifest.spelling import named_generation
 
 # Hardly any run needs this: it is compiled when it does.
@@ -46,6 +47,8 @@ class Ids:
     """The manifest did not name the endpoint: it is the default one."""
     links: tuple[str, ...] = ()
     """The links that an entry carries, as a saved response does; such an entry has one ID."""
+    said: str = ""
+    """What else an entry says, in JSON; such an entry has one ID."""
 
     def generations(self) -> Iterator[Generation]:
         """Yield the generations."""
@@ -83,7 +86,8 @@ def _understood(element: Value, manifest: str, default_endpoint: str) -> Ids | B
         found, assumed = named_generation(element.value, default_endpoint)
     except ValueError as error:
         return _bad_line(manifest, element.line, _without_key(element), str(error))
-    return Ids(found.endpoint, (found.id,), assumed, carried_links(element.value))
+    links, said = carried_links(element.value), said_in(element.value)
+    return Ids(found.endpoint, (found.id,), assumed, links, said)
 
 
 def _bad_line(manifest: str, line: int, text: str, expected: str) -> BadLine:

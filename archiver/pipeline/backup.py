@@ -10,7 +10,7 @@ from pathlib import Path
 from archiver.archive.bag import Bag
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
-from archiver.errors import ConfigurationError, StorageError
+from archiver.errors import ConfigurationError, Interrupted, StorageError
 from archiver.eventloop import started
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
@@ -23,6 +23,10 @@ from archiver.run import Completed, Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+_READING = 10.0
+"""For how many seconds a run goes on reading the sidecars of an older archive."""
+_WRITING = 30.0
+"""For how many seconds a run goes on writing what manifests say of what was held before."""
 
 
 async def backup(
@@ -76,7 +80,7 @@ def plan(
     bag = Bag(archive)
     bag.check()
     with closing(open_to_read(bag)) as catalogue:
-        worklist = _worklist(catalogue, sources, settings, Waiting(settings.max_time))
+        worklist = _worklist(catalogue, sources, settings, Waiting(settings.max_time), keep=False)
         yield Plan(worklist, sources.problems), catalogue.worklist.names()
 
 
@@ -114,18 +118,25 @@ async def _run(
         elif worklist.to_fetch:
             settings = replace(settings, max_time=waiting.time_left)
             ended = await _fetch(bag, catalogue, settings, progress, tally)
-        ended = _finish(bag, catalogue, ended)
+        ended = _finish(bag, catalogue, ended, waiting)
         report = Report(began, datetime.now(UTC), ended, worklist, tally, sources.problems)
         record(report.run)
         return report
 
 
 def _worklist(
-    catalogue: Catalogue, sources: Manifests, settings: Settings, waiting: Waiting
+    catalogue: Catalogue,
+    sources: Manifests,
+    settings: Settings,
+    waiting: Waiting,
+    *,
+    keep: bool = True,
 ) -> Worklist:
+    """List what there is to do; `keep` what the manifests say of it."""
+    redact = settings.api.key.redact_document if keep else None
     listed = sources.entries(waiting.until_readable)
     with waiting.on_signals():
-        worklist = catalogue.worklist.add(listed, retry_lost=settings.retry_lost)
+        worklist = catalogue.worklist.add(listed, retry_lost=settings.retry_lost, redact=redact)
     sources.check()
     if settings.strict and sources.problems:
         problems = "\n".join(sources.problems.lines())
@@ -149,14 +160,32 @@ async def _fetch(
     return await fetch_all(work, settings, progress)
 
 
-def _finish(bag: Bag, catalogue: Catalogue, ended: Ended) -> Ended:
-    """Note what is reported, and bring `bag-info.txt` up to date; return how the run ended."""
+def _finish(bag: Bag, catalogue: Catalogue, ended: Ended, waiting: Waiting) -> Ended:
+    """Note what is reported, and bring the records up to date; return how the run ended."""
     try:
         catalogue.worklist.set_reported()
+        if isinstance(ended, Completed | Skipped):
+            ended = _keep_what_is_said(bag, catalogue, waiting) or ended
         describe(bag, catalogue)
     except StorageError as error:
         return ended if isinstance(ended, Stopped) else Stopped(error)
     return ended
+
+
+def _keep_what_is_said(bag: Bag, catalogue: Catalogue, waiting: Waiting) -> Ended | None:
+    """Keep what is said of generations that were held before, unless a signal ends the run."""
+    if not (catalogue.worklist.held_with_sayings(None, 1) or catalogue.undescribed(1)):
+        return None  # as on most runs
+    from archiver.pipeline.entries import add_entries  # noqa: PLC0415
+    from archiver.pipeline.sidecars import describe_held  # noqa: PLC0415
+
+    try:
+        with waiting.on_signals():
+            add_entries(bag, catalogue, waiting.for_seconds(_WRITING))
+            describe_held(bag, catalogue, waiting.for_seconds(_READING))
+    except Interrupted as interrupted:
+        return Stopped(interrupted)
+    return None
 
 
 @contextmanager

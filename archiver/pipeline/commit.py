@@ -21,6 +21,7 @@ from archiver.outcomes import (
 from archiver.pipeline.give_up import Decision, decide
 from archiver.pipeline.report import Tally
 from archiver.pipeline.results import Fetched, Result
+from archiver.pipeline.sidecars import with_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +74,27 @@ def commit_staged(
     group: Sequence[StagedGeneration],
     records: Sequence[Record],
 ) -> None:
-    """Commit staged generations to the bag, and all records to the catalogue with them.
+    """Commit staged generations to the bag, with what manifests say of them.
+
+    All records are committed to the catalogue with them.
 
     Raises:
         StorageError: if the disk fails.
     """
-    if not group:
-        catalogue.record(records, (), bag.manifest.mark())
-        return
+    whole = [with_entries(bag, catalogue, staged) for staged in group]
+    described = [described for _, described in whole]
+    group = [staged for staged, _ in whole if staged.files]
     targets = [file.target for staged in group for file in staged.files]
+
+    def record() -> None:
+        catalogue.record(records, targets, bag.manifest.mark(), described)
+
+    if not group:
+        record()
+        return
     if listed := catalogue.known(target.path for target in targets):
         bag.withdraw(listed)  # of generations that had lost others of their files
-    bag.commit(group, lambda: catalogue.record(records, targets, bag.manifest.mark()))
+    bag.commit(group, record)
 
 
 def record_of(outcome: Outcome, streak: Streak | None = None) -> Record | None:

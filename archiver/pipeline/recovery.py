@@ -29,6 +29,7 @@ def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool 
     if files:
         _LOG.info("recovered %s from an interrupted run", counted(len(files), "file"))
     absorb(bag, catalogue)
+    catalogue.read_again(file.target.path for file in files)
     bag.clear_journal(files)  # the catalogue knows of them now
     if unlisted := catalogue.unlisted():
         _relist(bag, catalogue, unlisted, forget=forget)

@@ -6,7 +6,7 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from archiver.errors import Interrupted
@@ -53,6 +53,20 @@ class Waiting:
                 return
             self._end_if_interrupted()
         raise OutOfTime(TimeUp().reason)
+
+    def for_seconds(self, seconds: float) -> Callable[[], bool]:
+        """Return what says whether there is still time for something.
+
+        Raises (when it is called):
+            Interrupted: if a signal has come.
+        """
+        until = time.monotonic() + seconds
+
+        def has_time() -> bool:
+            self._end_if_interrupted()
+            return time.monotonic() < until
+
+        return has_time
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -14,9 +14,10 @@ from itertools import islice
 from pathlib import Path
 
 from archiver.archive.bag import Bag
-from archiver.catalogue.store import Catalogue, Record
+from archiver.catalogue.store import Catalogue, Described, Record
 from archiver.checksums import BagFile, Checksum
 from archiver.generation import Generation
+from archiver.metadata import Metadata
 
 SIZE = 64 * 1024
 root, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -30,7 +31,8 @@ with Bag.open(root) as bag, closing(Catalogue.open(bag.layout.catalogue)) as cat
         files = [BagFile(path, sha256, SIZE) for path, sha256 in zip(paths, sums)]
         links = [(f"primary https://videos.example/{g.id}.mp4",) for g in batch]
         records = [Record(g, "held", served_by=link) for g, link in zip(batch, links)]
-        catalogue.record(records, files, bag.manifest.mark())
+        said = [Described(g, Metadata()) for g in batch]
+        catalogue.record(records, files, bag.manifest.mark(), said)
     bag.describe(*catalogue.totals())
 """
 

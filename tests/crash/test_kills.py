@@ -32,6 +32,12 @@ LANES = 8
 """The steps are shared among this many tests, which may run in parallel."""
 RANDOM_KILLS = int(os.environ.get("ARCHIVER_TEST_KILLS", "24"))
 CUT = LinkScript(fault="cut", times=1, seconds=0.05)
+SAYING = {
+    generation("1"): {"id": 1, "prompt": "a cat"},
+    generation("2"): {"id": 2, "prompt": "a dog", "note": "x" * 5_000},
+    generation("4"): {"id": 4, "prompt": "it fails"},
+}
+"""What a list says of some generations."""
 FEW = {
     generation("1"): Script(),
     generation("2"): Script(outputs=(OutputScript(size=5_000), OutputScript(size=20_000))),
@@ -166,6 +172,45 @@ async def test_a_kill_at_every_step_is_recovered_from(
             whole = runs.whole()
             assert not whole & set(await runs.finish()), f"downloaded twice after step {step}"
             runs.assert_finished()
+            if not killed:
+                break
+        assert step > 50
+
+
+def _listed(emulator: Emulator, *, saying: bool) -> str:
+    said = SAYING if saying else {}
+    return "".join(f"{json.dumps(said.get(each, each.id))}\n" for each in emulator.scripts)
+
+
+def _said(archive: Path) -> dict[str, object]:
+    """Return what the sidecars have that lists have said."""
+    paths = archive.glob("data/v6/deepfake/*.entry*.json")
+    return {path.name: json.loads(path.read_text())["prompt"] for path in paths}
+
+
+@slow
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("lane", range(LANES))
+async def test_what_lists_say_survives_a_kill_at_every_step(
+    tmp_path: Path, lane: int, held: bool, forking: asyncio.subprocess.Process
+) -> None:
+    """Whether it comes with the video or later: it is kept whole, once, and known."""
+    async with Emulator(FEW, key=KEY) as emulator:
+        for step in range(lane + 1, 1000, LANES):
+            runs = Runs(tmp_path / f"step-{step}", emulator, forking)
+            if held:
+                await runs.run()
+            runs.manifest.write_text(_listed(emulator, saying=True))
+            killed = await runs.run(step) == -signal.SIGKILL
+            runs.assert_nothing_false()
+            downloaded = await runs.finish()
+            assert not downloaded or not held
+            runs.assert_finished()
+            assert _said(runs.archive) == {"1.entry.json": "a cat", "2.entry.json": "a dog"}
+            with closing(open_catalogue(runs.archive)) as catalogue:
+                assert catalogue.undescribed(10) == []
+                known = [catalogue.queries.of(generation(id_)).metadata.prompt for id_ in "12"]
+            assert known == ["a cat", "a dog"]
             if not killed:
                 break
         assert step > 50

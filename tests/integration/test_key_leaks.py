@@ -249,6 +249,26 @@ async def test_no_field_of_a_response_leaks_an_echoed_key(workspace: Workspace, 
 
 
 @slow
+@pytest.mark.parametrize("name", SPELLINGS)
+async def test_nothing_that_a_list_says_leaks_a_key(workspace: Workspace, name: str) -> None:
+    """A key anywhere in a list gets into no sidecar and not into the catalogue."""
+    key = SPELLINGS[name]
+    said = {
+        "prompt": f"a {key} b",
+        key: [1, {"deep": key}],
+        "x": json.dumps({"k": key}),
+        "key": key,
+    }
+    items = [said | {"id": 1}, {"id": 1, "meta": said}, {"id": 1, "hook": f"https://h/?a={key}"}]
+    script(workspace, {"1": Script()})
+    manifest = workspace.manifest(*map(json.dumps, items), name="said.jsonl")
+    found = await traces(workspace, manifest)
+    del found.places["said.jsonl"]  # that is the person's own
+    found.assert_keyless()
+    assert (workspace.archive / generation("1").entry_path()).exists()
+
+
+@slow
 async def test_no_json_escape_leaks_an_echoed_key(workspace: Workspace) -> None:
     """JSON may spell the key with escapes."""
     script(workspace, {"1": Script()})

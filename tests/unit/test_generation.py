@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from archiver.generation import Generation, canonical_endpoint, generation_at
+from archiver.generation import Generation, canonical_endpoint, entry_number, generation_at
 
 ENDPOINTS = ["v6/deepfake", "v6/video", "v7/video-fusion", "v1/enterprise/deepfake"]
 IDS = st.one_of(
@@ -178,6 +178,10 @@ def test_a_path_leads_back_to_its_generation(
     generation, number, of = place
     assert generation_at(generation.payload_path(number, of, extension)) == generation
     assert generation_at(generation.sidecar_path) == generation
+    assert entry_number(generation.sidecar_path) is None
+    for entry in (1, 2, 10, 999):
+        assert generation_at(generation.entry_path(entry)) == generation
+        assert entry_number(generation.entry_path(entry)) == entry
 
 
 @given(NUMBERED, NUMBERED)
@@ -203,6 +207,9 @@ def test_no_sidecar_shares_a_path(one: Generation, other: tuple[Generation, int,
     [
         "", "data", "data/", "263.mp4", "data/263.mp4", "data/v6/deepfake", "data/v6/deepfake/",
         "data/v6/deepfake/263", "data/v6/deepfake/.mp4", "data/v6/deepfake/a b.mp4",
+        "data/v6/deepfake/263.entry-1.json", "data/v6/deepfake/263.entry-02.json",
+        "data/v6/deepfake/263.entry.entry.json", "data/v6/deepfake/263.entry.mp4",
+        "data/v6/deepfake/.entry.json", "data/v6/deepfake/263.entry-.json",
         "data/v6/deepfake/263.tar.gz", "data/v6/deepfake/263.MP4", "data/deepfake/263.mp4",
         "data/v6/faceswap/263.mp4", "data/V6/deepfake/263.mp4", "data/v6/deepfake//263.mp4",
         "data/../v6/deepfake/263.mp4", "data/v6/../deepfake/263.mp4", "/data/v6/deepfake/263.mp4",

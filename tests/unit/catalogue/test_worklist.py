@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.archive.bag import Bag
+from archiver.catalogue import worklist
 from archiver.catalogue.database import connect_in_memory
-from archiver.catalogue.store import Catalogue
+from archiver.catalogue.store import Catalogue, Described, Record
 from archiver.catalogue.worklist import Entry
 from archiver.generation import Generation
 from archiver.manifest import Ids
+from archiver.metadata import Metadata
 from archiver.outcomes import Archived, Failed, Lost, Pending, Streak, Unfinished, Worklist
 from archiver.pipeline.commit import record_of
 from archiver.pipeline.indexing import absorb
@@ -217,3 +219,51 @@ def test_what_the_end_of_a_run_cut_off_comes_first_once(catalogue: Catalogue) ->
     entries = catalogue.worklist.take(10)
     assert [entry.generation.id for entry in entries] == ["3", "1", "2", "4"]
     assert [entry.first for entry in entries] == [True, True, True, False]
+
+
+# --- What manifests say
+
+
+def saying(id_: int, text: str) -> Ids:
+    return Ids("v6/deepfake", (str(id_),), said=text)
+
+
+def texts(catalogue: Catalogue, id_: int) -> list[str]:
+    return [each.text for each in catalogue.worklist.sayings(generation(id_))]
+
+
+def test_what_manifests_say_is_kept_in_their_order(catalogue: Catalogue) -> None:
+    """Each saying once, for whatever is listed; nothing is kept without a way to redact it."""
+    said = [saying(1, "b"), *listed(1, 2), saying(1, "a"), saying(1, "b"), saying(2, "b")]
+    catalogue.worklist.add(said, retry_lost=False)
+    assert texts(catalogue, 1) == []
+    catalogue.worklist.add(said, retry_lost=False, redact=str.upper)
+    assert [texts(catalogue, id_) for id_ in (1, 2, 3)] == [["B", "A"], ["B"], []]
+    catalogue.record([Record(generation(2), "held")], (), START)
+    assert catalogue.worklist.held_with_sayings(None, 10) == [generation(2)]
+    assert catalogue.worklist.held_with_sayings(generation(2), 10) == []
+
+
+def test_what_a_sidecar_has_is_not_even_redacted(catalogue: Catalogue) -> None:
+    """Its digest is enough: of a long list, most is known."""
+    catalogue.worklist.add([saying(1, "a")], retry_lost=False, redact=str)
+    (known,) = catalogue.worklist.sayings(generation(1))
+    described = Described(generation(1), Metadata(), (known.digest,))
+    catalogue.record([Record(generation(1), "held")], (), START, [described])
+    assert catalogue.worklist.sayings(generation(1)) == []
+    redacted: list[str] = []
+
+    def redact(text: str) -> str:
+        redacted.append(text)
+        return text
+
+    catalogue.worklist.add([saying(1, "a"), saying(1, "b")], retry_lost=False, redact=redact)
+    assert redacted == texts(catalogue, 1) == ["b"]
+
+
+def test_long_sayings_do_not_gather_in_memory(catalogue: Catalogue) -> None:
+    """However many there are, only some megabytes are held at once."""
+    said = (saying(number, "x" * 2**20) for number in range(20))
+    sizes = [batch.characters for batch in worklist._batches(said, 10_000)]
+    assert len(sizes) > 3
+    assert max(sizes) <= worklist._SAID_AT_ONCE + 2**20

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from contextlib import closing
+from dataclasses import asdict, astuple
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from archiver.archive.layout import Layout
 from archiver.catalogue import queries
 from archiver.catalogue.queries import Known
 from archiver.cli.export_rows import COLUMNS, Format, write_rows
-from archiver.cli.status_report import Status, look
+from archiver.cli.status_report import Status, details, known_json, look
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.errors import NotAnArchive
 from archiver.fixity.verify import verify
+from archiver.metadata import Metadata
 from archiver.outcomes import Worklist
 from archiver.pipeline.backup import backup
 from archiver.pipeline.indexing import open_to_read
@@ -241,3 +243,44 @@ async def test_a_million_rows_are_not_kept_in_memory(stocked: Backups) -> None:
     names = list(dict.fromkeys(row["generation"] for row in rows))
     assert names == sorted(names)
     assert len(names) == 7
+
+
+# --- What is said of a generation
+
+SAID = Metadata("a cat\n\x9b" + "x" * 400, "dogs", "cogvideox", "7", 512, None, 2.5, "order 12")
+
+
+@pytest.fixture
+def described(stocked: Backups) -> Known:
+    """A generation of which much is said."""
+    one = generation("2")
+    with closing(open_catalogue(stocked.archive)) as catalogue:
+        catalogue.set_metadata([(one, SAID)])
+    return known(stocked.archive, "2")
+
+
+def test_export_has_what_is_said_in_every_row(stocked: Backups, described: Known) -> None:
+    """Each file of a generation has its prompt beside it; where nothing is said, there is none."""
+    rows = [json.loads(line) for line in exported(stocked.archive, "jsonl").splitlines()]
+    columns = COLUMNS[COLUMNS.index("prompt") :]
+    for row in rows:
+        mine = row["generation"] == described.generation.name
+        assert [row[column] for column in columns] == list(astuple(SAID if mine else Metadata()))
+    (cell,) = {
+        row["prompt"] for row in csv.DictReader(io.StringIO(exported(stocked.archive, "csv")))
+    } - {""}
+    assert cell == SAID.prompt
+
+
+def test_status_shows_what_is_said(described: Known) -> None:
+    """Each in a line of its own, fit for a terminal; JSON has all of it."""
+    assert list(details(described)) == [
+        "  prompt           a cat \ufffd" + "x" * 293 + "…",
+        "  negative prompt  dogs",
+        "  model            cogvideox",
+        "  seed             7",
+        "  requested        512 x ?, 2.5 s",
+        "  track ID         order 12",
+    ]
+    assert known_json(described)["metadata"] == asdict(SAID)
+    assert not list(details(Known(described.generation)))

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -84,7 +85,10 @@ def test_documents(
 ) -> None:
     """A saved document is read with its links: alone, in lines, in a list and pretty-printed."""
     text = written([document] * count, form)
-    assert list(read(io.BytesIO(text.encode()), f"saved.{suffix}", "deepfake")) == listed * count
+    found = read(io.BytesIO(text.encode()), f"saved.{suffix}", "deepfake")
+    assert [
+        replace(one, said="") if isinstance(one, Ids) else one for one in found
+    ] == listed * count
 
 
 def test_mixed_documents() -> None:

@@ -1,0 +1,97 @@
+"""Sidecars: what they say of the generations that an archive holds is in its catalogue.
+
+What is committed is described at once. Of an archive that an earlier version made, or whose
+catalogue was lost, the sidecars are read afterwards, some on each run: the catalogue remembers
+which were. The videos are not read for that.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from archiver.archive.bag import Bag
+from archiver.archive.checksum_manifest import open_file
+from archiver.archive.staging import StagedGeneration, Staging
+from archiver.catalogue.store import Catalogue, Described
+from archiver.generation import Generation, entry_number
+from archiver.manifest.said import DOCUMENTS_LIMIT, additions
+from archiver.metadata import metadata_of
+
+_LOG = logging.getLogger(__name__)
+LARGEST = 8 << 20
+"""No sidecar that we write has more bytes than this; one that has is not read."""
+_BATCH = 500
+
+
+def describe_held(bag: Bag, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
+    """Read sidecars that were not read yet, while there is time; the rest is for another run.
+
+    Raises:
+        StorageError: if the catalogue cannot be read or written.
+    """
+    while batch := catalogue.undescribed(_BATCH):
+        catalogue.describe([_described(bag, catalogue, generation) for generation in batch])
+        if not has_time():
+            return
+
+
+def with_entries(
+    bag: Bag, catalogue: Catalogue, staged: StagedGeneration
+) -> tuple[StagedGeneration, Described]:
+    """Add what manifests say of a generation and no sidecar has; and return what all say."""
+    generation, staging = staged.generation, Staging(bag.layout, staged.generation)
+    sayings = catalogue.worklist.sayings(generation)
+    paths = [path for path in sidecars_of(catalogue, generation) if _order(path)]
+    known = [document for document in documents(bag, paths) if isinstance(document, dict)]
+    added = additions(known, (json.loads(saying.text) for saying in sayings))
+    first = max(map(_order, paths), default=0) + 1
+    last = DOCUMENTS_LIMIT
+    made = (
+        staging.sidecar(generation.entry_path(number), document)
+        for number, document in zip(range(first, last + 1), added, strict=False)
+    )
+    files = [file for file in made if file.target.bytes <= LARGEST]
+    if len(files) < len(added):
+        _LOG.warning("%s: the lists say too much of it: not all is kept", generation)
+    metadata = metadata_of(parsed(staged.response), *known, *added)
+    digests = tuple(saying.digest for saying in sayings)
+    return replace(staged, files=(*staged.files, *files)), Described(generation, metadata, digests)
+
+
+def parsed(text: bytes) -> object:
+    """Return the JSON in a sidecar; None if there is none in it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read(bag: Bag, path: str) -> bytes:
+    """Return the text of a sidecar; none if it cannot be read: `verify` names it then."""
+    try:
+        with open_file(bag.layout.at(path)) as file:
+            text = file.read(LARGEST + 1)
+    except OSError:
+        return b""
+    return text if len(text) <= LARGEST else b""
+
+
+def documents(bag: Bag, paths: Sequence[str]) -> Iterator[object]:
+    """Yield what is in sidecars."""
+    return (parsed(read(bag, path)) for path in paths)
+
+
+def sidecars_of(catalogue: Catalogue, generation: Generation) -> list[str]:
+    """Return the paths of a generation's sidecars: the response, then what manifests say."""
+    paths = [file.path for file in catalogue.queries.files(generation)]
+    return sorted((path for path in paths if path.endswith(".json")), key=_order)
+
+
+def _described(bag: Bag, catalogue: Catalogue, generation: Generation) -> Described:
+    found = documents(bag, sidecars_of(catalogue, generation))
+    return Described(generation, metadata_of(*found))
+
+
+def _order(path: str) -> int:
+    return entry_number(path) or 0
