@@ -1,11 +1,19 @@
 """MP4 and QuickTime: boxes of ISO/IEC 14496-12, called atoms in Apple's QuickTime File Format."""
 
+import struct
 from dataclasses import dataclass, field
 from math import inf
 
-from archiver.media.boxes import Box, box_in_file
+from archiver.media.boxes import (
+    HEADER,
+    LARGE_HEADER,
+    box_name,
+    header_size,
+    read_header,
+    unpack_header,
+)
 from archiver.media.info import MediaInfo
-from archiver.media.reader import FILE, Extent, NotWhole, Reader, Steps
+from archiver.media.reader import FILE, MANY_PARTS, ONLY_PADDING, Extent, NotWhole, Reader, Steps
 from archiver.media.samples import Fragment, Track, default_size
 
 _FIRST_BOXES = frozenset(
@@ -14,18 +22,18 @@ _FIRST_BOXES = frozenset(
 _STILL_IMAGES = frozenset(("heic", "heix", "heim", "heis", "mif1", "avif"))
 _REQUIRED = ("moov", "moov/mvhd", "moov/trak", "mdat")
 _NOTED = frozenset(("ftyp", "moov", "moof", "mdat"))
-_PARENTS = frozenset(
-    (
-        "moov/trak", "trak/mdia", "mdia/minf", "minf/stbl",
-        "moov/mvex",
-        "moof/traf",
-    )
-)  # fmt: skip
-"""The ways from the movie and its fragments down to the tables of where their media are."""
-_OF_TRACK = frozenset(
-    ("mdia/hdlr", "stbl/stsz", "stbl/stz2", "stbl/stsc", "stbl/stco", "stbl/co64")
-)
-_OF_FRAGMENT = frozenset(("traf/tfhd", "traf/trun"))
+_INSIDE = {
+    "moov": {"mvhd", "trak", "mvex"},
+    "trak": {"mdia"},
+    "mdia": {"hdlr", "minf"},
+    "minf": {"stbl"},
+    "stbl": {"stsz", "stz2", "stsc", "stco", "co64"},
+    "mvex": {"trex"},
+    "moof": {"traf"},
+    "traf": {"tfhd", "trun"},
+}
+"""Which boxes matter in each of these, from the movie and its fragments down to the tables."""
+_NO_HEADER = 0, b""
 _MAX_INDEX = 32 << 20
 """No `moov` or `moof` may be larger: it is kept in memory. This one is enough for ten hours."""
 
@@ -37,13 +45,26 @@ def matches(head: bytes) -> bool:
 
 def parse(reader: Reader) -> Steps[MediaInfo]:
     """Walk through a movie, box by box; raise `NotWhole` if it is not one whole movie."""
-    movie, box, end, is_padded = _Movie(), FILE, 0, False
-    while not is_padded and (yield from reader.has_more(FILE)):
-        if not (is_padded := (yield from reader.skip_padding())):
-            box = yield from _top_box(reader, movie)
-            end = reader.position
+    movie, box, end = _Movie(), FILE, 0
+    while True:
+        if len(head := reader.look(LARGE_HEADER)) < LARGE_HEADER:
+            head = yield from _header(reader)
+        if not head or ONLY_PADDING.fullmatch(head, 0, HEADER):
+            break
+        begin = reader.position
+        box = _box(head, reader)
+        content = reader.position
+        if box.name in _NOTED:
+            yield from _read(box, begin, reader, movie)
+        if box.end == inf:
+            yield from reader.skip_all()
+        reader.skip(box)
+        end = reader.position
+        if end > content and box.name in _NOTED:
+            movie.found.add(box.name)
+    is_padded = bool(head) and (yield from reader.skip_padding())
     _check(movie, reader, end)
-    if is_padded and (movie.may_go_on or not movie.end):
+    if is_padded and (movie.may_go_on(box) or not movie.end):
         # A disk that was full or lost its power leaves zeros where the rest of a file belongs.
         raise NotWhole(f"it has only padding from {end:,} on, where media may belong")
     return MediaInfo(
@@ -63,8 +84,6 @@ class _Movie:
     """Where the last of its samples ends, by the tables of its tracks and fragments."""
     is_exact: bool = True
     """Whether the tables tell the size of every sample."""
-    last: str = ""
-    """The name of the box that was entered last."""
     awaits_mdat: bool = False
     """Whether a fragment has begun whose media have not come."""
     found: set[str] = field(default_factory=set)
@@ -75,38 +94,58 @@ class _Movie:
     """How large the samples of a track are in fragments that do not say it."""
 
     def enter(self, name: str, position: int) -> None:
-        if name == "moof" and "moov" not in self.found:
-            raise NotWhole("its 'moof' comes before any 'moov'")
-        if name in ("ftyp", "moov") and name in self.found:
-            raise NotWhole(f"it has a second {name!r}: not one video")
-        if name == "moof":
-            self.fragment = Fragment(position, self.defaults)
-        self.awaits_mdat = name == "moof" or (self.awaits_mdat and name != "mdat")
-        self.last = name
+        """Begin a box that is noted, and in no other."""
+        match name:
+            case "ftyp" | "moov" if name in self.found:
+                raise NotWhole(f"it has a second {name!r}: not one video")
+            case "moof" if "moov" not in self.found:
+                raise NotWhole("its 'moof' comes before any 'moov'")
+            case "moof":
+                self.fragment = Fragment(position, self.defaults)
+                self.awaits_mdat = True
+            case "mdat":
+                self.awaits_mdat = False
 
-    def leave(self, path: str) -> None:
+    def add(self, name: str, content: memoryview) -> None:
+        """Take in a box that has fields; raise `NotWhole` if some lack."""
+        try:
+            match name:
+                case "mvhd":
+                    self.found.add("moov/mvhd")
+                case "trex":
+                    track, size = default_size(content)
+                    self.defaults[track] = size
+                case "tfhd" | "trun":
+                    self.fragment.add(name, content)
+                case _:
+                    self.track.add(name, content)
+        except struct.error:
+            raise NotWhole(f"its {name!r} is too short for what it should list") from None
+
+    def leave(self, name: str) -> None:
         """Take in what a track or a fragment has listed, at its end."""
-        self.found.add(path)
-        match path:
-            case "moov/trak":
+        match name:
+            case "mvex":
+                self.found.add("moov/mvex")
+            case "trak":
+                self.found.add("moov/trak")
                 self.handlers.add(self.track.handler)
                 self.is_exact &= self.track.is_exact
                 self.end = max(self.end, self.track.end())
                 self.track = Track()
-            case "moof/traf":
+            case "traf":
                 self.end = max(self.end, self.fragment.end)
 
-    @property
-    def may_go_on(self) -> bool:
-        """Whether a fragment may follow: a movie is complete after each, `mfra` shows the last."""
+    def may_go_on(self, last: Extent) -> bool:
+        """Return whether a fragment may follow: each completes a movie, `mfra` shows the last."""
         fragmented = "moof" in self.found or "moov/mvex" in self.found
-        return fragmented and self.last != "mfra"
+        return fragmented and last.name != "mfra"
 
     def is_open_ended(self, last: Extent) -> bool:
         """Return whether nothing shows that it ends with this box."""
         if last.end == inf and (last.name == "moov" or not (self.end and self.is_exact)):
             return True
-        return self.may_go_on
+        return self.may_go_on(last)
 
 
 def _check(movie: _Movie, reader: Reader, end: int) -> None:
@@ -121,41 +160,68 @@ def _check(movie: _Movie, reader: Reader, end: int) -> None:
         raise reader.cut(f"but its media go on up to {movie.end:,}")
 
 
-def _top_box(reader: Reader, movie: _Movie) -> Steps[Extent]:
-    """Pass a box that is in no other."""
+def _header(reader: Reader) -> Steps[bytes]:
+    """Return the header of the next box, once it has come; less of it only at the end."""
+    head = yield from reader.peek(HEADER)
+    if header_size(head) > HEADER:
+        head = yield from reader.peek(LARGE_HEADER)
+    return head
+
+
+def _box(head: bytes, reader: Reader) -> Extent:
+    """Pass the header of a box that is in no other, and begins with these bytes."""
     begin = reader.position
     reader.count_part(begin)
-    box = yield from box_in_file(reader)
-    content = reader.position
+    if len(head) < LARGE_HEADER and len(head) < header_size(head):
+        raise reader.cut_inside(FILE)
+    (length, letters), header = unpack_header(head), HEADER
+    name = box_name(letters)
+    if not name or length < HEADER:  # a large box, or one to the end of the file, or none
+        name, header, length = read_header(head, 0, begin, FILE)
+    reader.position += header
+    return Extent(name, begin + length if length else inf)
+
+
+def _read(box: Extent, begin: int, reader: Reader, movie: _Movie) -> Steps[None]:
+    """Take in a box that is noted, and begins at a position in the file."""
     movie.enter(box.name, begin)
     match box.name:
         case "ftyp":
             movie.brand = (yield from reader.read(8, box))[:4].decode("latin-1")
         case "moov" | "moof":
-            index = yield from reader.gather(box, _MAX_INDEX)
-            _walk(Box(box.name, content, index), reader, movie)
-    if box.end == inf:
-        yield from reader.skip_all()
-    reader.skip(box)
-    if reader.position > content:
-        movie.found |= _NOTED & {box.name}
-    return box
+            position = reader.position
+            content = yield from reader.gather(box, _MAX_INDEX)
+            _Index(content, position, reader, movie).walk(box.name, 0, len(content))
 
 
-def _walk(parent: Box, reader: Reader, movie: _Movie) -> None:
-    """Walk through a movie's index, or a fragment's, down to the tables of its samples."""
-    for box in parent.children():
-        reader.count_part(box.begin)
-        path = f"{parent.name}/{box.name}"
-        if path in _PARENTS:
-            _walk(box, reader, movie)
-            movie.leave(path)
-        elif path in _OF_FRAGMENT:
-            movie.fragment.add(box)
-        elif path in _OF_TRACK:
-            movie.track.add(box)
-        elif path == "mvex/trex":
-            track, size = default_size(box)
-            movie.defaults[track] = size
-        elif path == "moov/mvhd":
-            movie.found.add(path)
+@dataclass(slots=True)
+class _Index:
+    """The content of a `moov` or a `moof`, in memory."""
+
+    content: memoryview
+    position: int
+    """Where in the file it begins."""
+    reader: Reader
+    movie: _Movie
+
+    def walk(self, parent: str, at: int, end: int) -> None:
+        """Walk through the boxes in `parent`, whose content lies from `at` up to `end`."""
+        content, reader, wanted = self.content, self.reader, _INSIDE[parent]
+        while at < end:
+            begin = at + HEADER
+            length, letters = unpack_header(content, at) if begin <= end else _NO_HEADER
+            name, after = box_name(letters), at + length
+            if not name or not begin <= after <= end:  # a large box, or none
+                inside = Extent(parent, self.position + end)
+                name, header, length = read_header(content[:end], at, self.position, inside)
+                begin, after = at + header, at + length
+            reader.parts += 1  # without a call: every movie has dozens of boxes here
+            if reader.parts > MANY_PARTS:
+                reader.check_parts(self.position + begin)
+            if name in wanted:
+                if name in _INSIDE:
+                    self.walk(name, begin, after)
+                    self.movie.leave(name)
+                else:
+                    self.movie.add(name, content[begin:after])
+            at = after

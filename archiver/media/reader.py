@@ -1,5 +1,6 @@
 """The reader: hands the bytes of a video to a parser, as they arrive."""
 
+import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from math import inf
@@ -11,18 +12,20 @@ Steps: TypeAlias = Generator[None, None, _T]
 
 MAX_READ = 4096
 """The most bytes that a parser may look at without gathering them."""
-_MOST_PARTS = 50_000
+MANY_PARTS = 50_000
 _LEAST_PART = 24
-"""What has more parts than that must have as many bytes for each, on average."""
+"""What has more parts than the former must have as many bytes for each, on average."""
 _WHITE_SPACE = b"\t\n\v\f\r "
 PADDING = b"\0" + _WHITE_SPACE
+ONLY_PADDING = re.compile(b"\0+|[%b]+" % _WHITE_SPACE)
+"""What may fill up a file: not a mixture of both."""
 
 
 class NotWhole(ValueError):
     """The bytes are not one whole video; the message is the reason, for people."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Extent:
     """A part of a file, such as a box or an element: its name, and the position of its end.
 
@@ -59,27 +62,35 @@ class Reader:
         """How many bytes have come."""
         self.at_end = False
         """Whether no chunk follows; set by whoever feeds it."""
+        self.parts = 0
+        """How many parts have been counted."""
         self._data = memoryview(b"")
+        self._begin = 0
+        """The position of the first byte in `_data`."""
         self._skipped = FILE
-        self._parts = 0
 
-    def feed(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Append the next bytes."""
+    def feed(self, chunk: bytes | bytearray | memoryview) -> bool:
+        """Append the next bytes; return whether any are left to be read, and not all skipped."""
         unread = self._unread()
-        self._data = memoryview(bytes(unread) + chunk if unread else chunk)
+        self._begin = self.position if unread else self.received
         self.received += len(chunk)
+        if self.position >= self.received:
+            chunk = b""
+        self._data = memoryview(bytes(unread) + chunk if unread else chunk)
+        return self.position < self.received
 
     def release(self) -> None:
         """Let go of the caller's chunk: copy what is unread, which is less than one read.
 
         It is more only where the parser has ended, and then of no use.
         """
-        self._data = memoryview(bytes(self._unread()[:MAX_READ]))
+        self._data = memoryview(self.look(MAX_READ))
+        self._begin = self.position
 
     def look(self, count: int) -> bytes:
         """Return the next `count` bytes without passing them; fewer if no more have come."""
-        at = self.position - self.received + len(self._data)
-        return bytes(self._data[at : at + count])
+        at = self.position - self._begin
+        return self._data[at : at + count].tobytes()
 
     def peek(self, count: int) -> Steps[bytes]:
         """Return the next `count` bytes without passing them; fewer only at the end.
@@ -105,8 +116,8 @@ class Reader:
             raise NotWhole(f"the data at {self.position:,} does not fit inside {inside}")
         if len(data := self.look(count)) < count:
             data = yield from self.peek(count)
-        if len(data) < count:
-            raise self.cut_inside(inside)
+            if len(data) < count:
+                raise self.cut_inside(inside)
         self.position += count
         return data
 
@@ -116,6 +127,8 @@ class Reader:
         Raises:
             NotWhole: if that is more than `most` bytes, or not all of it comes.
         """
+        if part.end <= self.received and part.end - self.position <= most:
+            return memoryview((yield from self.read(int(part.end) - self.position, part)))
         gathered = bytearray()
         while (yield from self.has_more(part)):
             size = len(gathered) + (part.end - self.position if part.end < inf else 1)
@@ -150,7 +163,7 @@ class Reader:
         begin = self.position
         length = -1
         while length:
-            data, start = self._data, self.received - len(self._data)
+            data, start = self._data, self._begin
             at, size = self.position - start, len(data)
             while at < size and length:
                 length = data[at]
@@ -172,9 +185,9 @@ class Reader:
         """
         if len(head := self.look(8)) < 8:
             head = yield from self.peek(8)
-        padding = b"\0" if head.startswith(b"\0") else _WHITE_SPACE
-        if not head or head.strip(padding):
+        if not ONLY_PADDING.fullmatch(head):
             return False
+        padding = b"\0" if head.startswith(b"\0") else _WHITE_SPACE
         while not (self.at_end and self.position == self.received):
             if rest := self.look(len(self._data)).lstrip(padding):
                 raise NotWhole(f"it goes on after its end at {self.received - len(rest):,}")
@@ -187,9 +200,14 @@ class Reader:
 
         It is the number of its parts that costs time, not their size.
         """
-        self._parts += 1
-        if self._parts > _MOST_PARTS + position // _LEAST_PART:
-            raise NotWhole(f"not a video: {self._parts:,} parts in its first {position:,} bytes")
+        self.parts += 1
+        if self.parts > MANY_PARTS:
+            self.check_parts(position)
+
+    def check_parts(self, position: int) -> None:
+        """Raise `NotWhole` if no video has so many parts up to this position."""
+        if self.parts > MANY_PARTS + position // _LEAST_PART:
+            raise NotWhole(f"not a video: {self.parts:,} parts in its first {position:,} bytes")
 
     def cut(self, place: str) -> NotWhole:
         """Return the error that the bytes end too early, at this place."""
@@ -200,4 +218,4 @@ class Reader:
         return self.cut("in the middle of a header" if part is FILE else f"inside {part}")
 
     def _unread(self) -> memoryview:
-        return self._data[max(self.position - self.received + len(self._data), 0) :]
+        return self._data[self.position - self._begin :]

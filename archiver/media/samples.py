@@ -1,13 +1,20 @@
 """Samples: where a movie's tables say that its media are (ISO/IEC 14496-12, 8.6 to 8.8)."""
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, repeat
 from operator import add, mul, sub
 
-from archiver.media.boxes import Box, Fields
+from archiver.media.boxes import small_table, table
 from archiver.media.reader import NotWhole
 
+_HANDLER = struct.Struct(">8x4s")
+_COUNT = struct.Struct(">4xI")
+_SIZES = struct.Struct(">4xII")
+_SMALL_SIZES = struct.Struct(">7xBI")
+_DEFAULTS = struct.Struct(">4xI8xI")
+_FLAGS = struct.Struct(">II")
 _FIRST_OFFSET = 8
 """No media come before the end of the first box's header."""
 
@@ -24,24 +31,28 @@ class Track:
     _offsets: Sequence[int] = ()
     _runs: Sequence[int] = ()
 
-    def add(self, box: Box) -> None:
-        """Take in a table, or another box of the track; raise `NotWhole` if it is malformed."""
-        fields = box.fields()
-        match box.name:
+    def add(self, name: str, content: memoryview) -> None:
+        """Take in a table, or another box of the track.
+
+        Raises:
+            struct.error: if it is too short.
+        """
+        match name:
             case "hdlr":
-                self.handler = fields.take(">8x4s")[0].decode("latin-1")
+                self.handler = _HANDLER.unpack_from(content)[0].decode("latin-1")
             case "stsz":
-                self._size, self._count = fields.take(">4xII")
-                self._sizes = () if self._size else fields.table(self._count)
+                self._size, self._count = _SIZES.unpack_from(content)
+                self._sizes = () if self._size else table(content, _SIZES.size, self._count)
             case "stz2":
-                width, self._count = fields.take(">7xBI")
-                self._sizes = fields.small_table(self._count, width)
+                width, self._count = _SMALL_SIZES.unpack_from(content)
+                self._sizes = small_table(content, _SMALL_SIZES.size, self._count, width)
             case "stco" | "co64":
-                (count,) = fields.take(">4xI")
-                self._offsets = fields.table(count, "I" if box.name == "stco" else "Q")
+                (count,) = _COUNT.unpack_from(content)
+                typecode = "I" if name == "stco" else "Q"
+                self._offsets = table(content, _COUNT.size, count, typecode)
             case "stsc":
-                (count,) = fields.take(">4xI")
-                self._runs = fields.table(3 * count)
+                (count,) = _COUNT.unpack_from(content)
+                self._runs = table(content, _COUNT.size, 3 * count)
 
     @property
     def is_exact(self) -> bool:
@@ -60,15 +71,15 @@ class Track:
         """
         if not self._count:
             return max(self._offsets, default=0)
-        lengths = self._run_lengths()
-        placed = sum(map(mul, self._runs[1::3], lengths))
+        lengths, per_chunk = self._run_lengths(), self._runs[1::3]
+        placed = sum(map(mul, per_chunk, lengths))
         if placed < self._count:
             raise NotWhole(f"its tables list {self._count:,} samples, but place only {placed:,}")
         if (begin := min(self._offsets)) < _FIRST_OFFSET:
             raise NotWhole(f"its tables place media at {begin}, where none can be")
         if not self.is_exact:
             return max(self._offsets) + 1
-        samples = chain.from_iterable(map(repeat, self._runs[1::3], lengths))
+        samples = chain.from_iterable(map(repeat, per_chunk, lengths))
         ends: Iterator[int] = map(add, self._offsets, self._chunk_sizes(samples))
         return max(ends)
 
@@ -88,9 +99,9 @@ class Track:
         return (sum(islice(sizes, count)) for count in samples)
 
 
-def default_size(trex: Box) -> tuple[int, int]:
+def default_size(trex: memoryview) -> tuple[int, int]:
     """Return the ID of a track, and how large its samples are in fragments that do not say it."""
-    track, size = trex.fields().take(">4xI8xI")
+    track, size = _DEFAULTS.unpack_from(trex)
     return track, size
 
 
@@ -108,34 +119,43 @@ class Fragment:
     _next: int | None = None
     _size: int = 0
 
-    def add(self, box: Box) -> None:
-        """Take in a box of the fragment; raise `NotWhole` if it is malformed."""
-        match box.name:
-            case "tfhd":
-                self._begin_track(box.fields())
-            case "trun":
-                self._add_run(box.fields())
+    def add(self, name: str, content: memoryview) -> None:
+        """Take in a box of the fragment.
 
-    def _begin_track(self, fields: Fields) -> None:
-        flags, track = fields.take(">II")
-        if flags & 0x1:
-            (self._base,) = fields.take(">Q")
+        Raises:
+            struct.error: if it is too short.
+        """
+        match name:
+            case "tfhd":
+                self._begin_track(content)
+            case "trun":
+                self._add_run(content)
+
+    def _begin_track(self, content: memoryview) -> None:
+        flags, track = _FLAGS.unpack_from(content)
+        has_base, others, has_size = flags & 1, (flags & 0xA).bit_count(), flags >> 4 & 1
+        fields = struct.unpack_from(f">8x{has_base}Q{4 * others}x{has_size}I", content)
+        if has_base:
+            self._base = fields[0]
         elif flags & 0x20000 or self._next is None:
             self._base = self.begin
         else:
             self._base = self._next
-        fields.take(">4x" * bool(flags & 0x2) + "4x" * bool(flags & 0x8))
-        self._size = fields.take(">I")[0] if flags & 0x10 else self.defaults.get(track, 0)
+        self._size = fields[-1] if has_size else self.defaults.get(track, 0)
         self._next = self._base
 
-    def _add_run(self, fields: Fields) -> None:
-        flags, count = fields.take(">II")
-        begin = self._base + fields.take(">i")[0] if flags & 0x1 else self._next or 0
+    def _add_run(self, content: memoryview) -> None:
+        flags, count = _FLAGS.unpack_from(content)
+        at = _FLAGS.size
+        begin = self._next or 0
+        if flags & 0x1:
+            begin = self._base + struct.unpack_from(">i", content, at)[0]
+            at += 4
         if flags & 0x4:
-            fields.take(">4x")
+            at += 4
         words = (flags & 0xF00).bit_count()
-        table = fields.table(count * words)
+        entries = table(content, at, count * words)
         has_sizes, nth = flags & 0x200, flags >> 8 & 1
-        size = sum(table[nth::words]) if has_sizes else count * self._size
+        size = sum(entries[nth::words]) if has_sizes else count * self._size
         self._next = begin + size
         self.end = max(self.end, self._next)

@@ -34,8 +34,11 @@ class Validator:
         """
         if self._media:
             raise RuntimeError("fed after the end")
-        self._reader.feed(chunk)
-        self._step()
+        if self._reader.feed(chunk) or self._reason:
+            try:
+                self._step()
+            finally:
+                self._reader.release()
 
     def finish(self) -> MediaInfo:
         """Return what the video is, now that no bytes follow; it may be called again.
@@ -59,12 +62,11 @@ class Validator:
         except NotWhole as error:
             self._reason = str(error)
             raise
-        finally:
-            self._reader.release()
 
 
 def _parse(reader: Reader) -> Steps[MediaInfo]:
-    head = yield from reader.peek(12)
+    if len(head := reader.look(12)) < 12:
+        head = yield from reader.peek(12)
     for matches, parse in _FORMATS:
         if matches(head):
             return (yield from parse(reader))

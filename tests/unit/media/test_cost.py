@@ -86,6 +86,27 @@ def test_tiny_parts_take_little_work(name: str) -> None:
     assert time.process_time() - began < 30  # for what calls nothing; it took minutes once
 
 
+def test_a_small_video_takes_few_calls() -> None:
+    """A run of thousands of small videos is not spent on looking at them."""
+    video = VIDEOS["faststart.mp4"] + box("free", bytes(60_000))
+
+    def validate(*chunks: bytes) -> None:
+        validator = Validator()
+        for chunk in chunks:
+            validator.feed(chunk)
+        validator.finish()
+
+    assert calls(lambda: validate(video)) < 220
+    assert calls(lambda: validate(video[:30_000], video[30_000:])) < 220
+
+
+def test_what_is_skipped_takes_next_to_no_calls() -> None:
+    """The blocks of a large video cost nothing until the next part of it begins."""
+    validator, block = Validator(), bytes(MIB)
+    validator.feed(FTYP + box("moov", MVHD) + struct.pack(">I4s", 100 * MIB, b"mdat"))
+    assert calls(lambda: validator.feed(block)) < 10
+
+
 def test_real_videos_of_many_parts_are_whole() -> None:
     """Hours of live recording, in very many small fragments or clusters, are no attack."""
     media = box("mdat", bytes(300))
