@@ -32,3 +32,5 @@ class MediaInfo:
     """
     audio_only: bool = False
     """Whether it plainly has sound and no images."""
+    properties: Properties = Properties()
+    """What it says of itself."""
