@@ -1,10 +1,14 @@
 """Outputs: the videos of a generation, and the links to each."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
+
+_PLAIN = re.compile(r"https?://[A-Za-z0-9.:_-]*(/[!-\"$->@-~]*)(?:[?#][!-~]*)?")
+"""Most URLs; the others take longer to be split."""
 
 Role: TypeAlias = Literal["primary", "proxy"]
 
@@ -50,6 +54,8 @@ class Output:
 
 def link_path(url: str) -> str:
     """Return a URL's path, without its query, which changes when it is signed anew, or its host."""
+    if plain := _PLAIN.fullmatch(url):
+        return plain[1]
     try:
         return urlsplit(url).path
     except ValueError:

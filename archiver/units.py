@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from itertools import islice
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -33,7 +32,8 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(_NUMBER + r"\s*(?P<unit>[KMGT]?)B?", text.strip().upper(), re.ASCII)
     if not match:
         raise ValueError(f"{text!r} is not a size such as 500K, 20M or 1G")
-    return int(Decimal(match["number"]) * _BYTES[match["unit"]])
+    whole, _, fraction = match["number"].partition(".")
+    return int(int(whole + fraction) * _BYTES[match["unit"]] // 10 ** len(fraction))
 
 
 def parse_rate(text: str) -> float:

@@ -2,14 +2,14 @@
 
 import asyncio
 import os
-import resource
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from errno import EDQUOT, EFBIG, EINVAL, ENOSPC, EOVERFLOW
+from errno import EFBIG, EINVAL, EOVERFLOW
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archiver.archive.fitting import TOO_LARGE, DoesNotFit, largest_file
 from archiver.archive.layout import Layout
 from archiver.errors import StorageError, storage_errors
 from archiver.threads import in_thread
@@ -28,45 +28,6 @@ _LET_OTHERS_END = 15.0
 _PROBE = b"\0" * 4096
 _LEAST_LIMIT = (1 << 31) - 1
 """In bytes: every file system takes files of this size; FAT32 takes twice as much."""
-_TOO_LARGE = "the file system or a limit allows no file of this size (FAT32, ulimit -f)"
-
-
-class DoesNotFit(Exception):
-    """This payload does not fit; others may. The text says what it would need, for people."""
-
-    def __init__(self, reason: str, *, pause: float | None = None, disk_full: bool = False) -> None:
-        super().__init__(reason)
-        self.pause = pause
-        """In how many seconds it may fit, if downloads under way are all that is in its way."""
-        self.disk_full = disk_full
-        """The disk itself has refused a write: it may have no space for anything."""
-
-
-@contextmanager
-def payload_errors(doing: str) -> Iterator[None]:
-    """Translate an `OSError` met while `doing` something with the bytes of one payload.
-
-    Raises:
-        DoesNotFit: if there is no space, or no file may be as large.
-        StorageError: if the disk fails otherwise.
-    """
-    try:
-        with storage_errors(doing):
-            yield
-    except StorageError as error:
-        match error.__cause__:
-            case OSError(errno=number) if number == EFBIG:
-                raise DoesNotFit(_TOO_LARGE) from error
-            case OSError(errno=number) if number in (ENOSPC, EDQUOT):
-                raise DoesNotFit(f"{error}; what came of it is deleted", disk_full=True) from error
-            case _:
-                raise
-
-
-def largest_file() -> float:
-    """Return how many bytes a file of this process may have (`ulimit -f`)."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    return float("inf") if soft == resource.RLIM_INFINITY else soft
 
 
 class DiskSpace:
@@ -178,7 +139,7 @@ class DiskSpace:
                 f"{format_size(int(limit))} (ulimit -f)"
             )
         if length > _LEAST_LIMIT and not self._can_seek(length):
-            raise DoesNotFit(f"needs {format_size(length)}: {_TOO_LARGE}")
+            raise DoesNotFit(f"needs {format_size(length)}: {TOO_LARGE}")
 
     def _can_seek(self, length: int) -> bool:
         """Return whether a file may have this length: beyond that, seeking fails (lseek(2))."""

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from archiver.archive.disk_space import DoesNotFit, payload_errors
 from archiver.archive.durable import fsync
+from archiver.archive.fitting import DoesNotFit, payload_errors
 from archiver.errors import storage_errors
 from archiver.media import MediaInfo, NotWhole, Validator
 

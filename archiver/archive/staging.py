@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from archiver.archive.disk_space import largest_file
 from archiver.archive.durable import fsync, write_files
+from archiver.archive.fitting import largest_file
 from archiver.archive.layout import INCOMING, Layout
 from archiver.archive.partial_file import PartialFile, Payload
 from archiver.archive.quarantine import Quarantine

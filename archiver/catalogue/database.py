@@ -1,13 +1,11 @@
 """The database file of the catalogue: opening it, and what SQLite's errors about it mean."""
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from archiver.catalogue.schema import VERSION, upgrade, version_of
 from archiver.errors import StorageError, storage_errors
@@ -136,6 +134,9 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     if os.access(path, os.W_OK):
         _open(path, "rw").close()
         return _open(path, "ro")
+    import shutil  # noqa: PLC0415 (hardly ever needed)
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
     with TemporaryDirectory(prefix="archiver-") as directory:
         for suffix in ("", "-journal", "-wal"):
             with suppress(FileNotFoundError):

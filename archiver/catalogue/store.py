@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 from archiver.catalogue.database import (
     CatalogueDamaged,
@@ -25,7 +25,6 @@ from archiver.catalogue.database import (
     sqlite_errors,
 )
 from archiver.catalogue.history import History
-from archiver.catalogue.queries import Queries, State
 from archiver.catalogue.worklist import WorklistTable
 from archiver.checksums import BagFile, Mark
 from archiver.errors import storage_errors
@@ -34,13 +33,18 @@ from archiver.media.info import Properties
 from archiver.metadata import Metadata
 from archiver.outcomes import Streak
 
+if TYPE_CHECKING:
+    from archiver.catalogue.queries import Queries, State
+
 _BATCH = 10_000
 
 _UPSERT = """
 INSERT INTO generation (name, state, reason, since, checked, first_checked, reported, trouble,
     trouble_runs, trouble_seconds, served_by)
-VALUES (:name, :state, :reason, :now, :now, :now, :state <> 'lost', :trouble,
-    :trouble_runs, :trouble_seconds, :served_by)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    :now, :now, :now, json_extract(value, '$[1]') <> 'lost', json_extract(value, '$[3]'),
+    json_extract(value, '$[4]'), json_extract(value, '$[5]'), json_extract(value, '$[6]')
+FROM json_each(:records) WHERE true
 ON CONFLICT (name) DO UPDATE SET
     state = excluded.state,
     reason = excluded.reason,
@@ -52,6 +56,16 @@ ON CONFLICT (name) DO UPDATE SET
     trouble_seconds = excluded.trouble_seconds,
     served_by = excluded.served_by
 """
+_HOLD = """
+INSERT INTO file
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), :now
+FROM json_each(:files) WHERE true
+ON CONFLICT (path) DO UPDATE SET
+    sha256 = excluded.sha256,
+    bytes = excluded.bytes,
+    verified = excluded.verified
+"""
+"""One statement for all: row by row, the thread waits for the interpreter after each of them."""
 _SET_METADATA = "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SET_PROPERTIES = "INSERT OR REPLACE INTO properties VALUES (?, ?, ?, ?, ?, ?, ?)"
 _TABLES = """
@@ -75,14 +89,11 @@ class Record:
     """What a run found of a generation, to be remembered."""
 
     generation: Generation
-    state: State
+    state: "State"
     reason: str | None = None
     streak: Streak | None = None
     """The trouble that runs in a row had with it, if any."""
     served_by: tuple[str, ...] = ()
-
-
-_Row: TypeAlias = dict[str, object]
 
 
 class Catalogue:
@@ -95,7 +106,6 @@ class Catalogue:
         with sqlite_errors():
             connection.executescript(_TABLES)
         self.worklist = WorklistTable(connection, self._lock, batch)
-        self.queries = Queries(connection)
         self.history = History(connection)
 
     @classmethod
@@ -140,6 +150,13 @@ class Catalogue:
         with suppress(sqlite3.Error):
             self.connection.execute("PRAGMA journal_mode = DELETE")
         self.connection.close()
+
+    @property
+    def queries(self) -> "Queries":
+        """Where things stand; a backup, which does not ask that, starts sooner without them."""
+        from archiver.catalogue.queries import Queries  # noqa: PLC0415
+
+        return Queries(self.connection)
 
     def mark(self) -> Mark:
         """Return up to where the checksum manifest is known here."""
@@ -280,34 +297,25 @@ class Catalogue:
         return files, size
 
     def _hold(self, files: Iterable[BagFile]) -> None:
-        now = _now()
-        self.connection.executemany(
-            "INSERT INTO file VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET"
-            " sha256 = excluded.sha256, bytes = excluded.bytes, verified = excluded.verified",
-            ((file.path, file.sha256, file.bytes, now) for file in files),
-        )
+        rows = [(file.path, file.sha256, file.bytes) for file in files]
+        self.connection.execute(_HOLD, {"files": json.dumps(rows), "now": _now()})
 
     def _upsert(self, records: Iterable[Record]) -> None:
-        now = _now()
-        self.connection.executemany(_UPSERT, (_row(record, now) for record in records))
+        rows = json.dumps([*map(_row, records)])
+        self.connection.execute(_UPSERT, {"records": rows, "now": _now()})
 
     def _set_mark(self, mark: Mark) -> None:
         query = "UPDATE absorbed SET bytes = ?, tail = ?"
         self.connection.execute(query, (mark.size, mark.tail))
 
 
-def _row(record: Record, now: str) -> _Row:
-    streak = record.streak
-    return {
-        "name": record.generation.name,
-        "state": record.state,
-        "reason": record.reason,
-        "trouble": streak and streak.trouble,
-        "trouble_runs": streak.runs if streak else 0,
-        "trouble_seconds": streak.seconds if streak else 0,
-        "served_by": "\n".join(record.served_by) or None,
-        "now": now,
-    }
+def _row(record: Record) -> tuple[str | int | None, ...]:
+    name, served_by = record.generation.name, "\n".join(record.served_by) or None
+    match record.streak:
+        case Streak(trouble, runs, seconds):
+            return name, record.state, record.reason, trouble, runs, seconds, served_by
+        case None:
+            return name, record.state, record.reason, None, 0, 0, served_by
 
 
 def _generations(paths: Iterable[str]) -> Iterator[Generation]:

@@ -5,16 +5,13 @@ import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import repeat
+from typing import TypeAlias
 
 from archiver.catalogue.database import sqlite_errors
 from archiver.generation import Generation
 from archiver.manifest import Ids
 from archiver.outcomes import Lost, Worklist
 
-_BEGUN = -1
-_RANK = {None: 0, "pending": 1}
-_OLD_FAILURE = 2
 _HANDED_OUT = -2
 """Below the rank from which `take` begins."""
 
@@ -29,6 +26,30 @@ CREATE TEMP TABLE waiting (
 );
 CREATE INDEX temp.by_rank ON waiting (rank, place);
 """
+# A download that was cut off twice may well be endless: it comes with the old failures.
+_KEEP_THE_REST = """
+INSERT INTO waiting (name, rank, hopeless, assumed)
+SELECT value,
+    CASE
+        WHEN trouble = 'unfinished' AND trouble_runs = 1 THEN -1
+        WHEN state IS NULL THEN 0
+        WHEN state = 'pending' THEN 1
+        ELSE 2
+    END,
+    trouble IS 'hopeless',
+    value NOT IN (SELECT value FROM json_each(:named))
+FROM json_each(:names) LEFT JOIN generation ON name = value
+WHERE state IS NULL OR state NOT IN (SELECT value FROM json_each(:left_alone))
+ON CONFLICT (name) DO UPDATE SET assumed = min(assumed, excluded.assumed)
+"""
+# In two: for (rank, place) > (?, ?) SQLite would read a rank from its beginning each time.
+_NEXT = """
+SELECT rank, place, name, hopeless, assumed, links FROM waiting WHERE rank = ?1 AND place > ?2
+UNION ALL
+SELECT rank, place, name, hopeless, assumed, links FROM waiting WHERE rank > ?1
+ORDER BY rank, place LIMIT ?3
+"""
+_Row: TypeAlias = tuple[int, int, str, int, int, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +72,17 @@ class _Batch:
     """A stretch of what the manifests list: names, and what else they say of each."""
 
     names: list[str] = field(default_factory=list)
-    assumed: list[bool] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+    """Those whose family was not assumed."""
     links: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, ids: Ids) -> None:
-        before = len(self.names)
-        self.names.extend(ids.names())
-        self.assumed.extend(repeat(ids.assumed, len(self.names) - before))
+        names = list(ids.names())
+        self.names += names
+        if not ids.assumed:
+            self.named += names
         if ids.links:
-            self.links[self.names[-1]] = ids.links
+            self.links[names[-1]] = ids.links
 
 
 class WorklistTable:
@@ -90,9 +113,10 @@ class WorklistTable:
             # A byte for each generation: a set of a million numbers would take 60 times as much.
             held, lost = bytearray(last + 1), set[int]()
             for batch in _batches(self._known(listed), self._batch):
-                document = json.dumps(batch.names)
-                if _mark(held, self._held(document)) < len(batch.names):
-                    lost |= self._keep_the_rest(document, batch, retry_lost=retry_lost)
+                names = json.dumps(batch.names)
+                if _mark(held, self._numbers(names, "held")) < len(batch.names):
+                    lost.update(() if retry_lost else self._numbers(names, "lost"))
+                    self._keep_the_rest(names, batch)
                 self._db.commit()  # a manifest may come slowly, and others want to write meanwhile
             return self._worklist(held.count(1), json.dumps(list(lost)))
 
@@ -130,20 +154,12 @@ class WorklistTable:
         What the end of a run has cut off comes first, then those never tried, for their links
         may die; then those that were still processing; then old failures.
         """
-        with sqlite_errors(), self._lock:
-            rows = self._db.execute(
-                "SELECT rank, place, name, hopeless, assumed, links FROM waiting"
-                " WHERE (rank, place) > (?, ?) ORDER BY rank, place LIMIT ?",
-                (*self._taken, limit),
-            ).fetchall()
-        if rows:
-            self._taken = rows[-1][:2]
-        return [_entry(*row) for row in rows]
+        return [_entry(row) for row in self._next(limit)]
 
-    def take_all(self) -> Iterator[Generation]:
-        """Yield all of them."""
-        while rows := self.take(self._batch):
-            yield from (entry.generation for entry in rows)
+    def names(self) -> Iterator[list[str]]:
+        """Yield the names of all of them, some at a time, in the order of `take`."""
+        while rows := self._next(self._batch):
+            yield [row[2] for row in rows]
 
     def set_reported(self) -> None:
         """Note that all losses on the worklist have been reported."""
@@ -158,46 +174,37 @@ class WorklistTable:
         query = "SELECT 1 FROM generation WHERE name > ? AND name < ? AND state = 'held' LIMIT 1"
         return self._db.execute(query, (f"{endpoint}/", f"{endpoint}0")).fetchone() is not None
 
-    def _held(self, names: str) -> list[int]:
-        """Return the numbers of those that are held: in one value, since a row each takes longer.
+    def _next(self, limit: int) -> list[_Row]:
+        with sqlite_errors(), self._lock:
+            rows = self._db.execute(_NEXT, (*self._taken, limit)).fetchall()
+        if rows:
+            self._taken = rows[-1][:2]
+        return rows
+
+    def _numbers(self, names: str, state: str) -> list[int]:
+        """Return the numbers of those in a state: in one value, since a row each takes longer.
 
         The join keeps its order, or each name would be looked for in all of the table.
         """
         query = (
             "SELECT json_group_array(number) FROM json_each(?) CROSS JOIN generation"
-            " ON name = value WHERE state = 'held'"
+            " ON name = value WHERE state = ?"
         )
-        numbers: list[int] = json.loads(self._db.execute(query, (names,)).fetchone()[0])
+        numbers: list[int] = json.loads(self._db.execute(query, (names, state)).fetchone()[0])
         return numbers
 
-    def _keep_the_rest(self, names: str, batch: _Batch, *, retry_lost: bool) -> set[int]:
-        """Keep those that are neither held nor lost; return the numbers of those that are lost."""
-        rows = self._db.execute(
-            "SELECT value, number, state, trouble, trouble_runs FROM json_each(?)"
-            " LEFT JOIN generation ON name = value WHERE state IS NOT 'held'",
-            (names,),
-        ).fetchall()
-        lost = {number for _, number, state, *_ in rows if state == "lost" and not retry_lost}
-        named = {
-            name for name, assumed in zip(batch.names, batch.assumed, strict=True) if not assumed
+    def _keep_the_rest(self, names: str, batch: _Batch) -> None:
+        """Keep those that are not left alone; SQLite does it, for a row each takes longer."""
+        parameters = {
+            "names": names,
+            "named": json.dumps(batch.named),
+            "left_alone": json.dumps(list(self._left_alone)),
         }
+        self._db.execute(_KEEP_THE_REST, parameters)
         self._db.executemany(
-            "INSERT INTO waiting (name, rank, hopeless, assumed, links) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (name) DO UPDATE SET assumed = min(assumed, excluded.assumed),"
-            " links = coalesce(links, excluded.links)",
-            (
-                (
-                    name,
-                    _rank(state, trouble, runs),
-                    trouble == "hopeless",
-                    name not in named,
-                    json.dumps(batch.links[name]) if name in batch.links else None,
-                )
-                for name, number, state, trouble, runs in rows
-                if number not in lost
-            ),
+            "UPDATE waiting SET links = coalesce(links, ?) WHERE name = ?",
+            ((json.dumps(links), name) for name, links in batch.links.items()),
         )
-        return lost
 
     def _known(self, listed: Iterable[Ids]) -> Iterator[Ids]:
         """Yield what is listed; what proved to be of another family, under its own."""
@@ -230,11 +237,6 @@ class WorklistTable:
         return Worklist(already_held, reported, waiting, unreported)
 
 
-def _rank(state: str | None, trouble: str | None, runs: int) -> int:
-    """Return when a generation comes; one whose download was cut off twice may well be endless."""
-    return _BEGUN if trouble == "unfinished" and runs == 1 else _RANK.get(state, _OLD_FAILURE)
-
-
 def _mark(marks: bytearray, numbers: Collection[int]) -> int:
     """Set these marks; return how many numbers there were."""
     for number in numbers:
@@ -253,7 +255,7 @@ def _batches(listed: Iterable[Ids], size: int) -> Iterator[_Batch]:
         yield batch
 
 
-def _entry(rank: int, _place: int, name: str, *rest: object) -> Entry:
-    hopeless, assumed, links = rest
-    found = tuple(json.loads(links)) if isinstance(links, str) else ()
+def _entry(row: _Row) -> Entry:
+    rank, _, name, hopeless, assumed, links = row
+    found = tuple(json.loads(links)) if links else ()
     return Entry(Generation.from_name(name), rank <= 0, bool(hopeless), bool(assumed), found)

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from archiver.pipeline.report import Report
     from archiver.progress import Progress
 
-_LINES = 1000
-"""This many lines of a long list are printed at once: click's checks for each take longer."""
-
 
 @click.command(cls=Command, epilog=EXIT_STATUS)
 @manifests_argument
@@ -81,14 +78,13 @@ def backup(archive: "Path", manifests: tuple[str, ...], dry_run: bool, **options
 
 
 def _job(archive: "Path", manifests: tuple[str, ...], fetch: "FetchOptions") -> "Job":
-    import asyncio
-
     from archiver.cli.reporting import Job
-    from archiver.pipeline.backup import backup as run
+    from archiver.eventloop import run
+    from archiver.pipeline.backup import backup as back_up
     from archiver.pipeline.report import Report
 
     def work(progress: "Progress") -> "Report":
-        return asyncio.run(run(archive, manifests, fetch.settings(), progress))
+        return run(back_up(archive, manifests, fetch.settings(), progress))
 
     return Job("backup", archive, work, Report.failed_to_begin)
 
@@ -101,18 +97,17 @@ def _dry_run(
 ) -> int:
     """List what a backup would fetch, which needs no API key."""
     import json
-    from itertools import islice
 
     from archiver.apikey import ApiKey
     from archiver.pipeline.backup import plan
 
-    with plan(archive, manifests, fetch.settings(ApiKey("none"))) as (summary, generations):
+    with plan(archive, manifests, fetch.settings(ApiKey("none"))) as (summary, batches):
         if reporting.as_json:
-            names = [generation.name for generation in generations]
+            names = [name for names in batches for name in names]
             click.echo(json.dumps(summary.as_json() | {"generations": names}, indent=2))
         else:
-            while lines := [f"would fetch {each.name}" for each in islice(generations, _LINES)]:
-                click.echo("\n".join(lines))
+            for names in batches:  # one at a time, click's checks take longer than all the rest
+                click.echo("\n".join(f"would fetch {name}" for name in names))
     if summary.exit_status or not reporting.quiet:
         click.echo("\n".join(summary.lines()), err=True)
     return summary.exit_status

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from archiver.apikey import ApiKey
 from archiver.errors import ConfigurationError
-from archiver.http.proxies import Proxies
 from archiver.settings import ApiSettings, DownloadSettings, Settings
 
 _LINK_RETRIES = 2
@@ -41,7 +40,10 @@ class FetchOptions:
             ConfigurationError: if the user's key is not found, or cannot be one, or if a proxy of
                 the environment is of no use.
         """
-        Proxies.from_environment()
+        if any(name.lower().endswith("_proxy") for name in os.environ):
+            from archiver.http.proxies import Proxies
+
+            Proxies.from_environment()
         key = key or api_key(self.api_key_file)
         return Settings(
             ApiSettings(key, self.api_url, self.api_rate, self.timeout, self.retries),

@@ -1,5 +1,6 @@
 """The command line: the group of commands, and what each error means for the exit status."""
 
+import gc
 import io
 import os
 import resource
@@ -26,6 +27,8 @@ COMMANDS = {
     "manual": "Show a page of the manual.",
     "completion": "Print the script that completes commands in a shell.",
 }
+_GARBAGE = 10_000
+"""Objects after which Python looks for garbage: importing makes many, and none of them is any."""
 
 
 @click.group(
@@ -57,6 +60,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    gc.set_threshold(_GARBAGE)
     # asyncio would replace the default handler by one that waits for the loop's next turn.
     signal.signal(signal.SIGINT, _interrupt)
     _open_closed_streams()
@@ -69,6 +73,7 @@ def main() -> None:
         sys.stderr.flush()
     except OSError:
         _silence(sys.stderr)
+    gc.freeze()  # or Python, as it ends, looks for garbage among all that is loaded, many times
     sys.exit(status)
 
 

@@ -15,11 +15,12 @@ from archiver.archive.layout import Layout
 from archiver.catalogue.store import Catalogue
 from archiver.cli.terminal import shown_progress
 from archiver.errors import ArchiverError, StorageError
-from archiver.monitoring.logs import Format, log_summary, log_to_file
+from archiver.monitoring.logs import log_summary
 from archiver.progress import Progress
 from archiver.run import Command, Run
 
 if TYPE_CHECKING:
+    from archiver.monitoring.log_file import Format
     from archiver.monitoring.ping import PingUrl
 
 
@@ -31,7 +32,7 @@ class ReportingOptions:
     quiet: bool = False
     as_json: bool = False
     log_file: Path | None = None
-    log_format: Format = "text"
+    log_format: "Format" = "text"
     metrics: Path | None = None
     ping: "PingUrl | None" = None
 
@@ -75,6 +76,8 @@ def perform(job: Job, options: ReportingOptions) -> int:
         ArchiverError: if it could not begin, which is reported but not yet printed.
     """
     if options.log_file:
+        from archiver.monitoring.log_file import log_to_file
+
         log_to_file(options.log_file, options.log_format, options.verbose)
     monitors = _Monitors(job, options)
     monitors.begin()

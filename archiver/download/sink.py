@@ -4,7 +4,8 @@ import asyncio
 from contextlib import suppress
 from typing import Self
 
-from archiver.archive.disk_space import DiskSpace, DoesNotFit
+from archiver.archive.disk_space import DiskSpace
+from archiver.archive.fitting import DoesNotFit
 from archiver.archive.partial_file import PartialFile
 from archiver.errors import StorageError
 from archiver.media import NotWhole

@@ -7,7 +7,8 @@ import aiohttp
 from yarl import URL
 
 from archiver.apikey import ApiKey
-from archiver.archive.disk_space import DiskSpace, DoesNotFit
+from archiver.archive.disk_space import DiskSpace
+from archiver.archive.fitting import DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile, Payload
 from archiver.download.bandwidth import Bandwidth
 from archiver.download.faults import THROTTLING, TransferError, check_status, is_final

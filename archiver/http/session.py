@@ -1,7 +1,6 @@
 """Session: HTTP connections that lead only where they may, through the environment's proxies."""
 
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -18,15 +17,9 @@ _READ_BUFFER = 1 << 20
 _SLOW_READ_BUFFER = 1 << 16
 
 
-def trusted_authorities() -> ssl.SSLContext:
-    """Return the system's certificate authorities, or those in the file of `SSL_CERT_FILE`."""
-    return ssl.create_default_context()
-
-
 @asynccontextmanager
 async def open_session(
     timeout: float,  # noqa: ASYNC109 (for each silence on a connection, not for this function)
-    authorities: ssl.SSLContext,
     *,
     allow_private: bool,
     slow: bool = False,
@@ -34,7 +27,8 @@ async def open_session(
     """Open a session whose connections may each stay silent for `timeout` seconds.
 
     It keeps no cookies, decompresses nothing, uses the proxies of the environment and verifies
-    certificates against the `authorities`. Without `allow_private` it refuses to connect to
+    certificates against the system's authorities, or those in the file of `SSL_CERT_FILE`, as they
+    were when aiohttp was imported. Without `allow_private` it refuses to connect to
     addresses that are not public. A `slow` session, whose rate is limited, reads little ahead.
 
     Raises:
@@ -45,7 +39,7 @@ async def open_session(
     sockets = SocketFactory(guard, 2 * _SLOW_READ_BUFFER if slow else None)
     async with aiohttp.ClientSession(
         auto_decompress=False,
-        connector=Connector(limit=0, resolver=Resolver(), socket_factory=sockets, ssl=authorities),
+        connector=Connector(limit=0, resolver=Resolver(), socket_factory=sockets),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": f"archiver/{__version__}"},
         middlewares=[_leading_through(proxies)] if proxies.all() else (),

@@ -1,6 +1,5 @@
 """CSV manifests: a table whose header names its columns."""
 
-import csv
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from copy import copy
@@ -107,6 +106,8 @@ def _row(line: str, following: Iterable[str], delimiter: str) -> tuple[list[str]
     line = line.replace(BYTE_ORDER_MARK, " ")
     if '"' not in line:
         return [cell.strip() for cell in line.split(delimiter)], 1
+    import csv  # noqa: PLC0415 (only for tables with quotes)
+
     whole = chain([line], _within(LINE - len(line), following))
     for lines, strict in (whole, True), ([line], False):
         reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)

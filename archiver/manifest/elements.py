@@ -12,8 +12,9 @@ LINE_ENDS = "expected lines that end in LF, CR LF or CR"
 SHOWN = 60
 """Characters of an element that a bad line shows, at most."""
 
-_BREAK = re.compile("[\0\v\f\x1c-\x1e\x85\u2028\u2029\ufeff]")
-_ENTRY = re.compile(r"""[\s,;]*(?:[\[{"].*|[^\s,;#]+[\s,;]*(?:#.*)?)""", re.DOTALL)
+# Hardly any list needs these: they are compiled when one does.
+_BREAK = "[\0\v\f\x1c-\x1e\x85\u2028\u2029\ufeff]"
+_ENTRY = r"""(?s)[\s,;]*(?:[\[{"].*|[^\s,;#]+[\s,;]*(?:#.*)?)"""
 
 
 class Value(NamedTuple):
@@ -44,9 +45,9 @@ Element: TypeAlias = Value | Malformed | BareIds
 
 def has_break(text: str) -> bool:
     """Return whether some programs see several lines where we see one."""
-    return bool(_BREAK.search(text))
+    return bool(re.search(_BREAK, text))
 
 
 def hides_entry(comment: str) -> bool:
     """Return whether a comment goes on, where some programs see another line, with an entry."""
-    return any(_ENTRY.fullmatch(part) for part in _BREAK.split(comment)[1:])
+    return any(re.fullmatch(_ENTRY, part) for part in re.split(_BREAK, comment)[1:])

@@ -12,11 +12,9 @@ from archiver.manifest.elements import SHOWN, BareIds, Malformed, Value
 from archiver.manifest.formats import Stream, elements
 from archiver.manifest.spelling import named_generation
 
-_KEY = re.compile(
-    r"""((?<![a-z0-9])(?:api[ _-]?)?key["']*\s*[:=]\s*)(?:"[^"]*|'[^']*|[^\s"',;&}\]]+)""",
-    re.IGNORECASE,
-)
-"""The field of a request that has the API key."""
+# Hardly any run needs this: it is compiled when it does.
+_KEY = r"""((?<![a-z0-9])(?:api[ _-]?)?key["']*\s*[:=]\s*)(?:"[^"]*|'[^']*|[^\s"',;&}\]]+)"""
+"""The field of a request that has the API key, in any case."""
 _LOOKED_AT = 16 * SHOWN
 """Characters at the beginning of a bad line that are searched for a key: fewer are shown."""
 
@@ -102,6 +100,6 @@ def _without_key(element: Value) -> str:
 
 def _shown(text: str) -> str:
     """Return the text quoted, printable and shortened, without an API key."""
-    text = _KEY.sub(rf"\1{REDACTED}", text.strip()[:_LOOKED_AT])
+    text = re.sub(_KEY, rf"\1{REDACTED}", text.strip()[:_LOOKED_AT], flags=re.IGNORECASE)
     shown = repr(text[: SHOWN + 1]).replace(r"\udc", r"\x")
     return shown if len(shown) <= SHOWN + 2 else f"{shown[:SHOWN]}…{shown[0]}"

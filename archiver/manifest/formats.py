@@ -12,7 +12,6 @@ from typing import Protocol
 
 from archiver.manifest.csv_rows import DELIMITERS, csv_elements, header_delimiter
 from archiver.manifest.elements import BYTE_ORDER_MARK, Element, Malformed
-from archiver.manifest.json_values import json_elements
 from archiver.manifest.spelling import FETCH_URL
 from archiver.manifest.text import text_elements, without_comment
 
@@ -59,6 +58,8 @@ def elements(stream: Stream, suffix: str) -> Iterator[Element]:
     if len(_CONTROL.findall(opening)) >= _BINARY:
         return iter([Malformed(1, opening, _NO_TEXT)])
     if _is_json(first, suffix):
+        from archiver.manifest.json_values import json_elements  # noqa: PLC0415 (as its pages)
+
         return json_elements(blocks)
     if delimiter := header_delimiter(first):
         return csv_elements(blocks, delimiter)

@@ -343,8 +343,7 @@ def _http(*statuses: int) -> _Condition:
 
 
 def _message_has(pattern: str) -> _Condition:
-    search = re.compile(pattern).search
-    return lambda refusal: search(refusal.message.lower()) is not None
+    return lambda refusal: re.search(pattern, refusal.message.lower()) is not None
 
 
 def _rate_limited(refusal: _Refusal) -> Response:

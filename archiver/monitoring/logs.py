@@ -1,42 +1,17 @@
-"""Where log lines go: to standard error, and to the log file of runs that nobody watches."""
+"""Where log lines go: to standard error, and to a log file if there is one."""
 
-import json
 import logging
-import sys
-from contextlib import suppress
-from datetime import UTC, datetime
-from logging.handlers import WatchedFileHandler
-from pathlib import Path
-from typing import Literal, TypeAlias
 
-from archiver.errors import ConfigurationError
-
-Format: TypeAlias = Literal["text", "json"]
-_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+"""What is logged at each verbosity."""
 _SUMMARY = logging.getLogger("archiver.summary")
 
 
 def log_to(handler: logging.Handler, verbosity: int) -> None:
     """Send log lines to a handler: 0 warnings, 1 outcomes, 2 requests too."""
-    handler.setLevel(_LEVELS[min(verbosity, 2)])
+    handler.setLevel(LEVELS[min(verbosity, 2)])
     handler.addFilter(lambda record: record.name != _SUMMARY.name)  # it is printed by itself
-    _attach(handler)
-
-
-def log_to_file(path: Path, form: Format, verbosity: int) -> None:
-    """Append log lines to a file, which may be rotated: outcomes, and with 2 requests too.
-
-    Raises:
-        ConfigurationError: if it cannot be written.
-    """
-    try:
-        handler = _File(path, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        why = f"the log file {path} cannot be written: {error.strerror}"
-        raise ConfigurationError(why) from None
-    handler.setLevel(_LEVELS[2 if verbosity > 1 else 1])
-    handler.setFormatter(_Json() if form == "json" else _Text())
-    _attach(handler)
+    attach(handler)
 
 
 def log_summary(line: str, *, wrong: bool) -> None:
@@ -44,45 +19,8 @@ def log_summary(line: str, *, wrong: bool) -> None:
     _SUMMARY.log(logging.WARNING if wrong else logging.INFO, "%s", line)
 
 
-def _attach(handler: logging.Handler) -> None:
+def attach(handler: logging.Handler) -> None:
+    """Send log lines to a handler, from its level on."""
     logger = logging.getLogger("archiver")
     logger.setLevel(min(logger.level or logging.WARNING, handler.level))
     logger.addHandler(handler)
-
-
-class _File(WatchedFileHandler):
-    """Appends to the log file. If it cannot, it prints that once, and the run goes on."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the library's name)
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            super().handleError(record)
-        elif not self.filters:
-            self.addFilter(lambda _: False)
-            why = f"the disk failed while writing to {self.baseFilename}: {error.strerror}"
-            with suppress(OSError):
-                sys.stderr.write(f"archiver: no log: {why}. The run is not affected\n")
-
-
-class _Text(logging.Formatter):
-    """`2026-11-24T02:30:00+00:00 INFO archived v6/deepfake/263: …`, each record one line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        message = super().format(record).replace("\n", "\n    ")
-        return f"{_time(record)} {record.levelname} {message}"
-
-
-class _Json(logging.Formatter):
-    """A JSON object a line: time (UTC), level, message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": _time(record),
-            "level": record.levelname.lower(),
-            "message": super().format(record),
-        }
-        return json.dumps(line, ensure_ascii=False)
-
-
-def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")

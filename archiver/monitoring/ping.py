@@ -16,7 +16,7 @@ from yarl import URL
 from archiver.errors import ConfigurationError
 from archiver.http.errors import describe_error
 from archiver.http.retry import Backoff
-from archiver.http.session import open_session, trusted_authorities
+from archiver.http.session import open_session
 
 _LOG = logging.getLogger(__name__)
 _MAX_BODY = 10_000
@@ -129,7 +129,7 @@ async def _post(url: str, body: bytes, seconds: float) -> _Failure | None:
     try:
         async with (
             asyncio.timeout(seconds),
-            open_session(seconds, trusted_authorities(), allow_private=True) as session,
+            open_session(seconds, allow_private=True) as session,
             session.post(
                 URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
             ) as response,

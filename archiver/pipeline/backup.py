@@ -11,11 +11,9 @@ from archiver.archive.bag import Bag
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, StorageError
-from archiver.generation import Generation
+from archiver.eventloop import started
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
-from archiver.pipeline.commit import GroupCommit
-from archiver.pipeline.families import VIDEO_FAMILIES, Families
 from archiver.pipeline.indexing import describe, open_to_read
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Plan, Report, Tally
@@ -64,8 +62,8 @@ async def backup(
 @contextmanager
 def plan(
     archive: Path, manifests: Sequence[str], settings: Settings
-) -> Iterator[tuple[Plan, Iterator[Generation]]]:
-    """Find out what `backup` would fetch, and touch nothing.
+) -> Iterator[tuple[Plan, Iterator[list[str]]]]:
+    """Find out what `backup` would fetch, and touch nothing; name it, some at a time.
 
     Raises:
         ManifestUnreadable: if no manifest can be read.
@@ -79,7 +77,7 @@ def plan(
     bag.check()
     with closing(open_to_read(bag)) as catalogue:
         worklist = _worklist(catalogue, sources, settings, Waiting(settings.max_time))
-        yield Plan(worklist, sources.problems), catalogue.worklist.take_all()
+        yield Plan(worklist, sources.problems), catalogue.worklist.names()
 
 
 async def _back_up(bag: Bag, sources: Manifests, settings: Settings, progress: Progress) -> Report:
@@ -138,7 +136,10 @@ def _worklist(
 async def _fetch(
     bag: Bag, catalogue: Catalogue, settings: Settings, progress: Progress, tally: Tally
 ) -> Ended:
-    # Most runs have nothing to fetch, and start sooner without aiohttp and aiofiles.
+    # Most runs have nothing to fetch, and start sooner without aiohttp and an event loop.
+    await started()
+    from archiver.pipeline.commit import GroupCommit  # noqa: PLC0415
+    from archiver.pipeline.families import VIDEO_FAMILIES, Families  # noqa: PLC0415
     from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
 
     commit = GroupCommit(bag, catalogue, settings.timings.stale_after, tally).commit

@@ -10,7 +10,6 @@ from archiver.archive.letter_case import LetterCase
 from archiver.archive.staging import StagedGeneration, Staging, staged_generations
 from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile
-from archiver.pipeline.commit import commit_staged
 from archiver.pipeline.indexing import absorb
 from archiver.units import counted
 
@@ -43,15 +42,19 @@ def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool 
         else:
             staging.tidy(stale_after)  # of a held one a repair may have left something to resume
     if whole:
-        records = [
-            Record(staged.generation, "held", served_by=("an earlier run",)) for staged in whole
-        ]
-        commit_staged(bag, catalogue, whole, records)
+        _commit(bag, catalogue, whole)
+
+
+def _commit(bag: Bag, catalogue: Catalogue, whole: Sequence[StagedGeneration]) -> None:
+    # Hardly any run has something to recover, and all the others start sooner without these.
+    from archiver.pipeline.commit import commit_staged  # noqa: PLC0415
+
+    records = [Record(each.generation, "held", served_by=("an earlier run",)) for each in whole]
+    commit_staged(bag, catalogue, whole, records)
 
 
 def _complete(staging: Staging) -> StagedGeneration | None:
     """Return a generation if all that its response lists is staged whole."""
-    # Hardly any run has something to recover, and all the others start sooner without this.
     from archiver.modelslab.responses import (  # noqa: PLC0415
         HttpReply,
         Ready,

@@ -14,7 +14,7 @@ from archiver.download.downloader import Downloader
 from archiver.download.transfer import Transfer
 from archiver.errors import StorageError
 from archiver.generation import Generation
-from archiver.http.session import open_session, trusted_authorities
+from archiver.http.session import open_session
 from archiver.modelslab.client import Client, EndpointUnavailable, Halt
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.outcomes import Duplicate, Outcome, Unfinished
@@ -150,14 +150,11 @@ class _Workers:
 
 async def _open(stack: AsyncExitStack, settings: Settings) -> tuple[Client, aiohttp.ClientSession]:
     """Open the sessions for the API and for the links: the key never goes to the latter."""
-    api, download, authorities = settings.api, settings.download, trusted_authorities()
-    questions = await stack.enter_async_context(
-        open_session(api.timeout, authorities, allow_private=True)
-    )
+    api, download = settings.api, settings.download
+    questions = await stack.enter_async_context(open_session(api.timeout, allow_private=True))
     links = await stack.enter_async_context(
         open_session(
             download.timeout,
-            authorities,
             allow_private=download.allow_private,
             slow=download.limit_rate is not None,
         )

@@ -54,7 +54,7 @@ def committing(bench: Workbench) -> None:
             synced = _flushed_before(ours.fresh("archiver", videos, disk / "archive"))
             unsynced = _flushed_before(_unsynced(videos, disk / "unsynced"))
             rounds = in_turn((synced, unsynced), bench.pairs)
-        bench.compare("committing", rounds, {unsynced.name: at_most(1.5)})
+        bench.compare("committing", rounds, {unsynced.name: at_most(1.4)})
         bench.table.note(
             f"committing: on this disk ({file_system(disk) or 'unknown'}) an append of 100 bytes "
             f"with an fsync takes {fsync * 1000:.2f} ms, a commit of SQLite (WAL, FULL) "

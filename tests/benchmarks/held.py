@@ -46,6 +46,7 @@ def held_archive(directory: Path, count: int) -> Path:
     return archive
 
 
-def id_list(directory: Path, count: int) -> Path:
-    """Return a manifest of the first `count` IDs."""
-    return write_lines(directory / f"ids-{count}.txt", map(str, range(FIRST_ID, FIRST_ID + count)))
+def id_list(directory: Path, count: int, first: int = FIRST_ID) -> Path:
+    """Return a manifest of `count` IDs."""
+    path = directory / f"ids-{first}-{count}.txt"
+    return write_lines(path, map(str, range(first, first + count)))

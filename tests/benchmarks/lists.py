@@ -7,7 +7,7 @@ from pathlib import Path
 from . import ours
 from .comparison import Spread, at_most, ratios
 from .held import held_archive, id_list
-from .measure import Contender, Measurement, Rounds, in_turn
+from .measure import Contender, Measurement, Rounds, Unsuccessful, in_turn
 from .site import FIRST_ID, Site, site
 from .table import Row
 from .workbench import Workbench
@@ -16,7 +16,10 @@ _SET = "import sys\nwith open(sys.argv[1]) as lines:\n    held = {line.strip() f
 _SET_WALL = at_most(2 / 0.7)
 _SET_PEAK = at_most(80 / 112)
 _GROWTH = at_most(4.4)
+_COMPARED = 10_000
+"""Lines at the beginning of an output that are compared with what they should be."""
 _BUSY = at_most(1.1)
+_DRY = at_most(4)
 _SMALL = 64 * 1024
 
 
@@ -46,6 +49,30 @@ def _show(bench: Workbench, rounds: Rounds, ours: str, a_set: str) -> None:
     for quantity, target in (("wall", _SET_WALL), ("peak", _SET_PEAK)):
         spread = Spread.of(ratios(rounds.of(ours, quantity), rounds.of(a_set, quantity)))
         bench.table.add(Row("quiet", f"{a_set}: {quantity}", runs, spread, target))
+
+
+def dry_run(bench: Workbench) -> None:
+    """1,000,000 new IDs, --dry-run -q: compared with a quiet run of as many that are held."""
+    count = bench.scaled(1_000_000, 1000)
+    held = _quiet_run(bench, count)
+    rounds = in_turn((new_run(bench, count, count), held), bench.pairs)
+    bench.compare("dry-run", rounds, {held.name: _DRY})
+    bench.compare_cpu("dry-run", rounds, {held.name: _DRY})
+
+
+def new_run(bench: Workbench, count: int, held: int) -> Contender:
+    """Return a dry run of new IDs, in an archive that holds others."""
+    archive, first = held_archive(bench.directory, held), FIRST_ID + held
+    beginning = "".join(
+        f"would fetch v6/deepfake/{id_}\n" for id_ in range(first, first + min(count, _COMPARED))
+    )
+
+    def check(run: Measurement) -> None:
+        if not run.out.startswith(beginning):
+            raise Unsuccessful(f"a dry run does not list the {count:,} that are new")
+
+    command = ours.backup(archive, id_list(bench.directory, count, first))
+    return Contender(f"{count:,} new", (*command, "--dry-run"), check=check)
 
 
 def busy(bench: Workbench) -> None:

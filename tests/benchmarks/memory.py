@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from . import ours
 from .comparison import Spread, at_most
 from .held import held_archive, id_list
+from .lists import new_run
 from .measure import Contender, Rounds, in_turn
 from .site import FIRST_ID, site
 from .table import Row
@@ -16,9 +17,10 @@ _SAME = at_most(20, "MB")
 
 
 def memory(bench: Workbench) -> None:
-    """Peak memory: a video of 1 GB against 10 MB, and 1,000,000 IDs held against 1,000."""
+    """Peak memory: a video of 1 GB against 10 MB; 1,000,000 IDs, held or new, against 1,000."""
     _sizes(bench)
-    _lengths(bench)
+    _held(bench)
+    _new(bench)
 
 
 def _sizes(bench: Workbench) -> None:
@@ -36,12 +38,20 @@ def _sizes(bench: Workbench) -> None:
         _show(bench, contenders, "sizes")
 
 
-def _lengths(bench: Workbench) -> None:
+def _held(bench: Workbench) -> None:
     contenders = []
-    for count in (1000, bench.scaled(1_000_000, 2000)):
+    for count in _lengths(bench):
         archive, ids = held_archive(bench.directory, count), id_list(bench.directory, count)
         contenders.append(ours.quiet(f"{count:,} held", archive, ids, count))
-    _show(bench, contenders, "lengths")
+    _show(bench, contenders, "held")
+
+
+def _new(bench: Workbench) -> None:
+    _show(bench, [new_run(bench, count, 1000) for count in _lengths(bench)], "new")
+
+
+def _lengths(bench: Workbench) -> tuple[int, int]:
+    return 1000, bench.scaled(1_000_000, 2000)
 
 
 def _show(bench: Workbench, contenders: Sequence[Contender], what: str) -> None:

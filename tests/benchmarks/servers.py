@@ -1,9 +1,10 @@
-"""nginx, in the role of both the API and the link host."""
+"""Servers in the role of both the API and the link host: nginx, and one that is far away."""
 
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +14,7 @@ from .measure import Unsuccessful
 from .tools import search_path
 
 _TIMEOUT = 10
+_FAR = str(Path(__file__).with_name("wan_server.py"))
 _CONFIGURATION = """
 daemon off;
 pid nginx.pid;
@@ -66,6 +68,25 @@ def nginx(prefix: Path) -> Iterator[int]:
         yield port
     finally:
         _stop(process)
+
+
+@contextmanager
+def far_away(videos: Path, *how: str) -> Iterator[int]:
+    """Serve a directory of videos on a free port, as wan_server.py does, until the context ends.
+
+    Raises:
+        Unsuccessful: if it does not start.
+    """
+    command = (sys.executable, "-P", _FAR, str(videos), *how)
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0
+    ) as process:
+        try:
+            if not (process.stdout and (port := process.stdout.readline())):
+                raise Unsuccessful("the server of the benchmark wan does not start")
+            yield int(port)
+        finally:
+            _stop(process)
 
 
 def _free_port() -> int:

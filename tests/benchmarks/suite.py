@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from .committing import committing
 from .downloads import big, small
 from .fixity import fixity
-from .lists import busy, quiet
+from .lists import busy, dry_run, quiet
 from .memory import memory
 from .repair import repair
-from .start import start
+from .start import idle, start
+from .wan import wan
 from .workbench import Workbench
 
 
@@ -31,10 +32,13 @@ SUITE = {
     "big": Benchmark(big, _DOWNLOADERS),
     "small": Benchmark(small, _DOWNLOADERS),
     "quiet": Benchmark(quiet),
+    "dry-run": Benchmark(dry_run),
     "busy": Benchmark(busy, ("nginx",)),
     "memory": Benchmark(memory, ("nginx",)),
-    "fixity": Benchmark(fixity, ("nginx", "openssl", "sha256sum")),
+    "fixity": Benchmark(fixity, ("openssl", "sha256sum")),
     "repair": Benchmark(repair, ("nginx",)),
     "start": Benchmark(start),
+    "idle": Benchmark(idle),
     "committing": Benchmark(committing, ("nginx",)),
+    "wan": Benchmark(wan),
 }

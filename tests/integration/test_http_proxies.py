@@ -6,6 +6,7 @@ import pytest
 
 from archiver.errors import ConfigurationError
 from archiver.outcomes import Failed
+from tests.support.authorities import trust
 from tests.support.backups import Backups
 from tests.support.hostile import (
     G263,
@@ -46,7 +47,7 @@ async def test_https_goes_through_a_tunnel(
     backups: Backups, monkeypatch: pytest.MonkeyPatch, certificate: Certificate, variable: str
 ) -> None:
     """An https link is requested through CONNECT; the certificate of its own host is verified."""
-    monkeypatch.setenv("SSL_CERT_FILE", f"{certificate.path}.crt")
+    trust(f"{certificate.path}.crt", monkeypatch)
     tls = certificate.context()
     async with ForwardProxy() as proxy, RawServer({"*": (sized(VIDEO),)}, tls=tls) as server:
         monkeypatch.setenv(variable, f"http://{proxy.host}")

@@ -4,21 +4,31 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.benchmarks.comparison import Spread, Target, at_least, at_most, compared, ratios
 from tests.benchmarks.measure import Contender, Measurement, Unsuccessful, in_turn, measured
+from tests.benchmarks.servers import far_away
+from tests.benchmarks.site import FIRST_ID
 from tests.benchmarks.suite import SUITE
 from tests.benchmarks.table import WIDTH, Row, line
 from tests.benchmarks.tools import missing
+from tests.benchmarks.wan import ideal, ideal_with_faults
 from tests.support.marks import slow
 
 ROOT = Path(__file__).parents[2]
 RUN = Measurement(wall=2.0, cpu=1.5, peak=40.0)
 DOWNLOADERS = missing(SUITE["big"].tools)
+HASHERS = missing(SUITE["fixity"].tools)
+VIDEO = bytes(range(250)) * 400
+API_DELAY, FIRST_BYTE, RATE = 0.05, 0.1, 1e6
 
 
 def benchmarks(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -41,7 +51,8 @@ def test_the_list_names_all_benchmarks() -> None:
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert (result.returncode, result.stderr) == (0, "")
     assert list(lines) == [
-        "big", "small", "quiet", "busy", "memory", "fixity", "repair", "start", "committing",
+        "big", "small", "quiet", "dry-run", "busy", "memory", "fixity", "repair", "start", "idle",
+        "committing", "wan",
     ]  # fmt: skip
 
 
@@ -76,6 +87,89 @@ def test_benchmarks_run_to_the_end(tmp_path: Path) -> None:
     assert max(map(len, result.stdout.splitlines())) <= WIDTH
     assert list(json.loads(raw.read_text())["measurements"]["big"]) == named
     assert list(tmp_path.iterdir()) == [raw]
+
+
+@slow
+@pytest.mark.skipif(bool(HASHERS), reason=HASHERS)
+def test_fixity_and_far_networks_are_compared(tmp_path: Path) -> None:
+    """Fixity is compared with openssl, and each run over a far network with a computed ideal."""
+    scale = ("--pairs", "1", "--scale", "0.02")
+    result = benchmarks("fixity", "wan", *scale, TMPDIR=str(tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = [line for line in result.stdout.splitlines() if line.startswith(("fixity ", "wan "))]
+    assert [line[11:40].strip().partition(" (")[0] for line in lines] == [
+        "archiver verify", "openssl speed, all cores'", "without the start-up",
+        f"{len(os.sched_getaffinity(0))} times one core's", "openssl dgst on all cores",
+        "sha256sum -c", "archiver", "the ideal: 1.6 s, computed", "archiver, --api-rate 5/s",
+        "the ideal: 2.0 s, computed", "archiver, with faults", "the ideal: 1.3 s, computed",
+    ]  # fmt: skip
+    assert [line.split()[-1] in ("reached", "missed") for line in lines[6:]] == [0, 1] * 3
+    assert max(map(len, result.stdout.splitlines())) <= WIDTH
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def failing_api(tmp_path: Path) -> Iterator[str]:
+    """Serve videos from far away, some of whose links fail once; yield the API's URL."""
+    for id_ in (1, 3, 7, 13):
+        (tmp_path / f"{id_}.mp4").write_bytes(VIDEO)
+    with far_away(tmp_path, str(API_DELAY), str(FIRST_BYTE), str(RATE), "faults") as port:
+        yield f"http://127.0.0.1:{port}/api/v6/deepfake/fetch"
+
+
+def links(api: str, id_: int) -> tuple[str, str]:
+    """Ask the API for a generation; return its primary link and its proxy link."""
+    with urlopen(f"{api}/{id_}", data=b"{}", timeout=10) as response:
+        document = json.load(response)
+    return document["output"][0], document["proxy_links"][0]
+
+
+def body(url: str, timeout: float = 10, begin: int = 0) -> bytes:
+    """Return what a link serves from this byte on."""
+    headers = {"Range": f"bytes={begin}-"} if begin else {}
+    with urlopen(Request(url, headers=headers), timeout=timeout) as response:
+        read: bytes = response.read()
+    return read
+
+
+def test_a_far_site_is_never_quicker_than_its_network(failing_api: str) -> None:
+    """Neither its API nor a link: what is compared with the ideal cannot beat it."""
+    began = time.monotonic()
+    primary, _ = links(failing_api, 1)
+    assert time.monotonic() - began >= API_DELAY
+    began = time.monotonic()
+    assert body(primary) == VIDEO
+    assert time.monotonic() - began >= FIRST_BYTE + len(VIDEO) / RATE
+
+
+def test_a_link_of_a_far_site_fails_once(failing_api: str) -> None:
+    """The next request for it gets the rest, and the proxy serves at once; a new run fails anew."""
+    for _run in range(2):
+        primary, proxy = links(failing_api, 7)
+        assert body(proxy) == VIDEO
+        with pytest.raises(HTTPError, match="503"):
+            body(primary)
+        assert body(primary, begin=1000) == VIDEO[1000:]
+
+
+@pytest.mark.parametrize("id_", [3, 13])
+def test_a_link_of_a_far_site_falls_silent_once(failing_api: str, id_: int) -> None:
+    """In mid-body or before the head: until the client gives up."""
+    primary, _ = links(failing_api, id_)
+    with pytest.raises(TimeoutError):
+        body(primary, timeout=0.5)
+    assert body(primary) == VIDEO
+
+
+def test_the_ideal_is_computed() -> None:
+    """80 videos of 3 MB at 5 MB/s take 0.8 s each, and 8 are downloaded at once.
+
+    With faults 8 of 80 links are silent for 2 s, after half of which a body goes on with a first
+    byte more, and 8 answer 503 after 0.2 s.
+    """
+    assert ideal(80) == pytest.approx(8.0)
+    lost = 8 * 2.0 + 4 * 0.2 + 8 * 0.2
+    assert ideal_with_faults(range(FIRST_ID, FIRST_ID + 80)) == pytest.approx(8 + lost / 8)
 
 
 def test_the_ratio_is_the_median_of_the_rounds() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver.archive.disk_space import DiskSpace, DoesNotFit, payload_errors
+from archiver.archive.disk_space import DiskSpace
+from archiver.archive.fitting import DoesNotFit, payload_errors
 from archiver.archive.partial_file import Origin, PartialFile
 from archiver.errors import StorageError
 from tests.support.disk import IO_ERROR, DiskLog, everything, failing, names

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.archive.disk_space import DoesNotFit
+from archiver.archive.fitting import DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile, Payload, this_boot
 from archiver.errors import StorageError
 from archiver.media import NotWhole

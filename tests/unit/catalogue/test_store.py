@@ -207,7 +207,7 @@ def test_files_and_outcomes_are_committed_together(bag: Bag, catalogue: Catalogu
     place_generations(bag, 1)
     file = BagFile("data/v6/deepfake/1.mp4", "00", 5)
     records = [Record(generation(id_), "held") for id_ in (1, 2)]
-    records[1] = replace(records[1], reason=object())  # type: ignore[arg-type]
+    records[1] = replace(records[1], state="elsewhere")  # type: ignore[arg-type]
     with pytest.raises(StorageError):
         catalogue.record(records, [file], bag.manifest.mark())
     assert held(catalogue, 1, 2) == []

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -26,6 +28,7 @@ from tests.support.catalogues import (
     record,
     report,
 )
+from tests.support.cost import calls
 
 
 def test_the_worklist_is_sorted_out(bag: Bag, catalogue: Catalogue) -> None:
@@ -75,11 +78,59 @@ def test_the_new_come_first_and_old_failures_last(catalogue: Catalogue, limit: i
     ]  # fmt: skip
 
 
-def test_a_plan_takes_all() -> None:
-    """A dry run reads the worklist to its end, in batches."""
+def test_a_plan_names_all() -> None:
+    """A dry run reads the worklist to its end, in batches, in the order of a backup."""
     catalogue = Catalogue(connect_in_memory(), batch=2)
+    report(catalogue, Failed(generation(1), "x"))
     catalogue.worklist.add(listed(*range(5)), retry_lost=False)
-    assert list(catalogue.worklist.take_all()) == generations(*range(5))
+    batches = list(catalogue.worklist.names())
+    assert [len(names) for names in batches] == [2, 2, 1]
+    assert [*chain(*batches)] == [one.name for one in generations(0, 2, 3, 4, 1)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_what_any_list_says_of_a_generation_counts(batch: int) -> None:
+    """A family that one list names is not assumed; the links of the first that has some stay."""
+    catalogue = Catalogue(connect_in_memory(), batch)
+    endpoint = "v6/deepfake"
+    lists = [
+        Ids(endpoint, ("1", "2", "3"), assumed=True),
+        Ids(endpoint, ("2",)),
+        Ids(endpoint, ("1",), assumed=True, links=("https://a.example/1.mp4",)),
+        Ids(endpoint, ("4",), links=("https://a.example/4.mp4", "https://b.example/4.mp4")),
+        Ids(endpoint, ("2", "4"), assumed=True),
+    ]
+    assert catalogue.worklist.add(lists, retry_lost=False) == Worklist(to_fetch=4)
+    assert catalogue.worklist.take(10) == [
+        Entry(generation(1), assumed=True, links=lists[2].links),
+        Entry(generation(2)),
+        Entry(generation(3), assumed=True),
+        Entry(generation(4), links=lists[3].links),
+    ]
+
+
+def test_adding_what_is_new_calls_nothing_for_each() -> None:
+    """Apart from making its name: a million new generations are sorted out in a second or two."""
+    few, many = (
+        calls(partial(Catalogue.in_memory().worklist.add, listed(*range(n)), retry_lost=False))
+        for n in (1000, 5000)
+    )
+    assert many - few < 1.1 * 4000
+
+
+def test_the_end_of_a_long_list_is_taken_as_soon_as_its_beginning() -> None:
+    """Whatever was taken before is not looked at again; counted in steps of SQLite's machine."""
+    catalogue = Catalogue.in_memory()
+    catalogue.worklist.add(listed(*range(20_000)), retry_lost=False)
+    steps: list[int] = []
+    catalogue.connection.set_progress_handler(lambda: steps.append(1), 100)
+    taken = []
+    while entries := catalogue.worklist.take(100):
+        taken.append(len(steps))
+        steps.clear()
+        assert len(entries) == 100
+    assert len(taken) == 200
+    assert max(taken) < 2 * taken[0]
 
 
 @given(

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from archiver.http.session import open_session, trusted_authorities
+from archiver.http.session import open_session
 from tests.support.disk import DiskLog
 
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     """A session that may connect to this machine, and gives up after a second of silence."""
-    async with open_session(1, trusted_authorities(), allow_private=True) as session:
+    async with open_session(1, allow_private=True) as session:
         yield session
 
 

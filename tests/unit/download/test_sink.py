@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import pytest
 
-from archiver.archive.disk_space import DiskSpace, DoesNotFit
+from archiver.archive.disk_space import DiskSpace
+from archiver.archive.fitting import DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile
 from archiver.download.sink import Sink
 from archiver.emulator.clip import grown_clip

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from archiver.http.errors import describe_error
 from archiver.http.heads import Head, HeadTooLarge, LengthsDiffer
-from archiver.http.session import open_session, trusted_authorities
+from archiver.http.session import open_session
 from tests.support.http import head, sized
 from tests.support.raw_server import Close, Endless, ForwardProxy, Pause, RawServer, Steps
 
@@ -20,7 +20,7 @@ KIB = 1 << 10
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_session(1, trusted_authorities(), allow_private=True) as session:
+    async with open_session(1, allow_private=True) as session:
         yield session
 
 
@@ -194,6 +194,6 @@ async def test_a_tunnels_head_is_read_alike(
     large = head(f"X: {'x' * 90 * KIB}", status="403 Forbidden")
     async with ForwardProxy(large) as proxy:
         monkeypatch.setenv("https_proxy", f"http://{proxy.host}")
-        async with open_session(1, trusted_authorities(), allow_private=True) as tunnelled:
+        async with open_session(1, allow_private=True) as tunnelled:
             with pytest.raises(aiohttp.ClientHttpProxyError):
                 await tunnelled.get("https://127.0.0.1:9/")

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from archiver.http import redirects
-from archiver.http.session import open_session, trusted_authorities
+from archiver.http.session import open_session
 from archiver.http.urls import to_the_letter
 from tests.support.http import sized
 from tests.support.raw_server import RawServer
@@ -17,7 +17,7 @@ RANGE = {"Range": "bytes=5-", "If-Range": '"x"'}
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_session(1, trusted_authorities(), allow_private=True) as session:
+    async with open_session(1, allow_private=True) as session:
         yield session
 
 

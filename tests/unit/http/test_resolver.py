@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from archiver.http.session import open_session, trusted_authorities
+from archiver.http.session import open_session
 from tests.support.http import sized
 from tests.support.raw_server import RawServer
 
@@ -40,7 +40,7 @@ async def get_beside_dead_names() -> bytes:
     """Request one URL while fifty others wait for the addresses of their hosts."""
     async with (
         RawServer({"*": (sized(b"here"),)}) as server,
-        open_session(1, trusted_authorities(), allow_private=True) as session,
+        open_session(1, allow_private=True) as session,
     ):
         waiting = [asyncio.ensure_future(get(session, f"http://{n}.dead/")) for n in range(50)]
         await asyncio.sleep(0)
@@ -63,6 +63,6 @@ def test_names_without_an_answer_hold_up_nothing() -> None:
 
 async def test_a_name_that_there_is_not_is_an_error() -> None:
     """The session raises what it always raises for one."""
-    async with open_session(5, trusted_authorities(), allow_private=True) as session:
+    async with open_session(5, allow_private=True) as session:
         with pytest.raises(aiohttp.ClientConnectorDNSError):
             await get(session, "http://nowhere.invalid/")

@@ -1,6 +1,5 @@
 """Session: it leads only where it may, and carries along nothing that it should not."""
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
@@ -13,13 +12,12 @@ from archiver.apikey import ApiKey
 from archiver.errors import ConfigurationError
 from archiver.http import redirects
 from archiver.http.errors import KeyInRedirect, describe_error
-from archiver.http.session import open_session, trusted_authorities
+from archiver.http.session import open_session
 from archiver.version import __version__
 from tests.support.raw_server import ForwardProxy, RawServer
 
 KEY = "sk-Secret/Key+42"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-AUTHORITIES = trusted_authorities()
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +31,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def session(*, allow_private: bool = True) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a session of one second's patience."""
-    async with open_session(1.0, AUTHORITIES, allow_private=allow_private) as opened:
+    async with open_session(1.0, allow_private=allow_private) as opened:
         yield opened
 
 
@@ -111,9 +109,3 @@ async def test_another_redirect_is_followed() -> None:
             url = URL(f"http://{server.host}/")
             async with await redirects.get(client, url, {}, ApiKey(KEY)) as response:
                 assert await response.read() == b"ok"
-
-
-def test_certificates_are_verified() -> None:
-    """A host must prove its name."""
-    assert AUTHORITIES.verify_mode is ssl.CERT_REQUIRED
-    assert AUTHORITIES.check_hostname

@@ -18,7 +18,7 @@ from archiver.emulator.server import Emulator
 from archiver.errors import ApiUnreachable, KeyRejected
 from archiver.generation import Generation
 from archiver.http.retry import Backoff
-from archiver.http.session import open_session, trusted_authorities
+from archiver.http.session import open_session
 from archiver.modelslab.client import Client, ClientResult, EndpointUnavailable, Halt, Throttled
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import (
@@ -38,7 +38,6 @@ from tests.support.raw_server import Close, Endless, RawServer, Steps, closed_po
 KEY = "sk-Emulated/Key+42"
 G263 = Generation.of("deepfake", "263")
 QUICK = Timings(short_pause=5, default_pause=0.05, after_pause=0.05)
-AUTHORITIES = trusted_authorities()
 LIMITED = {"status": "error", "message": "Rate limit exceeded."}
 WORDS = {"status": "failed", "message": "Too many faces, wait for 2 hours"}
 
@@ -56,7 +55,7 @@ async def connected(
     """Open a client of the API at a URL, whose run waits no longer than a short pause."""
     settings = ApiSettings(ApiKey(KEY), url, timeout=silence)
     rate_limit = RateLimit(1000, 0, timings)
-    async with open_session(silence, AUTHORITIES, allow_private=True) as session:
+    async with open_session(silence, allow_private=True) as session:
         yield Client(session, settings, rate_limit, Backoff(tries, backoff, backoff))
 
 
@@ -433,7 +432,7 @@ async def test_retries_follow_the_settings(emulator: Emulator) -> None:
     """Unless a backoff is given there are as many as `retries`."""
     emulator.scripts[G263] = Script(response="html")
     settings = ApiSettings(ApiKey(KEY), emulator.api_url, retries=0)
-    async with open_session(5, AUTHORITIES, allow_private=True) as session:
+    async with open_session(5, allow_private=True) as session:
         client = Client(session, settings, RateLimit(1000, 0, QUICK))
         assert isinstance(await client.fetch(G263), ServerError)
     assert emulator.asked() == 1

@@ -19,7 +19,7 @@ from archiver.emulator.scripts import RawResponse, Script
 from archiver.emulator.server import Emulator
 from archiver.generation import Generation
 from archiver.http.retry import Backoff
-from archiver.http.session import open_session, trusted_authorities
+from archiver.http.session import open_session
 from archiver.modelslab.client import Client, Halt
 from archiver.modelslab.inline import extract
 from archiver.modelslab.rate_limit import RateLimit
@@ -95,7 +95,7 @@ async def connected(emulator: Emulator) -> AsyncIterator[Client]:
     settings = ApiSettings(ApiKey(KEY), emulator.api_url, timeout=5)
     timings = Timings(short_pause=0.05, default_pause=0.01, after_pause=0.0)
     rate_limit = RateLimit(1000, 0, timings)
-    async with open_session(5, trusted_authorities(), allow_private=True) as session:
+    async with open_session(5, allow_private=True) as session:
         yield Client(session, settings, rate_limit, Backoff(1, 0.01, 0.01))
 
 

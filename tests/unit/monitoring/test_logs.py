@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from archiver.errors import ConfigurationError
-from archiver.monitoring.logs import log_summary, log_to, log_to_file
+from archiver.monitoring.log_file import log_to_file
+from archiver.monitoring.logs import log_summary, log_to
 
 LOG = logging.getLogger("archiver.pipeline.workers")
 

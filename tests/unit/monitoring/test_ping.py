@@ -25,6 +25,7 @@ from archiver.cli.params import ping_url
 from archiver.http.retry import Backoff
 from archiver.monitoring.ping import Patience, Pinger, PingUrl, tail
 from archiver.version import __version__
+from tests.support.authorities import trust
 from tests.support.marks import slow
 from tests.support.raw_server import (
     Close,
@@ -417,7 +418,7 @@ async def test_a_certificate_is_verified(
     async with RawServer({"*": (ANSWER + b"\r\n",)}, tls=tls) as server:
         await asyncio.to_thread(pinger(server.host, "https").start)
         assert server.heads == []
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        trust(tmp_path / "server.pem", monkeypatch)
         await asyncio.to_thread(pinger(server.host, "https").end, 0, "")
         assert [head.split(" ")[1] for head in server.heads] == [f"/{SECRET}/0?rid={RID}"]
     assert "at the start of the run failed: its TLS certificate is not accepted" in warning()
