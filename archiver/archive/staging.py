@@ -24,7 +24,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from archiver.checksums import BagFile
 from archiver.errors import storage_errors
 from archiver.generation import Generation, generation_at
 from archiver.media import NotWhole, inspect
+from archiver.media.info import Properties
 from archiver.outputs import Output
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",\n", ": "))
@@ -58,6 +59,8 @@ class StagedFile:
     """Relative to the archive."""
     target: BagFile
     content: bytes | None = None
+    properties: Properties | None = field(default=None, compare=False)
+    """What a video says of itself, where it was looked at."""
 
     @property
     def directory(self) -> str:
@@ -243,6 +246,7 @@ class Staging:
             f"{self._place}/{_name(output, payload)}",
             BagFile(path, payload.sha256, payload.size),
             payload.content,
+            payload.media.properties,
         )
 
 
@@ -250,6 +254,11 @@ class Staging:
 def _spool() -> int:
     """What a limit allows no file of must not wait in memory for the commit of others."""
     return int(min(_SPOOL, largest_file()))
+
+
+def properties(files: Iterable[StagedFile]) -> list[tuple[str, Properties]]:
+    """Return what those of the files that are videos say of themselves, by their paths."""
+    return [(file.target.path, file.properties) for file in files if file.properties]
 
 
 def write_contents(layout: Layout, group: Iterable[StagedGeneration]) -> None:

@@ -8,13 +8,13 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from archiver.catalogue.database import (
     CatalogueDamaged,
@@ -67,7 +67,14 @@ ON CONFLICT (path) DO UPDATE SET
 """
 """One statement for all: row by row, the thread waits for the interpreter after each of them."""
 _SET_METADATA = "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_SET_PROPERTIES = "INSERT OR REPLACE INTO properties VALUES (?, ?, ?, ?, ?, ?, ?)"
+_SET_PROPERTIES = """
+INSERT OR REPLACE INTO properties
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+    json_extract(value, '$[6]')
+FROM json_each(?)
+"""
+_FORGET_PROPERTIES = "DELETE FROM properties WHERE path IN (SELECT value FROM json_each(?))"
 _TABLES = """
 CREATE TEMP TABLE listed (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) WITHOUT ROWID;
@@ -94,6 +101,10 @@ class Record:
     streak: Streak | None = None
     """The trouble that runs in a row had with it, if any."""
     served_by: tuple[str, ...] = ()
+
+
+FileProperties: TypeAlias = tuple[str, Properties]
+"""The path of a video, and what it says of itself."""
 
 
 class Catalogue:
@@ -207,6 +218,7 @@ class Catalogue:
         paths = [file.path for file in files]
         with sqlite_errors(), self._lock, self.connection as db:
             db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
+            db.execute(_FORGET_PROPERTIES, (json.dumps(paths),))
             db.executemany(
                 "DELETE FROM generation WHERE name = ? AND state = 'held'",
                 ((generation.name,) for generation in _generations(paths)),
@@ -239,17 +251,30 @@ class Catalogue:
         checked, trouble, runs, seconds = row
         return Past(checked, Streak(trouble, runs, seconds) if trouble else None)
 
-    def record(self, records: Iterable[Record], files: Iterable[BagFile], mark: Mark) -> None:
-        """Commit what a run found of some generations, and the files it committed for them."""
+    def record(
+        self,
+        records: Iterable[Record],
+        files: Iterable[BagFile],
+        mark: Mark,
+        properties: Iterable[FileProperties] = (),
+    ) -> None:
+        """Commit what a run found of some generations, and the files it committed for them.
+
+        Of those files that are videos there are the `properties`, too.
+        """
         with sqlite_errors(), self._lock, self.connection:
             self._hold(files)
+            self._set_properties(properties)
             self._upsert(records)
             self._set_mark(mark)
 
-    def correct(self, files: Iterable[BagFile]) -> None:
-        """Record the checksums of files that a repair has put in place."""
-        with sqlite_errors(), self._lock, self.connection:
+    def correct(self, files: Sequence[BagFile], properties: Iterable[FileProperties] = ()) -> None:
+        """Record the checksums of files that a repair has put in place, and their properties."""
+        paths = json.dumps([file.path for file in files])
+        with sqlite_errors(), self._lock, self.connection as db:
             self._hold(files)
+            db.execute(_FORGET_PROPERTIES, (paths,))
+            self._set_properties(properties)
 
     def checksums(self, path: str) -> set[str]:
         """Return the checksum that is recorded of a file, if one is."""
@@ -284,11 +309,13 @@ class Catalogue:
         with sqlite_errors(), self._lock, self.connection as db:
             db.executemany(_SET_METADATA, rows)
 
-    def set_properties(self, properties: Iterable[tuple[str, Properties]]) -> None:
+    def set_properties(self, properties: Iterable[FileProperties]) -> None:
         """Record what the videos at these paths say of themselves."""
-        rows = [(path, *astuple(found)) for path, found in properties]
-        with sqlite_errors(), self._lock, self.connection as db:
-            db.executemany(_SET_PROPERTIES, rows)
+        rest = iter(properties)
+        with sqlite_errors(), self._lock:
+            while batch := list(islice(rest, self._batch)):
+                with self.connection:  # a backup may want to write in between
+                    self._set_properties(batch)
 
     def totals(self) -> tuple[int, int]:
         """Return how many files are held, and their bytes: the bag's Payload-Oxum."""
@@ -299,6 +326,17 @@ class Catalogue:
     def _hold(self, files: Iterable[BagFile]) -> None:
         rows = [(file.path, file.sha256, file.bytes) for file in files]
         self.connection.execute(_HOLD, {"files": json.dumps(rows), "now": _now()})
+
+    def _set_properties(self, properties: Iterable[FileProperties]) -> None:
+        rows = [
+            (
+                path, said.duration, said.width, said.height,
+                said.frame_rate, said.video_codec, said.audio_codec,
+            )
+            for path, said in properties
+        ]  # fmt: skip
+        if rows:
+            self.connection.execute(_SET_PROPERTIES, (json.dumps(rows),))
 
     def _upsert(self, records: Iterable[Record]) -> None:
         rows = json.dumps([*map(_row, records)])

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
@@ -15,7 +16,8 @@ Format: TypeAlias = Literal["csv", "jsonl"]
 Row: TypeAlias = dict[str, Any]
 COLUMNS = (
     "generation", "endpoint", "id", "state", "reason", "since", "first_checked", "checked",
-    "served_by", "path", "bytes", "sha256", "verified",
+    "served_by", "path", "bytes", "sha256", "verified", "duration", "width", "height",
+    "frame_rate", "video_codec", "audio_codec",
 )  # fmt: skip
 """A generation that is not held has one row, without a file. Times are UTC, in ISO 8601."""
 
@@ -58,4 +60,6 @@ def _of_generation(known: Known) -> tuple[object, ...]:
 
 
 def _of_file(file: HeldFile | None) -> tuple[object, ...]:
-    return (file.path, file.bytes, file.sha256, file.verified) if file else (None,) * 4
+    if not file:
+        return (None,) * 10
+    return (file.path, file.bytes, file.sha256, file.verified, *astuple(file.properties))

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+EXTENSIONS = ("mp4", "mov", "webm", "mkv", "gif")
+"""What files of videos are called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Properties:

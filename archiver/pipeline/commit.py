@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from archiver.archive.bag import Bag
-from archiver.archive.staging import StagedGeneration, Staging
+from archiver.archive.staging import StagedGeneration, Staging, properties
 from archiver.catalogue.store import Catalogue, Record
 from archiver.outcomes import (
     Archived,
@@ -81,10 +81,11 @@ def commit_staged(
     if not group:
         catalogue.record(records, (), bag.manifest.mark())
         return
-    targets = [file.target for staged in group for file in staged.files]
+    files = [file for staged in group for file in staged.files]
+    targets, said = [file.target for file in files], properties(files)
     if listed := catalogue.known(target.path for target in targets):
         bag.withdraw(listed)  # of generations that had lost others of their files
-    bag.commit(group, lambda: catalogue.record(records, targets, bag.manifest.mark()))
+    bag.commit(group, lambda: catalogue.record(records, targets, bag.manifest.mark(), said))
 
 
 def record_of(outcome: Outcome, streak: Streak | None = None) -> Record | None:
