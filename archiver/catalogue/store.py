@@ -74,7 +74,13 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
     json_extract(value, '$[6]')
 FROM json_each(?)
 """
-_FORGET_PROPERTIES = "DELETE FROM properties WHERE path IN (SELECT value FROM json_each(?))"
+_FORGET_PROPERTIES = """
+DELETE FROM properties WHERE path IN (
+    SELECT file.path FROM json_each(?) JOIN file ON file.path = json_extract(value, '$[0]')
+    WHERE sha256 <> json_extract(value, '$[1]')
+)
+"""
+"""Of the files that had another checksum."""
 _TABLES = """
 CREATE TEMP TABLE listed (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) WITHOUT ROWID;
@@ -218,7 +224,7 @@ class Catalogue:
         paths = [file.path for file in files]
         with sqlite_errors(), self._lock, self.connection as db:
             db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
-            db.execute(_FORGET_PROPERTIES, (json.dumps(paths),))
+            db.executemany("DELETE FROM properties WHERE path = ?", ((path,) for path in paths))
             db.executemany(
                 "DELETE FROM generation WHERE name = ? AND state = 'held'",
                 ((generation.name,) for generation in _generations(paths)),
@@ -270,10 +276,10 @@ class Catalogue:
 
     def correct(self, files: Sequence[BagFile], properties: Iterable[FileProperties] = ()) -> None:
         """Record the checksums of files that a repair has put in place, and their properties."""
-        paths = json.dumps([file.path for file in files])
+        checksums = json.dumps([(file.path, file.sha256) for file in files])
         with sqlite_errors(), self._lock, self.connection as db:
+            db.execute(_FORGET_PROPERTIES, (checksums,))
             self._hold(files)
-            db.execute(_FORGET_PROPERTIES, (paths,))
             self._set_properties(properties)
 
     def checksums(self, path: str) -> set[str]:

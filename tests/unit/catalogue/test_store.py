@@ -245,6 +245,8 @@ def test_what_a_video_says_is_not_committed_without_it(catalogue: Catalogue) -> 
 def test_what_another_video_said_is_forgotten(catalogue: Catalogue) -> None:
     """A file that is replaced, or gone, is not described by the one before."""
     catalogue.record([Record(generation(1), "held")], [VIDEO], START, [(VIDEO.path, SAID)])
+    catalogue.correct([VIDEO])
+    assert properties(catalogue) == {VIDEO.path: SAID}
     catalogue.correct([replace(VIDEO, sha256="11")])
     assert properties(catalogue) == {}
     catalogue.correct([VIDEO], [(VIDEO.path, SAID)])

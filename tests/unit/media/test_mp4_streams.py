@@ -149,6 +149,8 @@ def default_ticks(ticks: int) -> bytes:
 EACH = struct.pack(">3I", 1, 2, 3)
 SIZED = struct.pack(">4I", 2, 9, 4, 9)
 BASE = struct.pack(">Q", 0)
+HALF = times(1000, 500)
+"""Where a movie begins outside fragments, that is all its header tells of."""
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ BASE = struct.pack(">Q", 0)
         (fragmented(moof(tfhd(0), trun(0x100, 3, EACH))), 0.25, 12.0),
         (fragmented(moof(tfhd(0), trun(0x300, 2, SIZED)), moof(tfhd(0), trun(0x300, 2, SIZED))),
          0.5, 8.0),
-        (fragmented(moof(tfhd(8, b"\0\0\0\2"), trun(0, 6)), stts=stts(6, 2)), 1.0, 12.0),
+        (fragmented(moof(tfhd(8, b"\0\0\0\2"), trun(0, 6)), stts=stts(6, 2), mvhd=HALF), 1.0, 12.0),
         (fragmented(moof(tfhd(0), trun(0, 6))), None, None),
         (fragmented(moof(tfhd(0), trun(0x100, 3, EACH)), moof(tfhd(0), trun(0, 6))), None, None),
         (fragmented(moof(box("tfhd", bytes(4), b"\0\0\0\2"), trun(0x100, 3, EACH))), None, None),
