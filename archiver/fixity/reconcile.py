@@ -35,7 +35,7 @@ CREATE TEMP TABLE chosen (
     described INTEGER NOT NULL,      -- whether what it says of itself is known
     matches INTEGER NOT NULL DEFAULT 0
 );
-CREATE TEMP TABLE said AS SELECT * FROM properties WHERE false;
+CREATE TEMP TABLE video AS SELECT * FROM properties WHERE false;
 CREATE TEMP TABLE other (            -- what the checksum manifests of other algorithms list
     path TEXT NOT NULL,
     manifest TEXT NOT NULL,
@@ -199,12 +199,12 @@ class Reconciliation:
     def add_properties(self, properties: Iterable[tuple[str, Properties]]) -> None:
         """Note what videos that were read and match say of themselves."""
         rows = ((path, *astuple(said)) for path, said in properties)
-        self._fill("INSERT INTO said VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._fill("INSERT INTO video VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def properties(self) -> Iterator[tuple[str, Properties]]:
         """Yield what was noted of videos, by their paths."""
         with sqlite_errors():
-            for path, *said in self._db.execute("SELECT * FROM said"):
+            for path, *said in self._db.execute("SELECT * FROM video"):
                 yield path, Properties(*said)
 
     def payload(self) -> str | None:
