@@ -39,6 +39,7 @@ from archiver.checksums import BagFile
 from archiver.errors import storage_errors
 from archiver.generation import Generation, generation_at
 from archiver.media import NotWhole, inspect
+from archiver.media.info import Properties
 from archiver.outputs import Output
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",\n", ": "))
@@ -60,6 +61,8 @@ class StagedFile:
     """Relative to the archive."""
     target: BagFile
     content: bytes | None = None
+    properties: Properties | None = field(default=None, compare=False)
+    """What a video says of itself, where it was looked at."""
 
     @property
     def directory(self) -> str:
@@ -258,6 +261,7 @@ class Staging:
             f"{self._place}/{_name(output, payload)}",
             BagFile(path, payload.sha256, payload.size),
             payload.content,
+            payload.media.properties,
         )
 
 
@@ -265,6 +269,11 @@ class Staging:
 def _spool() -> int:
     """What a limit allows no file of must not wait in memory for the commit of others."""
     return int(min(_SPOOL, largest_file()))
+
+
+def properties(files: Iterable[StagedFile]) -> list[tuple[str, Properties]]:
+    """Return what those of the files that are videos say of themselves, by their paths."""
+    return [(file.target.path, file.properties) for file in files if file.properties]
 
 
 def write_contents(layout: Layout, group: Iterable[StagedGeneration]) -> None:

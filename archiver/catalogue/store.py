@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from archiver.catalogue.database import (
     CatalogueDamaged,
@@ -65,7 +65,6 @@ UNDESCRIBED = (
     " LIMIT ?"
 )
 """The index answers it: a quiet run looks at none of those that are held."""
-_SET_PROPERTIES = "INSERT OR REPLACE INTO properties VALUES (?, ?, ?, ?, ?, ?, ?)"
 _HOLD = """
 INSERT INTO file
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), :now
@@ -76,6 +75,20 @@ ON CONFLICT (path) DO UPDATE SET
     verified = excluded.verified
 """
 """One statement for all: row by row, the thread waits for the interpreter after each of them."""
+_SET_PROPERTIES = """
+INSERT OR REPLACE INTO properties
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+    json_extract(value, '$[6]')
+FROM json_each(?)
+"""
+_FORGET_PROPERTIES = """
+DELETE FROM properties WHERE path IN (
+    SELECT file.path FROM json_each(?) JOIN file ON file.path = json_extract(value, '$[0]')
+    WHERE sha256 <> json_extract(value, '$[1]')
+)
+"""
+"""Of the files that had another checksum."""
 _TABLES = """
 CREATE TEMP TABLE listed (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE unlisted (path TEXT PRIMARY KEY, sha256 TEXT, bytes INTEGER) WITHOUT ROWID;
@@ -112,6 +125,10 @@ class Described:
     metadata: Metadata
     entries: tuple[str, ...] = ()
     """The digests of what manifests say of it, all of which is in its sidecars."""
+
+
+FileProperties: TypeAlias = tuple[str, Properties]
+"""The path of a video, and what it says of itself."""
 
 
 class Catalogue:
@@ -227,6 +244,7 @@ class Catalogue:
         paths = [file.path for file in files]
         with sqlite_errors(), self._lock, self.connection as db:
             db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
+            db.executemany("DELETE FROM properties WHERE path = ?", ((path,) for path in paths))
             db.executemany(
                 "DELETE FROM generation WHERE name = ? AND state = 'held'",
                 ((generation.name,) for generation in _generations(paths)),
@@ -266,10 +284,15 @@ class Catalogue:
         files: Iterable[BagFile],
         mark: Mark,
         described: Iterable[Described] = (),
+        properties: Iterable[FileProperties] = (),
     ) -> None:
-        """Commit what a run found of some generations, and the files it committed for them."""
+        """Commit what a run found of some generations, and the files it committed for them.
+
+        With them goes what their sidecars say, and what those files that are videos say.
+        """
         with sqlite_errors(), self._lock, self.connection:
             self._hold(files)
+            self._set_properties(properties)
             self._upsert(records)
             self._describe(described)
             self._set_mark(mark)
@@ -298,12 +321,14 @@ class Catalogue:
         with sqlite_errors(), self._lock, self.connection:
             self._read_again(paths)
 
-    def correct(self, files: Iterable[BagFile]) -> None:
-        """Record the checksums of files that a repair has put in place."""
-        known = list(files)
-        with sqlite_errors(), self._lock, self.connection:
-            self._hold(known)
-            self._read_again(file.path for file in known)
+    def correct(self, files: Sequence[BagFile], properties: Iterable[FileProperties] = ()) -> None:
+        """Record the checksums of files that a repair has put in place, and their properties."""
+        checksums = json.dumps([(file.path, file.sha256) for file in files])
+        with sqlite_errors(), self._lock, self.connection as db:
+            db.execute(_FORGET_PROPERTIES, (checksums,))
+            self._hold(files)
+            self._set_properties(properties)
+            self._read_again(file.path for file in files)
 
     def checksums(self, path: str) -> set[str]:
         """Return the checksum that is recorded of a file, if one is."""
@@ -337,11 +362,13 @@ class Catalogue:
         with sqlite_errors(), self._lock, self.connection:
             self._set_metadata(metadata)
 
-    def set_properties(self, properties: Iterable[tuple[str, Properties]]) -> None:
+    def set_properties(self, properties: Iterable[FileProperties]) -> None:
         """Record what the videos at these paths say of themselves."""
-        rows = [(path, *astuple(found)) for path, found in properties]
-        with sqlite_errors(), self._lock, self.connection as db:
-            db.executemany(_SET_PROPERTIES, rows)
+        rest = iter(properties)
+        with sqlite_errors(), self._lock:
+            while batch := list(islice(rest, self._batch)):
+                with self.connection:  # a backup may want to write in between
+                    self._set_properties(batch)
 
     def totals(self) -> tuple[int, int]:
         """Return how many files are held, and their bytes: the bag's Payload-Oxum."""
@@ -378,6 +405,17 @@ class Catalogue:
     def _hold(self, files: Iterable[BagFile]) -> None:
         rows = [(file.path, file.sha256, file.bytes) for file in files]
         self.connection.execute(_HOLD, {"files": json.dumps(rows), "now": _now()})
+
+    def _set_properties(self, properties: Iterable[FileProperties]) -> None:
+        rows = [
+            (
+                path, said.duration, said.width, said.height,
+                said.frame_rate, said.video_codec, said.audio_codec,
+            )
+            for path, said in properties
+        ]  # fmt: skip
+        if rows:
+            self.connection.execute(_SET_PROPERTIES, (json.dumps(rows),))
 
     def _upsert(self, records: Iterable[Record]) -> None:
         rows = json.dumps([*map(_row, records)])

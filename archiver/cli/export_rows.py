@@ -16,7 +16,8 @@ Format: TypeAlias = Literal["csv", "jsonl"]
 Row: TypeAlias = dict[str, Any]
 COLUMNS = (
     "generation", "endpoint", "id", "state", "reason", "since", "first_checked", "checked",
-    "served_by", "path", "bytes", "sha256", "verified", "prompt", "negative_prompt", "model",
+    "served_by", "path", "bytes", "sha256", "verified", "duration", "width", "height",
+    "frame_rate", "video_codec", "audio_codec", "prompt", "negative_prompt", "model",
     "seed", "requested_width", "requested_height", "requested_duration", "track_id", "created",
 )  # fmt: skip
 """A generation that is not held has one row, without a file. Times are UTC, in ISO 8601."""
@@ -61,4 +62,6 @@ def _of_generation(known: Known) -> tuple[object, ...]:
 
 
 def _of_file(file: HeldFile | None) -> tuple[object, ...]:
-    return (file.path, file.bytes, file.sha256, file.verified) if file else (None,) * 4
+    if not file:
+        return (None,) * 10
+    return (file.path, file.bytes, file.sha256, file.verified, *astuple(file.properties))

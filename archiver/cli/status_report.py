@@ -10,7 +10,7 @@ from pathlib import Path
 from archiver.archive.bag import Bag
 from archiver.archive.lock import holder
 from archiver.catalogue.history import History
-from archiver.catalogue.queries import Known, Queries, State, Tally
+from archiver.catalogue.queries import HeldFile, Known, Queries, State, Tally
 from archiver.errors import storage_errors
 from archiver.manifest.sources import Manifests
 from archiver.pipeline.indexing import open_to_read
@@ -143,7 +143,7 @@ def described(known: Known) -> str:
         case None:
             return f"{name}  unknown: it is not in this archive's catalogue"
         case "held":
-            return f"{name}  held: {', '.join(file.path for file in known.files)}"
+            return f"{name}  held: {', '.join(map(_described_file, known.files))}"
         case _:
             why = f": {known.reason}" if known.reason else ""
             return f"{name}  {known.state} since {local(known.since)}{why}"
@@ -168,6 +168,20 @@ def details(known: Known) -> Iterator[str]:
             shown = printable(" ".join(value.split()))
             rest = "…" if len(shown) > _SHOWN_CHARACTERS else ""
             yield f"  {name:17}{shown[:_SHOWN_CHARACTERS]}{rest}"
+
+
+def _described_file(file: HeldFile) -> str:
+    """Return where a file is, and what the video says of itself."""
+    said = file.properties
+    parts = (
+        said.duration and f"{said.duration:.1f} s",
+        said.width and said.height and f"{said.width} x {said.height}",
+        said.frame_rate and f"{said.frame_rate:g} frames/s",
+        said.video_codec,
+        said.audio_codec,
+    )
+    described = ", ".join(part for part in parts if part)
+    return f"{file.path} ({described})" if described else file.path
 
 
 def known_json(known: Known) -> dict[str, object]:

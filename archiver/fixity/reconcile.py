@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 
 from archiver.catalogue.database import sqlite_errors
 from archiver.fixity.report import Finding, Kind
+from archiver.media.info import Properties
 
 _GROUP = 1000
 _LONGEST_AGO = 100 * 365 * 86400.0  # seconds: more would lead to before the year 1
@@ -16,10 +17,12 @@ CREATE TEMP TABLE known (
     path TEXT PRIMARY KEY,
     sha256 TEXT NOT NULL,
     bytes INTEGER NOT NULL,
-    verified TEXT
+    verified TEXT,
+    described INTEGER NOT NULL
 ) WITHOUT ROWID;
 INSERT INTO known SELECT path, sha256, bytes,  -- a clock that was ahead has verified nothing
-    iif(verified > strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now'), NULL, verified) FROM file;
+    iif(verified > strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now'), NULL, verified),
+    path IN (SELECT path FROM properties) FROM file;
 CREATE TEMP TABLE found (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE line (path TEXT NOT NULL, sha256 TEXT NOT NULL, number INTEGER NOT NULL);
 CREATE INDEX temp.by_path ON line (path);
@@ -29,8 +32,10 @@ CREATE TEMP TABLE chosen (
     sha256 TEXT NOT NULL,
     line INTEGER NOT NULL,
     bytes INTEGER,                   -- NULL where the catalogue does not know the file
+    described INTEGER NOT NULL,      -- whether what it says of itself is known
     matches INTEGER NOT NULL DEFAULT 0
 );
+CREATE TEMP TABLE video AS SELECT * FROM properties WHERE false;
 CREATE TEMP TABLE other (            -- what the checksum manifests of other algorithms list
     path TEXT NOT NULL,
     manifest TEXT NOT NULL,
@@ -95,6 +100,8 @@ class Listed:
     line: int
     others: tuple[tuple[str, str], ...] = ()
     """The names of other manifests that list the file, and the checksums that they have."""
+    is_described: bool = True
+    """Whether what it says of itself, as a video, is known."""
 
 
 class Reconciliation:
@@ -158,8 +165,9 @@ class Reconciliation:
         before = (datetime.now(UTC) - age).isoformat(timespec="seconds")
         with sqlite_errors():
             self._db.execute(
-                "INSERT INTO chosen (path, sha256, line, bytes)"
-                " SELECT path, line.sha256, min(number), bytes FROM line JOIN found USING (path)"
+                "INSERT INTO chosen (path, sha256, line, bytes, described)"
+                " SELECT path, line.sha256, min(number), bytes, coalesce(described, 0)"
+                " FROM line JOIN found USING (path)"
                 " LEFT JOIN known USING (path) WHERE verified IS NULL OR verified <= ?"
                 " GROUP BY path ORDER BY verified, path LIMIT ?",
                 (before, limit),
@@ -172,13 +180,14 @@ class Reconciliation:
 
     def chosen(self) -> Iterator[Sequence[Listed]]:
         """Yield the files that are chosen, in groups."""
-        after, query = 0, "SELECT number, path, sha256, line FROM chosen WHERE number > ? LIMIT ?"
+        after = 0
+        query = "SELECT number, path, sha256, line, described FROM chosen WHERE number > ? LIMIT ?"
         with sqlite_errors():
             others = self._db.execute("SELECT 1 FROM other LIMIT 1").fetchone()
             while rows := self._db.execute(query, (after, _GROUP)).fetchall():
                 yield [
-                    Listed(path, sha256, line, self._others(path) if others else ())
-                    for _, path, sha256, line in rows
+                    Listed(path, sha256, line, self._others(path) if others else (), bool(known))
+                    for _, path, sha256, line, known in rows
                 ]
                 after = rows[-1][0]
 
@@ -186,6 +195,17 @@ class Reconciliation:
         """Note that these files were read and match, and how many bytes they have."""
         rows = ((size, path) for path, size in files)
         self._fill("UPDATE chosen SET matches = 1, bytes = ? WHERE path = ?", rows)
+
+    def add_properties(self, properties: Iterable[tuple[str, Properties]]) -> None:
+        """Note what videos that were read and match say of themselves."""
+        rows = ((path, *astuple(said)) for path, said in properties)
+        self._fill("INSERT INTO video VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def properties(self) -> Iterator[tuple[str, Properties]]:
+        """Yield what was noted of videos, by their paths."""
+        with sqlite_errors():
+            for path, *said in self._db.execute("SELECT * FROM video"):
+                yield path, Properties(*said)
 
     def payload(self) -> str | None:
         """Return what the payload is as BagIt counts it, `<bytes>.<files>`; None if unknown.

@@ -8,7 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from archiver.archive.bag import Bag
-from archiver.archive.staging import StagedFile, StagedGeneration, Staging, write_contents
+from archiver.archive.staging import (
+    StagedFile,
+    StagedGeneration,
+    Staging,
+    properties,
+    write_contents,
+)
 from archiver.catalogue.store import Catalogue
 from archiver.catalogue.worklist import Entry
 from archiver.checksums import BagFile
@@ -185,7 +191,7 @@ class _Replacement:
         recorded = self.damage.recorded
         files = [file for staged in group for file in self._replacements(staged)]
         self.bag.restore(files, self.damage.listed)
-        self.catalogue.correct([file.target for file in files])
+        self.catalogue.correct([file.target for file in files], properties(files))
         for file in files:
             same = recorded[file.target.path] == file.target.sha256
             self.repairs.done[file.target.path] = (

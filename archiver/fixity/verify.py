@@ -6,6 +6,7 @@ leaves the journal; so the files are listed first, then the journal is read, the
 """
 
 import hashlib
+import io
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from archiver.archive.bag import Bag
 from archiver.archive.checksum_manifest import open_file, parse, problem_of
@@ -31,11 +33,14 @@ from archiver.fixity.declarations import (
 )
 from archiver.fixity.reconcile import Listed, Reconciliation
 from archiver.fixity.report import Audit, Finding, Findings, FixityReport
+from archiver.media.files import examine
+from archiver.media.info import EXTENSIONS, Properties
 from archiver.pipeline.indexing import index_in_memory, open_to_read
 from archiver.pipeline.sidecars import describe_held
 from archiver.progress import ByteProgress, Silent
 
 _BATCH = 10_000
+_VIDEOS = tuple(f".{extension}" for extension in EXTENSIONS)
 _LEADS_OUT = "it is a link that leads out of the archive"
 
 
@@ -113,6 +118,7 @@ def _audit(
             findings.extend(check_oxum(bag, tables))  # else it cannot add up
     _remember(bag, lambda known: known.set_verified(tables.matching()))
     _remember(bag, lambda known: known.set_sizes(tables.resized()))
+    _remember(bag, lambda known: known.set_properties(tables.properties()))
     return Audit(listed, reading.checked, reading.bytes, findings)
 
 
@@ -142,6 +148,20 @@ def _read_odd_line(
     findings.add(Finding("contradictory", f"{MANIFEST}:{number}", detail))
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was found in reading a file."""
+
+    finding: Finding | None
+    """What is wrong with it, or with another file because of it."""
+    size: int = 0
+    said: Properties | None = None
+    """What it says of itself, if it was looked at."""
+
+
+_Matching: TypeAlias = tuple[str, _Read]
+
+
 class _Reading:
     """Reads files in several threads, and compares their checksums."""
 
@@ -152,25 +172,28 @@ class _Reading:
         self._findings = findings
         self._progress = progress
         self._seen: set[str] = set()
+        self._describes = Catalogue.is_writable(bag.layout.catalogue)  # else nobody remembers it
 
     def read(self, tables: Reconciliation, threads: int) -> None:
         """Read the chosen files, and note which of them match."""
         self._progress.expected(tables.chosen_bytes())
         with ThreadPoolExecutor(threads) as pool:
             for group in tables.chosen():
-                tables.set_matching(self._matching(group, pool))
+                matching = self._matching(group, pool)
+                tables.set_matching((path, read.size) for path, read in matching)
+                tables.add_properties((path, read.said) for path, read in matching if read.said)
 
-    def _matching(self, group: Sequence[Listed], pool: ThreadPoolExecutor) -> list[tuple[str, int]]:
+    def _matching(self, group: Sequence[Listed], pool: ThreadPoolExecutor) -> list[_Matching]:
         matching = []
         self._look_at_directories(group)
-        for listed, (finding, size) in zip(group, pool.map(self._check, group), strict=True):
+        for listed, read in zip(group, pool.map(self._check, group), strict=True):
             self.checked += 1
-            self.bytes += size
-            self._progress.received(size)
-            if finding:
-                self._findings.add(finding)
-            if not finding or finding.path != listed.path:
-                matching.append((listed.path, size))
+            self.bytes += read.size
+            self._progress.received(read.size)
+            if read.finding:
+                self._findings.add(read.finding)
+            if not read.finding or read.finding.path != listed.path:
+                matching.append((listed.path, read))
         return matching
 
     def _look_at_directories(self, group: Sequence[Listed]) -> None:
@@ -181,23 +204,29 @@ class _Reading:
             if self._bag.leads_out(directory):
                 self._findings.add(Finding("contradictory", directory, _LEADS_OUT))
 
-    def _check(self, listed: Listed) -> tuple[Finding | None, int]:
-        """Read a file; return what is wrong with it, if anything, and its size."""
+    def _check(self, listed: Listed) -> _Read:
+        """Read a file; return what is wrong with it, if anything, and what it is."""
         path = self._bag.layout.at(listed.path)
         if os.path.islink(path) and self._bag.leads_out(listed.path):  # noqa: PTH114
-            return Finding("unreadable", listed.path, f"{_LEADS_OUT}: it is not read"), 0
+            return _Read(Finding("unreadable", listed.path, f"{_LEADS_OUT}: it is not read"))
         try:
             with open_file(path) as file:
-                actual = hashlib.file_digest(file, "sha256").hexdigest()
+                actual, said = self._hash(listed, file)
                 size = os.fstat(file.fileno()).st_size
             if actual == listed.sha256:
-                return self._compare_others(listed), size
+                return _Read(self._compare_others(listed), size, said)
         except FileNotFoundError:
-            return Finding("missing", listed.path, "it is listed, but not there"), 0
+            return _Read(Finding("missing", listed.path, "it is listed, but not there"))
         except OSError as error:
-            return Finding("unreadable", listed.path, error.strerror or str(error)), 0
+            return _Read(Finding("unreadable", listed.path, error.strerror or str(error)))
         detail = f"its {size:,} bytes have the checksum {actual[:16]}…, not {listed.sha256[:16]}…"
-        return Finding("changed", listed.path, detail), size
+        return _Read(Finding("changed", listed.path, detail), size)
+
+    def _hash(self, listed: Listed, file: io.FileIO) -> tuple[str, Properties | None]:
+        """Return the checksum of a file, and what it says of itself if nobody knows that yet."""
+        if self._describes and not listed.is_described and listed.path.endswith(_VIDEOS):
+            return examine(file)
+        return hashlib.file_digest(file, "sha256").hexdigest(), None
 
     def _compare_others(self, listed: Listed) -> Finding | None:
         """Return which manifest of another algorithm has another checksum of a file, if any."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from archiver.media.info import MediaInfo
+from archiver.media.info import MediaInfo, Properties
+from archiver.media.reader import NotWhole
 from archiver.media.validator import Validator
 
 _READ_SIZE = 1 << 20
@@ -34,6 +35,27 @@ def inspect(file: Path | BinaryIO) -> Inspection:
         with file.open("rb", buffering=0) as opened:
             return _inspect(opened)
     return _inspect(file)
+
+
+def examine(file: BinaryIO) -> tuple[str, Properties]:
+    """Hash the rest of an open file, whatever it is; return what it says of itself as a video.
+
+    Of what is not one whole video nothing is known.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    digest, validator = hashlib.sha256(), Validator()
+    try:
+        while block := file.read(_READ_SIZE):
+            digest.update(block)
+            validator.feed(block)
+        properties = validator.finish().properties
+    except NotWhole:
+        properties = Properties()
+        while block := file.read(_READ_SIZE):
+            digest.update(block)
+    return digest.hexdigest(), properties
 
 
 def _inspect(file: BinaryIO) -> Inspection:

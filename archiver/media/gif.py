@@ -1,11 +1,16 @@
 """GIF: the blocks of the GIF89a specification, sections 15 to 27."""
 
+import struct
+
 from archiver.media.info import MediaInfo
 from archiver.media.reader import MAX_READ, PADDING, Extent, NotWhole, Reader, Steps
 from archiver.media.sniff import is_document
+from archiver.media.streams import Stream, properties
 
 _SIGNATURES = (b"GIF87a", b"GIF89a")
 _EXTENSION, _IMAGE, _TRAILER = b"\x21", b"\x2c", b"\x3b"
+_CONTROL = b"\xf9"
+_LEAST_DELAY, _USUAL_DELAY = 2, 10
 _BLOCKS, _EXTENSION_BLOCK, _IMAGE_BLOCK = Extent("blocks"), Extent("extension"), Extent("image")
 
 
@@ -16,23 +21,39 @@ def matches(head: bytes) -> bool:
 
 def parse(reader: Reader) -> Steps[MediaInfo]:
     """Walk through an animation, block by block; raise `NotWhole` if it is not a whole one."""
-    images = 0
+    shown, delay = Stream("gif", timescale=100), _USUAL_DELAY
     screen = yield from reader.read(13, Extent("screen descriptor"))
     yield from _colour_table(reader, screen[10])
     while (block := (yield from reader.read(1, _BLOCKS))) != _TRAILER:
         reader.count_part(reader.position)
         if block == _EXTENSION:
-            yield from reader.read(1, _EXTENSION_BLOCK)  # the label, whatever it is
+            if (yield from reader.read(1, _EXTENSION_BLOCK)) == _CONTROL:
+                delay = _delay((yield from reader.peek(4)))
             yield from reader.skip_blocks(_EXTENSION_BLOCK)
         elif block == _IMAGE:
-            images += yield from _image(reader)
+            shown.samples += yield from _image(reader)
+            shown.ticks += delay
+            delay = _USUAL_DELAY
         else:
             position = reader.position - 1
             raise NotWhole(f"expected a GIF block at {position:,}, found 0x{block.hex()}")
-    if not images:
+    if not shown.samples:
         raise NotWhole("it has no image")
     yield from _rest(reader)
-    return MediaInfo("gif", open_ended=False)
+    shown.width, shown.height = struct.unpack_from("<6xHH", screen)
+    rate = shown.rate if shown.samples > 1 else 0.0
+    return MediaInfo(
+        "gif", open_ended=False, properties=properties(shown.duration, shown, rate=rate)
+    )
+
+
+def _delay(control: bytes) -> int:
+    """Return for how long an image is shown, in hundredths of a second, by its control block.
+
+    Players take one that is too short to be shown for the usual one.
+    """
+    delay = int.from_bytes(control[2:4], "little") if control.startswith(b"\4") else 0
+    return delay if delay >= _LEAST_DELAY else _USUAL_DELAY
 
 
 def _image(reader: Reader) -> Steps[bool]:

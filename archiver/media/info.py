@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+EXTENSIONS = ("mp4", "mov", "webm", "mkv", "gif")
+"""What files of videos are called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Properties:
@@ -32,3 +35,5 @@ class MediaInfo:
     """
     audio_only: bool = False
     """Whether it plainly has sound and no images."""
+    properties: Properties = Properties()
+    """What it says of itself."""

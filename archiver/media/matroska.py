@@ -2,8 +2,10 @@
 
 from math import inf
 
-from archiver.media.info import MediaInfo
+from archiver.media import matroska_streams
+from archiver.media.info import MediaInfo, Properties
 from archiver.media.reader import FILE, Extent, NotWhole, Reader, Steps
+from archiver.media.streams import properties
 
 _SIGNATURE = b"\x1a\x45\xdf\xa3"
 _TOP = {0x1A45DFA3: "EBML", 0x4282: "DocType", 0x18538067: "Segment"}
@@ -26,6 +28,9 @@ _ELEMENTS = {
 }
 _IN_SEGMENT = frozenset((_LEVEL_1 | _ANYWHERE).values())
 _IN_CLUSTER = frozenset((_BLOCKS | _BESIDE_BLOCKS | _ANYWHERE).values())
+_DESCRIBING = ("Info", "Tracks")
+_MOST = 64 << 10
+"""No description that is longer is looked at."""
 _LONGEST_HEADER = 12
 _EXTENSIONS = {"webm": "webm", "matroska": "mkv"}
 
@@ -38,7 +43,7 @@ def matches(head: bytes) -> bool:
 def parse(reader: Reader) -> Steps[MediaInfo]:
     """Walk through a document, element by element; raise `NotWhole` if it is not one video."""
     extension = yield from _extension(reader)
-    segment = None
+    segment, said = None, Properties()
     while (yield from reader.has_more(FILE)):
         if segment and (yield from reader.skip_padding()):
             break
@@ -46,7 +51,7 @@ def parse(reader: Reader) -> Steps[MediaInfo]:
         match element.name:
             case "Segment" if segment is None:
                 segment = element
-                yield from _walk(reader, segment)
+                said = yield from _walk(reader, segment)
             case "Void" | "CRC-32":
                 reader.skip(element)
             case name:
@@ -54,7 +59,7 @@ def parse(reader: Reader) -> Steps[MediaInfo]:
                 raise NotWhole(f"it goes on with {name!r} where {place}")
     if segment is None:
         raise reader.cut("after its header: it has no 'Segment'")
-    return MediaInfo(extension, open_ended=segment.end == inf)
+    return MediaInfo(extension, open_ended=segment.end == inf, properties=said)
 
 
 def _extension(reader: Reader) -> Steps[str]:
@@ -72,12 +77,13 @@ def _extension(reader: Reader) -> Steps[str]:
     return _EXTENSIONS[doctype]
 
 
-def _walk(reader: Reader, segment: Extent) -> Steps[None]:
-    """Walk through a segment.
+def _walk(reader: Reader, segment: Extent) -> Steps[Properties]:
+    """Walk through a segment; return what the video says of itself.
 
     A cluster without a size ends where the next level-1 element begins (RFC 8794, section 6.2).
     """
     has_tracks = has_media = in_cluster = False
+    described: dict[str, memoryview] = {}
     while (yield from reader.has_more(segment)):
         begin = reader.position
         element = yield from _element(reader, segment)
@@ -90,6 +96,8 @@ def _walk(reader: Reader, segment: Extent) -> Steps[None]:
         if name == "Cluster" and element.end == inf:
             in_cluster = True
             continue
+        if name in _DESCRIBING and name not in described and element.end - content <= _MOST:
+            described[name] = yield from reader.gather(element, _MOST)
         reader.skip(element)
         has_tracks |= name == "Tracks"
         is_media = name == "Cluster" or (in_cluster and name in _BLOCKS.values())
@@ -98,6 +106,13 @@ def _walk(reader: Reader, segment: Extent) -> Steps[None]:
         raise NotWhole("it has no 'Tracks'")
     if not has_media:
         raise NotWhole("it has no media: no 'Cluster', or only empty ones")
+    return _properties(described)
+
+
+def _properties(described: dict[str, memoryview]) -> Properties:
+    video, audio = matroska_streams.streams(described.get("Tracks", memoryview(b"")))
+    duration = matroska_streams.duration(described.get("Info", memoryview(b"")))
+    return properties(duration, video, audio, video.rate)
 
 
 def _element(reader: Reader, parent: Extent) -> Steps[Extent]:

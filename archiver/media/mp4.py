@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass, field
 from math import inf
 
+from archiver.media import mp4_streams
 from archiver.media.boxes import (
     HEADER,
     LARGE_HEADER,
@@ -12,9 +13,10 @@ from archiver.media.boxes import (
     read_header,
     unpack_header,
 )
-from archiver.media.info import MediaInfo
+from archiver.media.info import MediaInfo, Properties
 from archiver.media.reader import FILE, MANY_PARTS, ONLY_PADDING, Extent, NotWhole, Reader, Steps
-from archiver.media.samples import Fragment, Track, default_size
+from archiver.media.samples import Fragment, SampleDefaults, Track, sample_defaults
+from archiver.media.streams import NOTHING, Stream, properties
 
 _FIRST_BOXES = frozenset(
     (b"ftyp", b"free", b"skip", b"wide", b"uuid", b"moov", b"moof", b"mdat", b"styp", b"pnot")
@@ -24,15 +26,17 @@ _REQUIRED = ("moov", "moov/mvhd", "moov/trak", "mdat")
 _NOTED = frozenset(("ftyp", "moov", "moof", "mdat"))
 _INSIDE = {
     "moov": {"mvhd", "trak", "mvex"},
-    "trak": {"mdia"},
-    "mdia": {"hdlr", "minf"},
+    "trak": {"tkhd", "edts", "mdia"},
+    "mdia": {"mdhd", "hdlr", "minf"},
     "minf": {"stbl"},
-    "stbl": {"stsz", "stz2", "stsc", "stco", "co64"},
+    "stbl": {"stsd", "stts", "stsz", "stz2", "stsc", "stco", "co64"},
     "mvex": {"trex"},
     "moof": {"traf"},
     "traf": {"tfhd", "trun"},
 }
 """Which boxes matter in each of these, from the movie and its fragments down to the tables."""
+_LEFT = frozenset(("mvex", "trak", "traf"))
+"""At whose end something is known."""
 _NO_HEADER = 0, b""
 _MAX_INDEX = 32 << 20
 """No `moov` or `moof` may be larger: it is kept in memory. This one is enough for ten hours."""
@@ -70,7 +74,8 @@ def parse(reader: Reader) -> Steps[MediaInfo]:
     return MediaInfo(
         "mov" if movie.brand in ("", "qt  ") else "mp4",
         open_ended=movie.is_open_ended(box),
-        audio_only="soun" in movie.handlers and "vide" not in movie.handlers,
+        audio_only=movie.audio is not None and movie.video is None,
+        properties=movie.properties(),
     )
 
 
@@ -87,11 +92,17 @@ class _Movie:
     awaits_mdat: bool = False
     """Whether a fragment has begun whose media have not come."""
     found: set[str] = field(default_factory=set)
-    handlers: set[str] = field(default_factory=set)
     track: Track = field(default_factory=Track)
     fragment: Fragment = field(default_factory=Fragment)
-    defaults: dict[int, int] = field(default_factory=dict)
-    """How large the samples of a track are in fragments that do not say it."""
+    defaults: dict[int, SampleDefaults] = field(default_factory=dict)
+    """What the samples of a track are in fragments that do not say it."""
+    duration: float = 0.0
+    """By its header."""
+    video: Stream | None = None
+    """Its first track of images; further ones are chapters' pictures, say."""
+    audio: Stream | None = None
+    streams: dict[int, Stream] = field(default_factory=dict)
+    """Both of them by the IDs of their tracks."""
 
     def enter(self, name: str, position: int) -> None:
         """Begin a box that is noted, and in no other."""
@@ -101,7 +112,7 @@ class _Movie:
             case "moof" if "moov" not in self.found:
                 raise NotWhole("its 'moof' comes before any 'moov'")
             case "moof":
-                self.fragment = Fragment(position, self.defaults)
+                self.fragment = Fragment(position, self.defaults, self.streams)
                 self.awaits_mdat = True
             case "mdat":
                 self.awaits_mdat = False
@@ -112,9 +123,10 @@ class _Movie:
             match name:
                 case "mvhd":
                     self.found.add("moov/mvhd")
+                    self.duration = mp4_streams.duration(content)
                 case "trex":
-                    track, size = default_size(content)
-                    self.defaults[track] = size
+                    track, defaults = sample_defaults(content)
+                    self.defaults[track] = defaults
                 case "tfhd" | "trun":
                     self.fragment.add(name, content)
                 case _:
@@ -129,12 +141,22 @@ class _Movie:
                 self.found.add("moov/mvex")
             case "trak":
                 self.found.add("moov/trak")
-                self.handlers.add(self.track.handler)
                 self.is_exact &= self.track.is_exact
                 self.end = max(self.end, self.track.end())
+                if (handler := self.track.handler) in ("vide", "soun"):
+                    self._describe(handler, self.track.boxes)
                 self.track = Track()
             case "traf":
                 self.end = max(self.end, self.fragment.end)
+
+    def properties(self) -> Properties:
+        """Return what the movie says of itself; of fragments, what their runs of samples say."""
+        video, audio = self.video or NOTHING, self.audio or NOTHING
+        duration = self.duration
+        if "moof" in self.found or not duration:
+            is_known = all(stream.timescale for stream in self.streams.values())
+            duration = max(video.duration, audio.duration) if is_known else 0
+        return properties(duration, video, audio, video.rate)
 
     def may_go_on(self, last: Extent) -> bool:
         """Return whether a fragment may follow: each completes a movie, `mfra` shows the last."""
@@ -146,6 +168,18 @@ class _Movie:
         if last.end == inf and (last.name == "moov" or not (self.end and self.is_exact)):
             return True
         return self.may_go_on(last)
+
+    def _describe(self, handler: str, boxes: dict[str, memoryview]) -> None:
+        """Take in what describes a track, if it is the first of images or of sound."""
+        is_sound = handler == "soun"
+        if self.audio if is_sound else self.video:
+            return
+        track, found = mp4_streams.stream(boxes, is_sound=is_sound)
+        self.streams[track] = found
+        if is_sound:
+            self.audio = found
+        else:
+            self.video = found
 
 
 def _check(movie: _Movie, reader: Reader, end: int) -> None:
@@ -171,7 +205,9 @@ def _header(reader: Reader) -> Steps[bytes]:
 def _box(head: bytes, reader: Reader) -> Extent:
     """Pass the header of a box that is in no other, and begins with these bytes."""
     begin = reader.position
-    reader.count_part(begin)
+    reader.parts += 1
+    if reader.parts > MANY_PARTS:
+        reader.check_parts(begin)
     if len(head) < LARGE_HEADER and len(head) < header_size(head):
         raise reader.cut_inside(FILE)
     (length, letters), header = unpack_header(head), HEADER
@@ -221,7 +257,10 @@ class _Index:
             if name in wanted:
                 if name in _INSIDE:
                     self.walk(name, begin, after)
-                    self.movie.leave(name)
+                    if name in _LEFT:
+                        self.movie.leave(name)
+                elif name in mp4_streams.DESCRIBING:
+                    self.movie.track.boxes[name] = content[begin:after]
                 else:
                     self.movie.add(name, content[begin:after])
             at = after

@@ -5,15 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, repeat
 from operator import add, mul, sub
+from typing import TypeAlias
 
 from archiver.media.boxes import small_table, table
 from archiver.media.reader import NotWhole
+from archiver.media.streams import Stream
 
 _HANDLER = struct.Struct(">8x4s")
 _COUNT = struct.Struct(">4xI")
 _SIZES = struct.Struct(">4xII")
 _SMALL_SIZES = struct.Struct(">7xBI")
-_DEFAULTS = struct.Struct(">4xI8xI")
+_DEFAULTS = struct.Struct(">4xI4xII")
 _FLAGS = struct.Struct(">II")
 _FIRST_OFFSET = 8
 """No media come before the end of the first box's header."""
@@ -25,6 +27,8 @@ class Track:
 
     handler: str = ""
     """What the track is of: vide, soun, text …"""
+    boxes: dict[str, memoryview] = field(default_factory=dict)
+    """What describes it, by name."""
     _count: int = 0
     _size: int = 0
     _sizes: Sequence[int] = ()
@@ -99,10 +103,14 @@ class Track:
         return (sum(islice(sizes, count)) for count in samples)
 
 
-def default_size(trex: memoryview) -> tuple[int, int]:
-    """Return the ID of a track, and how large its samples are in fragments that do not say it."""
-    track, size = _DEFAULTS.unpack_from(trex)
-    return track, size
+SampleDefaults: TypeAlias = tuple[int, int]
+"""How many ticks a sample takes, and how large it is."""
+
+
+def sample_defaults(trex: memoryview) -> tuple[int, SampleDefaults]:
+    """Return the ID of a track, and what its samples are in fragments that do not say it."""
+    track, *defaults = _DEFAULTS.unpack_from(trex)
+    return track, (defaults[0], defaults[1])
 
 
 @dataclass(slots=True)
@@ -111,13 +119,17 @@ class Fragment:
 
     begin: int = 0
     """Where its box begins."""
-    defaults: Mapping[int, int] = field(default_factory=dict)
-    """How large the samples of each track are, where the fragment does not say it."""
+    defaults: Mapping[int, SampleDefaults] = field(default_factory=dict)
+    """What the samples of each track are, where the fragment does not say it."""
+    streams: Mapping[int, Stream] = field(default_factory=dict)
+    """Of which tracks the samples are counted."""
     end: int = 0
     """Where the last of its samples ends."""
     _base: int = 0
     _next: int | None = None
     _size: int = 0
+    _ticks: int = 0
+    _stream: Stream | None = None
 
     def add(self, name: str, content: memoryview) -> None:
         """Take in a box of the fragment.
@@ -133,16 +145,27 @@ class Fragment:
 
     def _begin_track(self, content: memoryview) -> None:
         flags, track = _FLAGS.unpack_from(content)
-        has_base, others, has_size = flags & 1, (flags & 0xA).bit_count(), flags >> 4 & 1
-        fields = struct.unpack_from(f">8x{has_base}Q{4 * others}x{has_size}I", content)
+        has_base, has_entry, has_ticks, has_size = (
+            flags & 1,
+            flags >> 1 & 1,
+            flags >> 3 & 1,
+            flags >> 4 & 1,
+        )
+        layout = f">8x{has_base}Q{4 * has_entry}x{has_ticks}I{has_size}I"
+        fields = struct.unpack_from(layout, content)
         if has_base:
             self._base = fields[0]
         elif flags & 0x20000 or self._next is None:
             self._base = self.begin
         else:
             self._base = self._next
-        self._size = fields[-1] if has_size else self.defaults.get(track, 0)
+        self._ticks, self._size = self.defaults.get(track, (0, 0))
+        if has_ticks:
+            self._ticks = fields[has_base]
+        if has_size:
+            self._size = fields[-1]
         self._next = self._base
+        self._stream = self.streams.get(track)
 
     def _add_run(self, content: memoryview) -> None:
         flags, count = _FLAGS.unpack_from(content)
@@ -159,3 +182,6 @@ class Fragment:
         size = sum(entries[nth::words]) if has_sizes else count * self._size
         self._next = begin + size
         self.end = max(self.end, self._next)
+        if self._stream:
+            ticks = sum(entries[::words]) if flags & 0x100 else count * self._ticks
+            self._stream.add(count, ticks)

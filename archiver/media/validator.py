@@ -15,8 +15,8 @@ _FORMATS = (
 class Validator:
     """Validates a video whose bytes are fed in order, in chunks of any size.
 
-    Only the structure of the container is read, once. A few KiB are kept in memory, and a movie's
-    index while it comes: 32 MiB at most.
+    Only the structure of the container is read, once, and what it says of the video with it. A few
+    KiB are kept in memory, and a movie's index while it comes: 32 MiB at most.
     """
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from archiver.archive.bag import Bag
-from archiver.archive.staging import StagedGeneration, Staging
+from archiver.archive.staging import StagedGeneration, Staging, properties
 from archiver.catalogue.store import Catalogue, Record
 from archiver.outcomes import (
     Archived,
@@ -84,10 +84,11 @@ def commit_staged(
     whole = [with_entries(bag, catalogue, staged) for staged in group]
     described = [described for _, described in whole]
     group = [staged for staged, _ in whole if staged.files]
-    targets = [file.target for staged in group for file in staged.files]
+    files = [file for staged in group for file in staged.files]
+    targets, said = [file.target for file in files], properties(files)
 
     def record() -> None:
-        catalogue.record(records, targets, bag.manifest.mark(), described)
+        catalogue.record(records, targets, bag.manifest.mark(), described, said)
 
     if not group:
         record()

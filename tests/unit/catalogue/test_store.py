@@ -24,6 +24,7 @@ from archiver.checksums import BagFile
 from archiver.errors import ConfigurationError, StorageError
 from archiver.fixity.reconcile import Reconciliation
 from archiver.generation import generation_at
+from archiver.media.info import Properties
 from archiver.outcomes import Archived, Failed, LinkFault, Lost, Pending, Streak, Worklist
 from archiver.pipeline.indexing import absorb
 from tests.support.archives import open_catalogue, read_catalogue
@@ -213,6 +214,59 @@ def test_files_and_outcomes_are_committed_together(bag: Bag, catalogue: Catalogu
     assert held(catalogue, 1, 2) == []
     assert catalogue.totals() == (0, 0)
     assert absorb(bag, catalogue) == 2
+
+
+VIDEO = BagFile("data/v6/deepfake/1.mp4", "00", 5)
+SAID = Properties(5.04, 640, 360, 23.976, "h264", "aac")
+
+
+def properties(catalogue: Catalogue) -> dict[str, Properties]:
+    """Return what is known of videos, also of those that are not held."""
+    rows = catalogue.connection.execute("SELECT * FROM properties")
+    return {path: Properties(*said) for path, *said in rows}
+
+
+def test_what_a_video_says_is_committed_with_it(catalogue: Catalogue) -> None:
+    """To the last digit, and nothing of a video that was not looked at."""
+    other = BagFile("data/v6/deepfake/2.mp4", "00", 5)
+    records = [Record(generation(1), "held"), Record(generation(2), "held")]
+    catalogue.record(records, [VIDEO, other], START, properties=[(VIDEO.path, SAID)])
+    assert properties(catalogue) == {VIDEO.path: SAID}
+
+
+def test_what_a_video_says_is_not_committed_without_it(catalogue: Catalogue) -> None:
+    """If the outcome cannot be written, nothing is."""
+    record = replace(Record(generation(1), "held"), state="elsewhere")  # type: ignore[arg-type]
+    with pytest.raises(StorageError):
+        catalogue.record([record], [VIDEO], START, properties=[(VIDEO.path, SAID)])
+    assert properties(catalogue) == {}
+
+
+def test_what_another_video_said_is_forgotten(catalogue: Catalogue) -> None:
+    """A file that is replaced, or gone, is not described by the one before."""
+    catalogue.record(
+        [Record(generation(1), "held")], [VIDEO], START, properties=[(VIDEO.path, SAID)]
+    )
+    catalogue.correct([VIDEO])
+    assert properties(catalogue) == {VIDEO.path: SAID}
+    catalogue.correct([replace(VIDEO, sha256="11")])
+    assert properties(catalogue) == {}
+    catalogue.correct([VIDEO], [(VIDEO.path, SAID)])
+    assert properties(catalogue) == {VIDEO.path: SAID}
+    catalogue.forget([VIDEO])
+    assert properties(catalogue) == {}
+
+
+def test_what_videos_say_is_recorded_in_batches(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are, a backup may write in between; the last word counts."""
+    monkeypatch.setattr(catalogue, "_batch", 2)
+    found = {f"data/v6/deepfake/{number}.mp4": SAID for number in range(5)}
+    catalogue.set_properties((path, Properties()) for path in found)
+    catalogue.set_properties(iter(found.items()))
+    catalogue.set_properties([])
+    assert properties(catalogue) == found
 
 
 def test_a_file_placed_anew_is_counted_once(catalogue: Catalogue) -> None:

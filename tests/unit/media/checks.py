@@ -23,6 +23,11 @@ def verdict(chunks: Iterable[bytes]) -> MediaInfo | str:
         return str(error)
 
 
+def kind(media: MediaInfo) -> tuple[str, bool]:
+    """Return the extension of a video, and whether it is open-ended."""
+    return media.extension, media.open_ended
+
+
 def chunked(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     edges = [0, *sorted(cuts), len(data)]
     return [data[a:b] for a, b in pairwise(edges)]

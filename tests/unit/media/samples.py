@@ -4,20 +4,31 @@ import struct
 from pathlib import Path
 
 from archiver.media import MediaInfo
+from archiver.media.info import Properties
 
 VIDEOS = {path.name: path.read_bytes() for path in Path(__file__).parents[2].glob("videos/*.*")}
 del VIDEOS["README.md"]
+
+
+def _media(extension: str, codec: str, *, open_ended: bool = False) -> MediaInfo:
+    said = Properties(0.5, 64, 64, 10.0, codec)
+    return MediaInfo(extension, open_ended=open_ended, properties=said)
+
+
 MEDIA = {
-    "faststart.mp4": MediaInfo("mp4", open_ended=False),
-    "moov-last.mp4": MediaInfo("mp4", open_ended=False),
-    "fragmented.mp4": MediaInfo("mp4", open_ended=False),
-    "fragmented-no-index.mp4": MediaInfo("mp4", open_ended=True),
-    "quicktime.mov": MediaInfo("mov", open_ended=False),
-    "sized.webm": MediaInfo("webm", open_ended=False),
-    "live.webm": MediaInfo("webm", open_ended=True),
-    "matroska.mkv": MediaInfo("mkv", open_ended=False),
-    "animated.gif": MediaInfo("gif", open_ended=False),
+    "faststart.mp4": _media("mp4", "h264"),
+    "moov-last.mp4": _media("mp4", "h264"),
+    "fragmented.mp4": _media("mp4", "h264"),
+    "fragmented-no-index.mp4": _media("mp4", "h264", open_ended=True),
+    "quicktime.mov": _media("mov", "h264"),
+    "sized.webm": _media("webm", "vp9"),
+    "live.webm": MediaInfo(
+        "webm", open_ended=True, properties=Properties(None, 64, 64, 10.0, "vp8")
+    ),
+    "matroska.mkv": _media("mkv", "h264"),
+    "animated.gif": _media("gif", "gif"),
 }
+"""What is known of each; they have no sound."""
 HTML = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head></html>\n"
 
 # --- MP4

@@ -10,6 +10,7 @@ import pytest
 from archiver.media import NotWhole, Validator
 from tests.support.cost import calls
 from tests.unit.media.samples import (
+    CLUSTER,
     FTYP,
     LIVE_CLUSTER,
     MDAT,
@@ -20,6 +21,7 @@ from tests.unit.media.samples import (
     WEBM,
     box,
     element,
+    handler,
     moof,
     segment,
     tfhd,
@@ -30,6 +32,8 @@ MIB = 1 << 20
 SIZE = 12 * MIB
 LIVE, GIF = VIDEOS["live.webm"], VIDEOS["animated.gif"][:-1]
 STBL = box("trak", box("mdia", box("minf", box("stbl", box("stco", bytes(8))))))
+
+LONG_TRACKS = element(0x1654AE6B, b"\xae\x80" * 32_000)
 
 
 def tables(count: int) -> bytes:
@@ -50,6 +54,22 @@ def runs(count: int) -> bytes:
     return box("trak", box("mdia", box("minf", box("stbl", stsz, stsc, stco))))
 
 
+def described(kind: bytes, ticks: bytes = b"") -> bytes:
+    """Return a track that says what it is of, and how many ticks its samples take."""
+    times, header = (
+        box("mdhd", bytes(12), b"\0\0\0\1" * 2),
+        box("tkhd", bytes(12), b"\0\0\0\1", bytes(68)),
+    )
+    entry = box("stsd", bytes(8), box("avc1", bytes(78)))
+    stbl = box("stbl", entry, box("stts", ticks or bytes(8)))
+    return box("trak", header, box("mdia", times, handler(kind), box("minf", stbl)))
+
+
+def times_of(count: int) -> bytes:
+    """Return a track whose samples take so many different times."""
+    return described(b"vide", struct.pack(">II", 0, count) + b"\0\0\0\1" * 2 * count)
+
+
 def repeated(part: bytes) -> bytes:
     return part * (SIZE // len(part))
 
@@ -60,8 +80,18 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "tracks": lambda: FTYP + box("moov", MVHD, repeated(STBL)) + MDAT,
     "samples": lambda: FTYP + box("moov", MVHD, tables(SIZE // 8)) + MDAT,
     "runs of chunks": lambda: FTYP + box("moov", MVHD, runs(SIZE // 16)) + MDAT,
+    "times": lambda: FTYP + box("moov", MVHD, times_of(SIZE // 8)) + MDAT,
+    "described tracks": lambda: FTYP + box("moov", MVHD, repeated(described(b"soun"))) + MDAT,
     "fragments": lambda: FTYP + MVEX_MOOV + repeated(box("moof", box("mfhd"))),
     "runs of samples": lambda: FTYP + MVEX_MOOV + moof(tfhd(0), repeated(trun(0, 0))),
+    "runs of counted samples": lambda: (
+        FTYP + box("moov", MVHD, described(b"vide")) + moof(tfhd(0), repeated(trun(0, 0)))
+    ),
+    "elements of Tracks": lambda: (
+        WEBM + segment(element(0x1654AE6B, b"\xec\x80" * 32_000), CLUSTER)
+    ),
+    "tracks of Matroska": lambda: WEBM + segment(LONG_TRACKS, CLUSTER),
+    "many Tracks": lambda: WEBM + segment(repeated(LONG_TRACKS), CLUSTER),
     "elements": lambda: LIVE + repeated(b"\xec\x80"),
     "extensions": lambda: GIF + repeated(b"\x21\xfe\0"),
     "sub-blocks": lambda: GIF + b"\x21\xfe" + repeated(b"\x01x"),

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from archiver.media import Inspection, MediaInfo, NotWhole, inspect
+from archiver.media.files import examine
+from archiver.media.info import Properties
 from tests.unit.media.samples import FTYP, HTML, MEDIA, MOOV, VIDEOS, box
 
 BLOCK = 1 << 20
@@ -59,6 +61,29 @@ def test_a_file_that_is_not_whole(data: bytes, reason: str, tmp_path: Path) -> N
         inspect(path)
     with pytest.raises(NotWhole, match=reason):
         inspect(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("name", MEDIA)
+def test_a_file_is_examined_while_it_is_hashed(name: str) -> None:
+    """Its checksum comes with what it says of itself."""
+    data = VIDEOS[name]
+    sha256 = hashlib.sha256(data).hexdigest()
+    assert examine(io.BytesIO(data)) == (sha256, MEDIA[name].properties)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        HTML + bytes(3 * BLOCK),
+        VIDEOS["faststart.mp4"][:-1],
+        VIDEOS["faststart.mp4"] + bytes(3 * BLOCK) + b"x",
+    ],
+    ids=["empty", "an HTML page", "a cut video", "one that goes on"],
+)
+def test_what_is_no_video_is_hashed_to_its_end(data: bytes) -> None:
+    """Wherever it shows that it is none."""
+    assert examine(io.BytesIO(data)) == (hashlib.sha256(data).hexdigest(), Properties())
 
 
 def test_a_page_is_not_read_to_its_end() -> None:

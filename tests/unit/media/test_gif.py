@@ -1,9 +1,11 @@
 """Which GIFs are whole, and which are not."""
 
+import struct
+
 import pytest
 
-from archiver.media import MediaInfo
-from tests.unit.media.checks import assert_not_whole, chunked, shown, validate
+from archiver.media.info import Properties
+from tests.unit.media.checks import assert_not_whole, chunked, kind, shown, validate
 from tests.unit.media.samples import COMMENT, GIF, HTML, IMAGE, NO_COLOURS, TRAILER, sub_blocks
 
 WHOLE = GIF + NO_COLOURS + IMAGE + TRAILER
@@ -21,8 +23,9 @@ WHOLE = GIF + NO_COLOURS + IMAGE + TRAILER
 )
 def test_gif_whole(data: bytes) -> None:
     """A GIF is whole with its trailer, whatever colour tables and extensions it has."""
-    whole = MediaInfo("gif", open_ended=False)
-    assert validate(data) == whole == validate(*chunked(data, range(len(data))))
+    media = validate(data)
+    assert kind(media) == ("gif", False)
+    assert media == validate(*chunked(data, range(len(data))))
 
 
 @pytest.mark.parametrize(
@@ -32,8 +35,8 @@ def test_gif_whole(data: bytes) -> None:
 )
 def test_bytes_after_the_trailer(tail: bytes) -> None:
     """All images are before the trailer: a few stray bytes behind it, or padding, do no harm."""
-    whole = MediaInfo("gif", open_ended=False)
-    assert validate(WHOLE + tail) == whole == validate(*chunked(WHOLE + tail, range(5000)))
+    media = validate(WHOLE)
+    assert validate(WHOLE + tail) == media == validate(*chunked(WHOLE + tail, range(5000)))
 
 
 @pytest.mark.parametrize(
@@ -61,3 +64,29 @@ def test_bytes_after_the_trailer(tail: bytes) -> None:
 def test_gif_not_whole(data: bytes, reason: str) -> None:
     """These are not whole GIFs, and the reason says why."""
     assert_not_whole(data, reason)
+
+
+def control(hundredths: int) -> bytes:
+    """Return a control block that shows the next image for so long."""
+    return b"\x21\xf9" + sub_blocks(struct.pack("<BHB", 0, hundredths, 0))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "duration", "rate"),
+    [
+        ([control(50), IMAGE, control(150), IMAGE], 2.0, 1.0),
+        ([control(50), COMMENT, IMAGE, IMAGE], 0.6, 3.333),
+        ([control(0), IMAGE, control(1), IMAGE, control(2), IMAGE], 0.22, 13.636),
+        ([control(50), control(20), IMAGE], 0.2, None),
+        ([b"\x21\xf9" + sub_blocks(b"\0"), IMAGE], 0.1, None),
+        ([b"\x21\xf9" + sub_blocks(), IMAGE], 0.1, None),
+    ],
+    ids=shown,
+)
+def test_how_long_images_are_shown(
+    blocks: list[bytes], duration: float, rate: float | None
+) -> None:
+    """Each image is shown as long as its control block says, or a tenth of a second."""
+    data = GIF + NO_COLOURS + b"".join(blocks) + TRAILER
+    said = Properties(duration, 1, 1, rate, "gif")
+    assert validate(data).properties == said == validate(*chunked(data, range(99))).properties

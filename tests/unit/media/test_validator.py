@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.media import MediaInfo, NotWhole, Validator
-from tests.unit.media.checks import chunked, validate, verdict
+from tests.unit.media.checks import chunked, kind, validate, verdict
 from tests.unit.media.samples import FTYP, GIF, HTML, MEDIA, MOOV, NO_COLOURS, VIDEOS, WEBM
 
 FRAGMENTED = {"fragmented.mp4", "fragmented-no-index.mp4", "live.webm"}
@@ -55,8 +55,8 @@ def test_a_cut_between_fragments_is_open_ended(name: str, boundaries: list[int])
     """Only a cut right between two fragments passes, and then as open-ended."""
     video = VIDEOS[name]
     verdicts = {n: verdict([video[:n]]) for n in range(len(video))}
-    whole = {n: media for n, media in verdicts.items() if isinstance(media, MediaInfo)}
-    assert whole == dict.fromkeys(boundaries, MediaInfo(MEDIA[name].extension, open_ended=True))
+    whole = {n: kind(media) for n, media in verdicts.items() if isinstance(media, MediaInfo)}
+    assert whole == dict.fromkeys(boundaries, (MEDIA[name].extension, True))
 
 
 @pytest.mark.parametrize("name", MEDIA)
