@@ -1,5 +1,6 @@
 """A disk that is full, read-only or failing ends a run cleanly, and the next run goes on."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -25,6 +26,8 @@ PAGE = 4096
 """The size of a page of a tmpfs, in bytes."""
 NO_LENGTH = LinkScript(length="none")
 """Its length is not known: that it does not fit shows when it is written."""
+SAYING = ("1", "4", "90")
+"""Of which the manifests say something."""
 HELD = {"90": Script()}
 """What the archive holds before the disk is full."""
 MIXED = {
@@ -90,7 +93,8 @@ class Disk:
         self.workspace.emulator.scripts |= {
             generation(name): each for name, each in scripts.items()
         }
-        return self.workspace.manifest(*scripts)
+        said = {name: {"id": name, "prompt": "a cat " * 1000} for name in SAYING}
+        return self.workspace.manifest(*(json.dumps(said.get(name, name)) for name in scripts))
 
     async def run(self, scripts: dict[str, Script], *args: str) -> Ended:
         """Back up; return the result."""

@@ -334,6 +334,7 @@ def test_an_older_catalogue_is_brought_up_to_date(
         assert catalogue.totals() == (2, 15)
         assert catalogue.past(generation(4)) == Past(then, Streak("processing", 3, 0))
         assert catalogue.past(generation(5)) == Past(then, None)
+        assert catalogue.undescribed(10) == generations(1, 2)  # their sidecars are still to be read
 
 
 def test_what_was_given_up_on_one_word_is_asked_about_again(bag: Bag) -> None:
