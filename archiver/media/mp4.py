@@ -154,7 +154,7 @@ class _Movie:
         video, audio = self.video or NOTHING, self.audio or NOTHING
         duration = self.duration
         if "moof" in self.found or not duration:
-            is_known = all(stream.timescale for stream in self.streams.values())
+            is_known = all(map(mp4_streams.is_timed, self.streams.values()))
             duration = max(video.duration, audio.duration) if is_known else 0
         return properties(duration, video, audio, video.rate)
 

@@ -26,6 +26,8 @@ _ONE = b"\0\0\0\1"
 _PIXEL_ASPECT = b"\0\0\0\x10pasp"
 _MOST = 1 << 12
 """So much of a sample entry is looked at."""
+_FIRST_EDIT = 36
+"""Where the first edit of a track ends at the latest."""
 _UNKNOWN_TIME = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
 
@@ -46,6 +48,8 @@ def stream(boxes: Mapping[str, memoryview], *, is_sound: bool) -> tuple[int, Str
     track, found = 0, Stream()
     try:
         mdhd, tkhd, stsd = boxes["mdhd"], boxes["tkhd"], boxes["stsd"]
+        if "edts" in boxes:
+            found.edits = bytes(boxes["edts"][:_FIRST_EDIT])
         found.timescale, _ = _large_times(mdhd) if mdhd[0] else _times(mdhd)
         track, *shape = _large_header(tkhd) if tkhd[0] else _header(tkhd)
         entry = bytes(stsd[8:_MOST])
@@ -53,11 +57,24 @@ def stream(boxes: Mapping[str, memoryview], *, is_sound: bool) -> tuple[int, Str
         if not is_sound:
             found.width, found.height = _shown(_size(entry), entry, shape)
         _count_samples(found, boxes["stts"])
-        if not found.samples and "edts" in boxes:
-            _check_edits(found, boxes["edts"])
     except (struct.error, KeyError, IndexError):
         pass
     return track, found
+
+
+def is_timed(found: Stream) -> bool:
+    """Return whether a track is shown for as long as its samples take, and from the first on.
+
+    By an edit it may be shown later, or not from its beginning (ISO/IEC 14496-12, 8.6.6). A little
+    is skipped of many: what a decoder needs before its first frame, or first sound.
+    """
+    if not (edits := found.edits) or not found.timescale:
+        return bool(found.timescale)
+    try:
+        _, begin = _large_edit(edits) if edits[8] else _edit(edits)
+    except (struct.error, IndexError):
+        return False
+    return bool(0 <= begin <= found.timescale / 2)
 
 
 def _shown(size: tuple[int, int], entry: bytes, shape: Sequence[int]) -> tuple[int, int]:
@@ -84,13 +101,3 @@ def _count_samples(found: Stream, stts: memoryview) -> None:
         values = table(stts, 8, 2 * entries)
         counts, deltas = values[::2], values[1::2]
         found.samples, found.ticks = sum(counts), sum(map(mul, counts, deltas))
-
-
-def _check_edits(found: Stream, edts: memoryview) -> None:
-    """Where an edit skips the beginning of fragments, nothing is known of times.
-
-    A little is skipped of many: what a decoder needs before its first frame, or first sound.
-    """
-    _, begin = _large_edit(edts) if edts[8] else _edit(edts)
-    if begin > found.timescale / 2:
-        found.timescale = 0

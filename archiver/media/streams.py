@@ -25,6 +25,8 @@ class Stream:
     samples: int = 0
     ticks: int = 0
     """How long its samples take together."""
+    edits: bytes = b""
+    """Of a movie's track, the box with its first edit."""
 
     @property
     def duration(self) -> float:

@@ -178,6 +178,48 @@ def test_what_fragments_say(data: bytes, duration: float | None, rate: float | N
     assert said == validate(*chunked(data, range(len(data)))).properties
 
 
+def edits(version: int, *fields: int) -> bytes:
+    """Return the box of a track's only edit: how long it is, and where in the media it begins."""
+    layout = ">B3xIQq4x" if version else ">B3xIIi4x"
+    return box("edts", box("elst", struct.pack(layout, version, 1, *fields)))
+
+
+@pytest.mark.parametrize(
+    ("edit", "duration"),
+    [
+        (edits(0, 0, 0), 0.5),
+        (edits(0, 0, 12), 0.5),
+        (edits(1, 0, 12), 0.5),
+        (edits(0, 0, 13), None),
+        (edits(1, 0, 13), None),
+        (edits(0, 99, -1), None),
+        (box("edts"), 0.5),
+        (box("edts", box("elst")), None),
+        (box("edts", box("elst", bytes(15))), None),
+    ],
+    ids=shown,
+)
+@pytest.mark.parametrize("begun", [0, 6])
+def test_of_edited_fragments_no_duration_is_known(
+    edit: bytes, duration: float | None, begun: int
+) -> None:
+    """Nor where the movie begins outside fragments; a decoder's start is no edit."""
+    data = fragmented(moof(tfhd(8, b"\0\0\0\2"), trun(0, 6 - begun)), stts=stts(begun, 2))
+    mdia = data.index(b"mdia") - 4
+    data = FTYP + _inserted(data[len(FTYP) :], mdia - len(FTYP), edit)
+    said = validate(data).properties
+    assert said == replace(SAID, duration=duration, frame_rate=12.0)
+
+
+def _inserted(data: bytes, at: int, part: bytes) -> bytes:
+    """Return a `moov` and what follows it, with a box put into its track."""
+    trak = data.index(b"trak") - 4
+    for begin in (0, trak):
+        size = int.from_bytes(data[begin : begin + 4]) + len(part)
+        data = data[:begin] + size.to_bytes(4) + data[begin + 4 :]
+    return data[:at] + part + data[at:]
+
+
 def test_of_several_tracks_the_first_counts() -> None:
     """Pictures of chapters, say, are tracks of images too, and come later."""
     second = movie(stsd=stsd(b"jpeg", 10, 10), stts=stts(5, 24))
