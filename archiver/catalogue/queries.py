@@ -4,6 +4,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from archiver.catalogue.database import sqlite_errors
@@ -72,6 +73,18 @@ class Queries:
         query = "SELECT count(*), min(since), max(since) FROM generation WHERE state = ?"
         with sqlite_errors():
             return Tally(*self._db.execute(query, (state,)).fetchone())
+
+    def changed(self, state: State, since: datetime) -> int:
+        """Return how many generations a run has found in a state since then.
+
+        What is held was found so when it came; the others are found so again and again.
+        """
+        column = "since" if state == "held" else "checked"
+        query = f"SELECT count(*) FROM generation WHERE state = ? AND {column} >= ?"  # noqa: S608
+        moment = since.astimezone(UTC).isoformat(timespec="seconds")
+        with sqlite_errors():
+            count: int = self._db.execute(query, (state, moment)).fetchone()[0]
+        return count
 
     def latest(self, state: State, limit: int) -> list[Known]:
         """Return those that came into a state last, without their files."""

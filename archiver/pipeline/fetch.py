@@ -103,8 +103,6 @@ class Fetcher:
         self._tried = set(names_in_staging(layout))
         """Of which an earlier try may have left something in staging, by the name it has there."""
         self._asking: set[asyncio.Task[object] | None] = set()
-        self.downloading = 0
-        """How many generations are being downloaded, or wait for their turn to be."""
         self.cut_off: list[Generation] = []
         """Whose downloads were cancelled."""
 
@@ -254,15 +252,12 @@ class Fetcher:
         """Stage all outputs; those that come are kept for the next try if others do not."""
         generation, outputs = job.generation, response.outputs
         staging = Staging(self._layout, generation, response.document)
-        self.downloading += 1
         try:
             with self._space.in_use(staging.name):
                 results = await self._outputs(staging, outputs)
         except asyncio.CancelledError:
             self.cut_off.append(generation)
             raise
-        finally:
-            self.downloading -= 1
         faults = tuple(fault for result in results for fault in result.faults)
         for fault in faults:
             _LOG.debug("%s: %s", generation, fault)

@@ -58,7 +58,11 @@ async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended
         downloader = Downloader(transfer, download.retries)
         fetcher = Fetcher(client, downloader, work.layout, space, work.families)
         workers = _Workers(work, fetcher, settings, progress)
-        progress.follow(lambda: replace(workers.activity, pause=client.pause_reason))
+        progress.follow(
+            lambda: replace(
+                workers.activity, downloading=transfer.under_way, pause=client.pause_reason
+            )
+        )
         with (
             workers.shutdown.on_signals(),
             workers.shutdown.after(settings.max_time, lambda: _time_up(client)),
@@ -97,15 +101,14 @@ class _Workers:
 
     @property
     def activity(self) -> Activity:
-        """What the run is busy with."""
+        """What the run is busy with, but for the transfer of payloads."""
         waiting = self._scheduler.waiting
         return Activity(
-            self._fetcher.asked,
-            self._fetcher.downloading,
-            waiting[Reason.PROCESSING],
-            waiting[Reason.NOT_FOUND] + waiting[Reason.NOT_READABLE],
-            waiting[Reason.HOST_PAUSED],
-            waiting[Reason.THROTTLED],
+            asked=self._fetcher.asked,
+            processing=waiting[Reason.PROCESSING],
+            not_there=waiting[Reason.NOT_FOUND] + waiting[Reason.NOT_READABLE],
+            deferred=waiting[Reason.HOST_PAUSED],
+            throttled=waiting[Reason.THROTTLED],
         )
 
     async def _fetch_jobs(self) -> None:

@@ -29,6 +29,7 @@ VALUES = {
     "api-rate": ("7", "--api-rate 7/s"),
     "api-url": ('"https://example.com/api/"', "--api-url https://example.com/api"),
     "archive": ('"/srv/videos"', "--archive /srv/videos"),
+    "color": ("true", "--color"),
     "copy": ("true", "--copy"),
     "downloads": ("3", "--downloads 3"),
     "downloads-per-host": ("2", "--downloads-per-host 2"),
@@ -60,6 +61,7 @@ VALUES = {
     "timeout": ("2.5", "--timeout 2.5s"),
     "verbose": ("2", "-vv"),
     "wait": ("0", "--wait 0"),
+    "watch": ("true", "--watch"),
 }
 """Each name in the file, a value there, and the same on the command line."""
 COMMANDS = [name for name, command in cli.commands.items() if any(p.envvar for p in command.params)]
