@@ -65,7 +65,7 @@ class Changes:
         there = len(self.kept) + len(self.made) + self.others
         copied = f"; {format_size(self.bytes)} copied" if self.bytes else ""
         yield (
-            f"{counted(there, 'video')} under names: {len(self.made):,} new,"
+            f"names for {counted(there, 'video')}: {len(self.made):,} new,"
             f" {len(self.removed):,} removed{copied}"
         )
         yield from capped(self.damaged.values(), len(self.damaged))

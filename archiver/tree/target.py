@@ -222,7 +222,9 @@ class Target:
             found = os.lstat(self._at(path))
             match link.form:
                 case "hard":
-                    return stat.S_ISREG(found.st_mode) and link.mark == str(found.st_ino)
+                    # The disk may have been restored since, and its inodes have other numbers.
+                    known = (link.mark, self._inode(link.source))
+                    return stat.S_ISREG(found.st_mode) and str(found.st_ino) in known
                 case "symbolic":
                     if not stat.S_ISLNK(found.st_mode):
                         return False

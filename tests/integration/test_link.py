@@ -38,7 +38,7 @@ async def test_links_are_made_in_silence(tree: Tree) -> None:
     assert await link(tree) == Ended(0, "", "")
     assert tree.names() == ["2026-11-23/A cat-1.mp4", "2026-11-23/A dog-2.mp4"]
     done = await link(tree, "-v")
-    assert done == Ended(0, "", "2 videos under names: 0 new, 0 removed\n")
+    assert done == Ended(0, "", "names for 2 videos: 0 new, 0 removed\n")
 
 
 async def test_what_is_done_is_listed(tree: Tree) -> None:
@@ -51,10 +51,10 @@ async def test_what_is_done_is_listed(tree: Tree) -> None:
     assert not tree.target.exists()
     done = await link(tree, *form, "-v")
     assert done.out == planned.out.replace("would link", "linked")
-    assert done.err == "2 videos under names: 2 new, 0 removed\n"
+    assert done.err == "names for 2 videos: 2 new, 0 removed\n"
     done = await link(tree, "--copy", "-v")
     assert done.out.startswith("removed A cat.mp4\nremoved A dog.mp4\ncopied 2026-11-23/A cat-1")
-    assert done.err == "2 videos under names: 2 new, 2 removed; 44 bytes copied\n"
+    assert done.err == "names for 2 videos: 2 new, 2 removed; 44 bytes copied\n"
 
 
 @pytest.mark.parametrize(

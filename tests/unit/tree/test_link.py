@@ -281,6 +281,23 @@ def test_an_archive_may_be_moved(tree: Tree) -> None:
     assert moved.content("2026-11-23/A cat-1.mp4") == "data/v6/deepfake/1.mp4"
 
 
+def test_links_are_known_again_after_a_restore(tree: Tree) -> None:
+    """Of archive and links together, where each file has another inode."""
+    tree.link()
+    restored = Tree(tree.home / "restored")
+    restored.home.mkdir()
+    for path in ("archive", "by name"):
+        shutil.copytree(tree.home / path, restored.home / path)
+    for each in tree.names():
+        (restored.target / each).unlink()
+        number = each.removesuffix(".mp4")[-1]
+        source = "realtime/3.webm" if "webm" in each else f"deepfake/{number}.mp4"
+        (restored.target / each).hardlink_to(restored.archive / "data/v6" / source)
+    shutil.rmtree(tree.archive)
+    assert restored.link("{id}.{extension}").exit_status == 0
+    assert restored.names() == ["1.mp4", "2.mp4", "3.webm"]
+
+
 # --- What is not ours
 
 
