@@ -21,8 +21,19 @@ from archiver.progress import Activity
 
 _TICK = 0.5
 """How often the bars are redrawn, in seconds."""
+_NARROW = 60
+"""On a terminal with fewer columns the numbers are worth more than a bar."""
 _RECENT = 6
 """Over so many ticks a rate is counted: one that a stalled download had is no news."""
+
+
+_WORDS = (
+    "N asked", "N downloading", "waiting for N still being made", "N not there yet",
+    "N deferred by a host", "N deferred by ModelsLab",
+)  # fmt: skip
+_SHORT_WORDS = (
+    "N asked", "N downloading", "N being made", "N not there", "N deferred", "N throttled",
+)  # fmt: skip
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]
@@ -37,6 +48,8 @@ class _Bar(tqdm):  # type: ignore[type-arg]
     def format_dict(self) -> MutableMapping[str, Any]:
         """Return what the format of the bar may name."""
         values = super().format_dict
+        if (values["ncols"] or _NARROW) < _NARROW:
+            values["bar_format"] = values["bar_format"].replace("{l_bar}{bar}|", "{desc}:")
         values["left"] = self._left(values["elapsed"])
         values["speed"] = f", {tqdm.format_sizeof(rate)}B/s" if (rate := self._rate()) else ""
         return values
@@ -139,27 +152,21 @@ class ProgressBars(ProgressLog):
 
 def line(activity: Activity, width: int) -> str:
     """Return in one line of a terminal what a run is busy with, and what it waits for."""
-    text = ""
-    for part in _parts(activity):
-        longer = f"{text}, {part}" if text else part
-        if len(longer) > width:
-            return text + ", …" if text and len(text) + 3 <= width else longer[:width]
-        text = longer
-    return text
+    texts = [", ".join(_parts(activity, words)) for words in (_WORDS, _SHORT_WORDS)]
+    fitting = (text for text in texts if len(text) <= width)
+    return next(fitting, f"{texts[-1][: width - 1]}…")
 
 
-def _parts(activity: Activity) -> Iterator[str]:
-    numbers = (
-        (activity.asked, "{:,} asked"),
-        (activity.downloading, "{:,} downloading"),
-        (activity.processing, "waiting for {:,} still being made"),
-        (activity.not_there, "{:,} not there yet"),
-        (activity.deferred, "{:,} deferred by a host"),
-        (activity.throttled, "{:,} deferred by ModelsLab"),
-    )
+def _parts(activity: Activity, words: tuple[str, ...]) -> Iterator[str]:
     if activity.pause:
         yield activity.pause
-    yield from (text.format(number) for number, text in numbers if number)
+    numbers = (
+        activity.asked, activity.downloading, activity.processing, activity.not_there,
+        activity.deferred, activity.throttled,
+    )  # fmt: skip
+    for number, text in zip(numbers, words, strict=True):
+        if number:
+            yield text.replace("N", f"{number:,}", 1)
 
 
 class AboveBars(logging.Handler):

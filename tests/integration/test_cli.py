@@ -1262,3 +1262,15 @@ async def test_the_bars_tick_in_a_run_that_waits(workspace: Workspace) -> None:
     assert "waiting for 1 still being made" in written
     assert "<00:00" not in written
     assert re.fullmatch(r"2 archived; .* in \d s", shown(written)[-1])
+
+
+@pytest.mark.slow
+async def test_a_narrow_terminal_shows_numbers(workspace: Workspace) -> None:
+    """Instead of a bar: whole lines, with the time and the rate."""
+    names = script(workspace, {"1": slow(2.5), "2": slow(2.5)})
+    status, written = await on_a_terminal(workspace, *workspace.command(names), width=40)
+    assert status == 0
+    assert "generations: 0/2 [00:01]" in written
+    assert re.search(r"bytes: \S+M/2\.00M \[00:0\d, \S+B/s\]", written)
+    assert "2 downloading" in written
+    assert all(len(line) <= 40 for line in shown(written, 10_000))

@@ -144,13 +144,18 @@ def test_a_stalled_download_has_no_rate(terminal: Terminal) -> None:
             "3 asked, 8 downloading, waiting for 1 still being made, 4 not there yet,"
             " 2 deferred by a host, 5 deferred by ModelsLab",
         ),
-        (BUSY, 60, "3 asked, 8 downloading, waiting for 1 still being made, …"),
-        (BUSY, 39, "3 asked, 8 downloading, …"),
+        (
+            BUSY,
+            79,
+            "3 asked, 8 downloading, 1 being made, 4 not there, 2 deferred, 5 throttled",
+        ),
+        (BUSY, 39, "3 asked, 8 downloading, 1 being made, …"),
         (replace(BUSY, pause="rate-limited, retry in 30 s"), 30, "rate-limited, retry in 30 s, …"),
-        (Activity(processing=12_345), 20, "waiting for 12,345 s"),
+        (Activity(processing=12_345), 20, "12,345 being made"),
+        (Activity(processing=12_345), 10, "12,345 be…"),
     ],
 )
 def test_activity_is_one_line(activity: Activity, width: int, expected: str) -> None:
-    """What there is none of is left out; a narrow terminal shows the beginning."""
+    """What there is none of is left out; a narrow terminal has fewer words, or the beginning."""
     assert line(activity, width) == expected
     assert len(expected) <= width
