@@ -88,6 +88,20 @@ class _Video:
     date: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The target, and what is ours in it by its path."""
+
+    target: Target
+    ours: dict[str, Link]
+    keys: frozenset[str]
+    """Of all that was ours: what a file system takes for that is removed before it is made."""
+
+    def has_another(self, path: str) -> bool:
+        """Return whether there is something at a path that is not ours."""
+        return names.key(path) not in self.keys and self.target.exists(path)
+
+
 def link(
     archive: Path, root: Path, naming: Naming, progress: ByteProgress | None = None
 ) -> Changes:
@@ -139,8 +153,9 @@ def _planned(bag: Bag, target: Target, naming: Naming) -> Changes:
     ]
     for each in changes.last:
         del ours[each.path]
-    for source, name in _names(videos, ours, target).items():
-        _decide(changes, target, ours, _wanted(name, source, videos[source], naming.how))
+    place = _Place(target, ours, frozenset(map(names.key, ours)))
+    for source, name in _names(videos, place).items():
+        _decide(changes, place, _wanted(name, source, videos[source], naming.how))
     for each in ours.values():  # of a missing video, a link may be all that is left
         (changes.kept if each.source in changes.damaged else changes.removed).append(each)
     return changes
@@ -166,14 +181,13 @@ def _held(catalogue: Catalogue, template: Template, state: State) -> Iterator[tu
                 yield file.path, _Video(name, file.sha256, file.bytes, date.isoformat())
 
 
-def _names(videos: dict[str, _Video], ours: dict[str, Link], target: Target) -> dict[str, str]:
+def _names(videos: dict[str, _Video], place: _Place) -> dict[str, str]:
     """Return the name of each video: one that a person's file has is not to be had."""
-    keys = set(map(names.key, ours))
 
     def taken(source: str, name: str) -> bool:
-        if names.key(name) in keys or not target.exists(name):
+        if not place.has_another(name):
             return False
-        return not target.leads_to(name, source, videos[source].sha256)
+        return not place.target.leads_to(name, source, videos[source].sha256)
 
     return names.unique({source: video.name for source, video in videos.items()}, taken)
 
@@ -182,14 +196,14 @@ def _wanted(name: str, source: str, video: _Video, how: How) -> Link:
     return Link(name, source, how, "hard", "", video.sha256, video.date)
 
 
-def _decide(changes: Changes, target: Target, ours: dict[str, Link], wanted: Link) -> None:
+def _decide(changes: Changes, place: _Place, wanted: Link) -> None:
     """Decide what becomes of a name; what is left of `ours` in the end is to be removed."""
-    there = ours.get(wanted.path)
+    target, there = place.target, place.ours.get(wanted.path)
     if there and (there.source, there.how) == (wanted.source, wanted.how):
         if target.is_current(there, wanted.sha256):
-            changes.kept.append(ours.pop(there.path))
+            changes.kept.append(place.ours.pop(there.path))
             return
-    elif not there and target.exists(wanted.path):
+    elif place.has_another(wanted.path):
         if target.leads_to(wanted.path, wanted.source, wanted.sha256):
             changes.others += 1
         else:

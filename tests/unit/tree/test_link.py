@@ -281,6 +281,22 @@ def test_an_archive_may_be_moved(tree: Tree) -> None:
     assert moved.content("2026-11-23/A cat-1.mp4") == "data/v6/deepfake/1.mp4"
 
 
+def test_a_name_may_change_in_case_alone(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a file system that takes `A` for `a`, where the new name seems to be taken."""
+
+    def exists(self: Target, path: str) -> bool:
+        there = self.root / path
+        found = there.parent.iterdir() if there.parent.is_dir() else iter(())
+        return there.name.lower() in {each.name.lower() for each in found}
+
+    monkeypatch.setattr(Target, "exists", exists)
+    tree.link(PLAIN)
+    tree.say(**{"1": "a CAT"})
+    changes = tree.link(PLAIN)
+    assert (len(changes.made), len(changes.removed), changes.exit_status) == (1, 1, 0)
+    assert "a CAT.mp4" in tree.names()
+
+
 def test_links_are_known_again_after_a_restore(tree: Tree) -> None:
     """Of archive and links together, where each file has another inode."""
     tree.link()
