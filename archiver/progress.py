@@ -1,8 +1,29 @@
 """Progress of a run, for whoever watches it: silent unless something else is passed in."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from archiver.outcomes import Outcome, Worklist
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a run is busy with at a moment, and what it waits for: numbers of generations."""
+
+    asked: int = 0
+    """ModelsLab is being asked about them."""
+    downloading: int = 0
+    processing: int = 0
+    """ModelsLab is still making them."""
+    not_there: int = 0
+    """ModelsLab does not know them, or their links cannot be read, or not yet."""
+    deferred: int = 0
+    """The host of their links has asked for a pause."""
+    throttled: int = 0
+    """ModelsLab has asked for a pause, with words that may be about them alone."""
+    pause: str = ""
+    """Why no request may be sent to ModelsLab now; "" if one may."""
 
 
 class ByteProgress(Protocol):
@@ -21,6 +42,9 @@ class Progress(ByteProgress, Protocol):
     def planned(self, worklist: Worklist) -> None:
         """The manifests are read."""
 
+    def follow(self, activity: Callable[[], Activity]) -> None:
+        """From now on `activity` returns what the run is busy with; any thread may call it."""
+
     def finished(self, outcome: Outcome) -> None:
         """The outcome of one generation is certain and durable."""
 
@@ -32,6 +56,9 @@ class Silent:
     """Shows nothing."""
 
     def planned(self, worklist: Worklist) -> None:
+        """Show nothing."""
+
+    def follow(self, activity: Callable[[], Activity]) -> None:
         """Show nothing."""
 
     def finished(self, outcome: Outcome) -> None:

@@ -1,8 +1,10 @@
 """Queries: where things stand, and what became of a generation."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from archiver.catalogue.database import sqlite_errors
@@ -72,6 +74,18 @@ class Queries:
         with sqlite_errors():
             return Tally(*self._db.execute(query, (state,)).fetchone())
 
+    def changed(self, state: State, since: datetime) -> int:
+        """Return how many generations a run has found in a state since then.
+
+        What is held was found so when it came; the others are found so again and again.
+        """
+        column = "since" if state == "held" else "checked"
+        query = f"SELECT count(*) FROM generation WHERE state = ? AND {column} >= ?"  # noqa: S608
+        moment = since.astimezone(UTC).isoformat(timespec="seconds")
+        with sqlite_errors():
+            count: int = self._db.execute(query, (state, moment)).fetchone()[0]
+        return count
+
     def latest(self, state: State, limit: int) -> list[Known]:
         """Return those that came into a state last, without their files."""
         query = f"{_SELECT} WHERE state = ? ORDER BY since DESC, number DESC LIMIT ?"
@@ -89,7 +103,11 @@ class Queries:
         after, query = "", f"{_SELECT} WHERE name > ? ORDER BY name LIMIT ?"
         with sqlite_errors():
             while rows := self._db.execute(query, (after, _BATCH)).fetchall():
-                yield from (self._with_files(_known(row)) for row in rows)
+                files = self._files_of([row[0] for row in rows])
+                for row in rows:
+                    known = _known(row)
+                    held = known.state == "held"
+                    yield replace(known, files=tuple(files[row[0]])) if held else known
                 after = rows[-1][0]
 
     def files(self, generation: Generation) -> tuple[HeldFile, ...]:
@@ -100,6 +118,16 @@ class Queries:
         with sqlite_errors():
             near = self._db.execute(query, (start, start + "/")).fetchall()
         return tuple(_held(row) for row in near if generation_at(row[0]) == generation)
+
+    def _files_of(self, names: list[str]) -> defaultdict[str, list[HeldFile]]:
+        """Return the files of generations that follow each other by name: one query for all."""
+        found = defaultdict[str, list[HeldFile]](list)
+        end = max(f"data/{name}/" for name in names)  # the last may begin with another's name
+        query = f"{_SELECT_FILES} WHERE path > ? AND path < ?"
+        for row in self._db.execute(query, (f"data/{names[0]}", end)):
+            if generation := generation_at(row[0]):
+                found[generation.name].append(_held(row))
+        return found
 
     def _with_files(self, known: Known) -> Known:
         held = known.state == "held"

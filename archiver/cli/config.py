@@ -101,13 +101,16 @@ class _Config:
 
 
 def _commands(ctx: click.Context) -> dict[str, _Options]:
-    """Return the parameters of each command: those that the environment can set too."""
+    """Return the parameters of each command: those that the environment can set too.
+
+    Each is called as its variable is.
+    """
     group = cast("click.Group", ctx.find_root().command)
     commands = {
         name: {
-            max(param.opts, key=len).strip("-"): param
+            param.envvar.removeprefix("ARCHIVER_").lower().replace("_", "-"): param
             for param in command.params
-            if param.envvar and param.expose_value
+            if isinstance(param.envvar, str) and param.expose_value
         }
         for name, command in group.commands.items()
     }

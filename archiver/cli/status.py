@@ -1,5 +1,6 @@
 """`archiver status`: where an archive stands, or the state of some generations."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ from archiver.cli.params import Name
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from archiver.cli.status_report import Status
     from archiver.manifest.sources import Manifests
 
 
@@ -30,30 +32,69 @@ if TYPE_CHECKING:
     "--json", "as_json", is_flag=True, heading="Reporting",
     help="Print JSON: one object, or with IDs one object per line.",
 )  # fmt: skip
+@option(
+    "--watch", is_flag=True, heading="Reporting",
+    help="Follow the run that is in progress until it ends: in place on a terminal, and otherwise "
+    "with a line each time something changes.",
+)  # fmt: skip
+@option(
+    "--color", "colour", is_flag=True, default=None, heading="Reporting",
+    show_default="on a terminal",
+    help="Use colours; --no-color uses none, and neither does it where NO_COLOR is set. "
+    "CLICOLOR_FORCE=1 asks for them as well.",
+)  # fmt: skip
 @config_option
-def status(which: tuple[str, ...], archive: "Path", endpoint: str, as_json: bool) -> int:
+def status(which: tuple[str, ...], archive: "Path", endpoint: str, **options: bool | None) -> int:
     """Show where the archive stands: what is held, pending, failed and lost, and the last runs.
 
     With IDs, or manifests of them: the state of each generation, where its files are, and what is
     known of how it was made. It needs no key, and may run beside a backup.
     """
+    if options["watch"] and (which or options["as_json"]):
+        raise click.UsageError("--watch follows a run: it goes with no ID, and not with --json")
     if which:
-        return _show_generations(which, archive, endpoint, as_json=as_json)
-    return _show_archive(archive, as_json=as_json)
+        return _show_generations(which, archive, endpoint, as_json=bool(options["as_json"]))
+    if options["as_json"]:
+        return _print_json(archive)
+    return _show_archive(archive, options["colour"], watch=bool(options["watch"]))
 
 
-def _show_archive(archive: "Path", *, as_json: bool) -> int:
+def _print_json(archive: "Path") -> int:
     import json
 
     from archiver.cli.status_report import look
-    from archiver.cli.terminal import wrapped
 
-    found = look(archive)
-    if as_json:
-        click.echo(json.dumps(found.as_json(), indent=2))
-    else:
-        click.echo("\n".join(wrapped(found.lines())))
+    click.echo(json.dumps(look(archive).as_json(), indent=2))
     return 0
+
+
+def _show_archive(archive: "Path", wanted: bool | None, *, watch: bool) -> int:
+    from archiver.cli.status_report import described_run, look
+    from archiver.cli.status_watch import watch as follow
+    from archiver.cli.terminal import coloured
+
+    colours = coloured(sys.stdout, wanted)
+    followed = follow(archive, colours=colours) if watch else None
+    found = look(archive)
+    if followed and not sys.stdout.isatty():
+        same = (run for run in found.runs if followed.run and run.began == followed.run.began)
+        click.echo("".join(map(described_run, same)) or "the run has ended")
+    elif colours or sys.stdout.isatty():
+        _draw(found, colours=colours)
+    else:
+        click.echo("\n".join(found.lines()))
+    if watch and not followed:
+        click.echo("no run is in progress", err=True)
+    return 0
+
+
+def _draw(found: "Status", *, colours: bool) -> None:
+    import shutil
+
+    from archiver.cli.status_view import drawn, rows
+
+    lines = drawn(rows(found), shutil.get_terminal_size().columns, colours=colours)
+    click.echo("\n".join(lines), color=colours)
 
 
 def _show_generations(

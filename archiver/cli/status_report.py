@@ -1,8 +1,9 @@
 """Where an archive stands: what it holds and what not, how its last runs ended."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,10 @@ _SHOWN_RUNS = 5
 _SHOWN_GENERATIONS = 20
 _SHOWN_CHARACTERS = 300
 _UNFINISHED: tuple[State, ...] = ("pending", "failed", "lost")
+FOUND: dict[State, str] = {
+    "held": "archived", "pending": "pending", "failed": "failed", "lost": "lost",
+}  # fmt: skip
+"""What a run has made of a generation that is in a state since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Status:
         free, size = format_size(self.disk_free), format_size(self.disk_size)
         yield from _headed("disk free", [f"{free} of {size}"])
         yield from _headed("running", [self.running] if self.running else [])
-        yield from _headed("fixity", [_run(self.fixity)] if self.fixity else ["none yet"])
+        yield from _headed("fixity", [described_run(self.fixity)] if self.fixity else ["none yet"])
         yield from _headed("last runs", list(self._last_runs()) or ["none yet"])
         for state, unfinished in self.unfinished.items():
             yield from _latest(state, unfinished)
@@ -89,7 +94,7 @@ class Status:
         open_runs = [run for run in self.runs if not run.ended]
         running = open_runs[0] if open_runs and self.running else None
         for run in self.runs:
-            yield _run(run, running=run is running)
+            yield described_run(run, running=run is running)
 
 
 def look(archive: Path) -> Status:
@@ -117,6 +122,63 @@ def look(archive: Path) -> Status:
             disk.free,
             disk.total,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How far the run is that holds an archive; sizes are in bytes."""
+
+    process: str
+    run: Run | None
+    """None while it begins or ends."""
+    holdings: Holdings
+    found: dict[State, int]
+    """How many generations the run has found in each state."""
+    unfinished: int
+    """How many downloads have partial files, of this run or of an earlier one."""
+    unfinished_bytes: int
+
+    @property
+    def name(self) -> str:
+        """The command that runs."""
+        return self.run.command if self.run else "a run"
+
+    @property
+    def counts(self) -> str:
+        """What came of it until now, in words as those of a report."""
+        some = [f"{count:,} {FOUND[state]}" for state, count in self.found.items() if count]
+        return ", ".join(some) or "nothing yet"
+
+
+def follow(archive: Path) -> Running | None:
+    """Return how far the run is that holds an archive, without the lock; None if none does.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        StorageError: if its records cannot be read.
+    """
+    bag = Bag(archive)
+    bag.require()
+    if not (process := holder(bag.layout.lock)):
+        return None
+    with closing(open_to_read(bag)) as catalogue:
+        queries = catalogue.queries
+        open_runs = (r for r in catalogue.history.last(100, "backup", "repair") if not r.ended)
+        run = next(open_runs, None)
+        found = {state: queries.changed(state, run.began) if run else 0 for state in FOUND}
+        sizes = _unfinished_sizes(bag)
+        return Running(process, run, queries.holdings(), found, len(sizes), sum(sizes))
+
+
+def _unfinished_sizes(bag: Bag) -> list[int]:
+    """Return the sizes of what is staged, or will be; files come and go meanwhile."""
+    sizes = []
+    for directory, _, names in os.walk(bag.layout.incoming):
+        for name in names:
+            if not name.endswith(".json"):
+                with suppress(OSError):
+                    sizes.append(Path(directory, name).stat().st_size)
+    return sizes
 
 
 def states(archive: Path, manifests: Manifests) -> Iterator[Known]:
@@ -184,6 +246,14 @@ def _described_file(file: HeldFile) -> str:
     return f"{file.path} ({described})" if described else file.path
 
 
+def described_run(run: Run, *, running: bool = False) -> str:
+    """Describe a run in one line."""
+    if run.ended is None:
+        what = "in progress" if running else "no end: it was killed, or the machine stopped"
+        return f"{local(run.began)}  {run.command}, {what}"
+    return f"{local(run.began)}  {run.command}, exit status {run.exit_status}: {run.summary}"
+
+
 def known_json(known: Known) -> dict[str, object]:
     """Return the state of a generation for `--json`."""
     return {
@@ -249,13 +319,6 @@ def _count(tally: Tally) -> str:
 def _since(tally: Tally) -> str:
     first, last = local(tally.first), local(tally.last)
     return f"since {first}" if first == last else f"the first since {first}, the last since {last}"
-
-
-def _run(run: Run, *, running: bool = False) -> str:
-    if run.ended is None:
-        what = "in progress" if running else "no end: it was killed, or the machine stopped"
-        return f"{local(run.began)}  {run.command}, {what}"
-    return f"{local(run.began)}  {run.command}, exit status {run.exit_status}: {run.summary}"
 
 
 def _latest(state: State, unfinished: Unfinished) -> Iterator[str]:

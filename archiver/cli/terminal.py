@@ -1,12 +1,14 @@
 """What a terminal shows: progress on standard error, and lines no longer than it is wide."""
 
 import logging
+import os
 import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from archiver.cli.progress import ProgressLog
 from archiver.monitoring.logs import log_to
@@ -23,6 +25,21 @@ def wrapped(lines: Iterable[str]) -> Iterator[str]:
     width = shutil.get_terminal_size().columns
     for line in lines:
         yield from fill(line, width, _hanging_indent(line, width))
+
+
+def coloured(stream: TextIO, wanted: bool | None = None) -> bool:
+    """Return whether to write colours to a stream: where they are `wanted`, or it is a terminal.
+
+    The environment may say otherwise: NO_COLOR (no-color.org) or CLICOLOR_FORCE
+    (bixense.com/clicolors).
+    """
+    if wanted is not None:
+        return wanted
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("CLICOLOR_FORCE", "") not in ("", "0"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def fill(line: str, width: int, indent: str) -> list[str]:

@@ -64,6 +64,8 @@ class Transfer:
         self._progress = progress
         self._hosts = Hosts(settings.concurrency, settings.per_host)
         self._bandwidth = Bandwidth(settings.limit_rate)
+        self.under_way = 0
+        """How many payloads are being downloaded: others wait for their turn."""
 
     async def run(self, link: Link, partial: PartialFile) -> Payload | LinkFault:
         """Fetch the payload at `link`, proven whole; a fault is a value.
@@ -79,7 +81,11 @@ class Transfer:
             url = parse(link)
             host = self._hosts.of(url)
             async with host.slots, self._hosts.slots:
-                return await self._ask(host, url, partial)
+                self.under_way += 1
+                try:
+                    return await self._ask(host, url, partial)
+                finally:
+                    self.under_way -= 1
         except DoesNotFit as error:
             await self._space.require_after(error)
             reason = printable(str(error))

@@ -173,6 +173,11 @@ class Fetcher:
             if task:
                 task.cancel()
 
+    @property
+    def asked(self) -> int:
+        """How many generations ModelsLab is being asked about."""
+        return len(self._asking)
+
     async def _ask(self, request: Awaitable[ClientResult]) -> ClientResult:
         """Wait for the API, unless `stop_asking` ends that."""
         task = asyncio.current_task()

@@ -114,6 +114,8 @@ class Scheduler:
         self._polls: list[tuple[float, int, Again]] = []
         self._ready: list[tuple[float, int, Again]] = []
         self._order = count()
+        self.waiting = dict.fromkeys(Reason, 0)
+        """How many jobs are to come again, for each reason."""
         self._under_way = 0
         self._served_at = -inf
         """When a host that had asked for a pause served something, on the monotonic clock."""
@@ -146,6 +148,7 @@ class Scheduler:
         later = replace(again, job=replace(again.job, waits=waits))
         ready = again.reason in (Reason.HOST_PAUSED, Reason.NOT_READABLE)
         heapq.heappush(self._ready if ready else self._polls, (due, next(self._order), later))
+        self.waiting[again.reason] += 1
         self.done()
         return True
 
@@ -215,15 +218,20 @@ class Scheduler:
         """Ready before never tried before what is due, for links die; old failures can wait."""
         now = time.monotonic()
         if self._ready and self._ready[0][0] <= now:
-            return heapq.heappop(self._ready)[2].job
+            return self._pop(self._ready)
         if not self._listed:
             self._listed.extend(map(Job, self._take(self._batch)))
         overdue = now - self._polls[0][0] if self._polls else -1.0
         if self._listed and self._listed[0].entry.first and overdue < self._timings.poll_max:
             return self._listed.popleft()
         if overdue >= 0:
-            return heapq.heappop(self._polls)[2].job
+            return self._pop(self._polls)
         return self._listed.popleft() if self._listed else None
+
+    def _pop(self, queue: list[tuple[float, int, Again]]) -> Job:
+        again = heapq.heappop(queue)[2]
+        self.waiting[again.reason] -= 1
+        return again.job
 
     async def _change(self) -> None:
         """Wait for the end of a job, or until one is due again."""

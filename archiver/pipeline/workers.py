@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 
@@ -22,9 +22,9 @@ from archiver.pipeline.families import Families
 from archiver.pipeline.fetch import Fetcher, KnownAs
 from archiver.pipeline.groups import Groups
 from archiver.pipeline.results import Fetched, Result
-from archiver.pipeline.scheduler import Again, Job, Scheduler
+from archiver.pipeline.scheduler import Again, Job, Reason, Scheduler
 from archiver.pipeline.shutdown import Shutdown, without_response
-from archiver.progress import Progress
+from archiver.progress import Activity, Progress
 from archiver.run import Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
 from archiver.threads import in_thread
@@ -58,6 +58,11 @@ async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended
         downloader = Downloader(transfer, download.retries)
         fetcher = Fetcher(client, downloader, work.layout, space, work.families)
         workers = _Workers(work, fetcher, settings, progress)
+        progress.follow(
+            lambda: replace(
+                workers.activity, downloading=transfer.under_way, pause=client.pause_reason
+            )
+        )
         with (
             workers.shutdown.on_signals(),
             workers.shutdown.after(settings.max_time, lambda: _time_up(client)),
@@ -93,6 +98,18 @@ class _Workers:
             self._tasks = [tasks.create_task(self._fetch_jobs()) for _ in range(count)]
             await asyncio.wait(self._tasks)  # unlike gather, whether or not they were cancelled
             self._groups.end([*self._scheduler.left(), *map(Unfinished, self._fetcher.cut_off)])
+
+    @property
+    def activity(self) -> Activity:
+        """What the run is busy with, but for the transfer of payloads."""
+        waiting = self._scheduler.waiting
+        return Activity(
+            asked=self._fetcher.asked,
+            processing=waiting[Reason.PROCESSING],
+            not_there=waiting[Reason.NOT_FOUND] + waiting[Reason.NOT_READABLE],
+            deferred=waiting[Reason.HOST_PAUSED],
+            throttled=waiting[Reason.THROTTLED],
+        )
 
     async def _fetch_jobs(self) -> None:
         try:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from archiver.emulator.scripts import (
 from archiver.errors import ArchiveLocked, ConfigurationError, ManifestUnreadable, StorageError
 from archiver.outcomes import Archived, Failed, Outcome, Pending
 from archiver.pipeline.backup import backup
+from archiver.progress import Activity, Silent
 from archiver.settings import ApiSettings, Timings
 from tests.support.backups import (
     KEY,
@@ -694,3 +696,31 @@ async def test_a_proxy_is_used_by_place_when_place_is_all_that_is_left(backups: 
     assert (report.archived, report.exit_status) == (1, 0)
     assert held["data/v6/deepfake/263-1.mp4"] == MP4
     assert held["data/v6/deepfake/263-2.mp4"] == OTHER_MP4
+
+
+# --- What a run is busy with
+
+
+async def test_a_run_says_what_it_is_busy_with(backups: Backups) -> None:
+    """How many are downloaded, and how many waited for; in the end there is nothing."""
+    slow = Script(outputs=(OutputScript(primary=LinkScript(seconds=1)),))
+    backups.emulator.scripts |= {
+        generation("1"): slow, generation("2"): Script(ready_after=1),
+    }  # fmt: skip
+    seen = list[Activity]()
+    activities = list[Callable[[], Activity]]()
+
+    class Watching(Silent):
+        def follow(self, activity: Callable[[], Activity]) -> None:
+            activities.append(activity)
+
+        def received(self, count: int) -> None:
+            seen.append(activities[0]())
+
+    manifest = backups.archive.with_name("ids.txt")
+    manifest.write_text("1\n2\n")
+    timings = Timings(poll_min=0.3, poll_first=0.3)
+    settings = backups.settings(wait=20, timings=timings)
+    assert (await backup(backups.archive, [manifest], settings, Watching())).archived == 2
+    assert Activity(downloading=1, processing=1) in seen
+    assert activities[0]() == Activity()

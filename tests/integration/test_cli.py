@@ -902,8 +902,10 @@ def shown(written: str, width: int = 80) -> list[str]:
     rows: list[list[str]] = [[]]
     row = column = 0
     for move, character in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|(.)", written, re.DOTALL):
-        if move == "\x1b[A":
-            row = max(0, row - 1)
+        if move.endswith("A"):
+            row = max(0, row - int(move[2:-1] or 1))
+        elif move.endswith("J"):
+            del rows[row][column:], rows[row + 1 :]
         elif move.endswith("K"):
             del rows[row][column:]
         elif character == "\r":
@@ -1008,15 +1010,17 @@ async def test_a_terminal_has_columns_and_whole_links(workspace: Workspace, widt
     assert (await workspace.backup(script(workspace, {"1": Script(), "2": dead}))).status == 3
     command = (COMMAND, "status", "-a", str(workspace.archive))
     _, written = await on_a_terminal(workspace, *command, width=width)
-    lines = written.replace("\r\n", "\n").splitlines()
+    plain = re.sub("\x1b\\[[0-9]*m", "", written)
+    assert plain != written
+    lines = plain.replace("\r\n", "\n").splitlines()
     link = re.compile(r"http://[\w.:/]+/v6\.deepfake\.2\.1\.mp4")
     assert any(link.search(line) for line in lines)
     assert all(
         len(line) <= width or link.search(line) or str(workspace.home) in line for line in lines
     )
-    held = lines.index(next(line for line in lines if line.startswith("held  ")))
-    assert all(line.startswith(" " * 12) for line in lines[held + 1 : lines.index("pending     0")])
-    assert lines[held + 1].startswith(" " * 12 + ("since 2" if width == 80 else ""))
+    assert [label for line in lines if (label := line[:10].strip())] == [
+        "archive", "held", "failed", "disk", "fixity", "runs", "failed",
+    ]  # fmt: skip
 
 
 # --- Output that cannot be written
@@ -1187,3 +1191,86 @@ async def test_accepting_changes_needs_a_repair(workspace: Workspace) -> None:
     run = await workspace.run("verify", "-a", str(workspace.archive), "--accept-changed")
     assert run.status == 2
     assert "--accept-changed needs --repair" in run.err
+
+
+# --- Watching a run
+
+
+@pytest.mark.slow
+async def test_a_run_can_be_watched(workspace: Workspace) -> None:
+    """In a log a line for each change, on a terminal in place; both end with the run."""
+    names = script(workspace, {str(n): slow(1.0 + n) for n in range(1, 4)})
+    watch = (COMMAND, "status", "-a", str(workspace.archive), "--watch")
+    async with started(*workspace.command(names), env=workspace.env()) as run:
+        await until((workspace.archive / ".archiver/catalogue.sqlite").exists)
+        await until((workspace.archive / ".archiver/lock").read_text)
+        in_a_log, (status, written) = await asyncio.gather(
+            ended(*watch, env=workspace.env()), on_a_terminal(workspace, *watch)
+        )
+        assert await run.wait() == 0
+    assert (in_a_log.status, in_a_log.err, status) == (0, "", 0)
+    *changes, end = in_a_log.out.splitlines()
+    assert len(changes) >= 2
+    assert "backup: nothing yet; 0 held, 0 bytes" in changes[0]
+    assert "backup, exit status 0: 3 archived" in end
+    assert re.search(r"running.*backup for \d s, process \d+", written)
+    last = [re.sub("\x1b\\[[0-9]*m", "", line) for line in shown(written)]
+    assert not any("process" in line for line in last)
+    assert any(line.startswith("runs      ok ") for line in last)
+
+
+@pytest.mark.slow
+async def test_watching_ends_with_control_c(workspace: Workspace) -> None:
+    """With 130 and without a traceback; the run goes on."""
+    names = script(workspace, {"1": slow(4)})
+    async with started(*workspace.command(names), env=workspace.env()) as run:
+        await until((workspace.archive / ".archiver/catalogue.sqlite").exists)
+        await until((workspace.archive / ".archiver/lock").read_text)
+        pipe = asyncio.subprocess.PIPE
+        command = (COMMAND, "status", "-a", str(workspace.archive), "--watch")
+        async with started(*command, env=workspace.env(), stdout=pipe, stderr=pipe) as watching:
+            assert watching.stdout
+            await asyncio.wait_for(watching.stdout.readline(), 20)
+            watching.send_signal(signal.SIGINT)
+            _, err = await asyncio.wait_for(watching.communicate(), 20)
+        assert (watching.returncode, err.strip()) == (130, b"")
+        assert await run.wait() == 0
+
+
+async def test_without_a_run_there_is_nothing_to_watch(workspace: Workspace) -> None:
+    """The status is shown as it is; IDs and --json do not go with it."""
+    (workspace.archive / ".archiver").mkdir(parents=True)
+    (workspace.archive / "manifest-sha256.txt").touch()
+    done = await workspace.run("status", "-a", str(workspace.archive), "--watch")
+    assert (done.status, done.err) == (0, "no run is in progress\n")
+    assert "nothing yet" in done.out
+    for args in (["--json"], ["263"]):
+        done = await workspace.run("status", "-a", str(workspace.archive), "--watch", *args)
+        assert done.status == 2
+        assert "--watch follows a run" in done.err
+
+
+@pytest.mark.slow
+async def test_the_bars_tick_in_a_run_that_waits(workspace: Workspace) -> None:
+    """The time goes on, what is waited for is named, and no end is promised."""
+    names = script(workspace, {"1": Script(), "2": Script(ready_after=1)})
+    command = (*workspace.command(names), "--wait", "20s")
+    status, written = await on_a_terminal(workspace, *command)
+    assert status == 0
+    for seconds in range(1, 4):
+        assert f"1/2 [00:0{seconds}]" in written
+    assert "waiting for 1 still being made" in written
+    assert "<00:00" not in written
+    assert re.fullmatch(r"2 archived; .* in \d s", shown(written)[-1])
+
+
+@pytest.mark.slow
+async def test_a_narrow_terminal_shows_numbers(workspace: Workspace) -> None:
+    """Instead of a bar: whole lines, with the time and the rate."""
+    names = script(workspace, {"1": slow(2.5), "2": slow(2.5)})
+    status, written = await on_a_terminal(workspace, *workspace.command(names), width=40)
+    assert status == 0
+    assert "generations: 0/2 [00:01]" in written
+    assert re.search(r"bytes: \S+M/2\.00M \[00:0\d, \S+B/s\]", written)
+    assert "2 downloading" in written
+    assert all(len(line) <= 40 for line in shown(written, 10_000))

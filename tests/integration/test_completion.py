@@ -66,6 +66,8 @@ def test_each_shell_can_read_its_script(tmp_path: Path, shell: str) -> None:
         (("backup", "v"), ["-o default", ""]),
         (("backup", "-a", "x", "one", "v"), ["-o default", ""]),
         (("status", "-a", "x", "v"), ["-o default", ""]),
+        (("link", "-a", "x", "v"), ["-o dirnames", ""]),
+        (("link", "--sym"), ["--symbolic"]),
         (("backup", "--api-key-file", "v"), ["-o default", ""]),
     ],
 )

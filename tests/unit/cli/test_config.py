@@ -29,6 +29,8 @@ VALUES = {
     "api-rate": ("7", "--api-rate 7/s"),
     "api-url": ('"https://example.com/api/"', "--api-url https://example.com/api"),
     "archive": ('"/srv/videos"', "--archive /srv/videos"),
+    "color": ("true", "--color"),
+    "copy": ("true", "--copy"),
     "downloads": ("3", "--downloads 3"),
     "downloads-per-host": ("2", "--downloads-per-host 2"),
     "dry-run": ("true", "--dry-run"),
@@ -36,6 +38,7 @@ VALUES = {
     "format": ('"jsonl"', "--format jsonl"),
     "json": ("true", "--json"),
     "limit-rate": ('"20M"', "--limit-rate 20M/s"),
+    "link-format": ('"{id}"', "--format {id}"),
     "lock-wait": ("90", "--lock-wait 90s"),
     "log-file": ('"/l"', "--log-file /l"),
     "log-format": ('"json"', "--log-format json"),
@@ -52,10 +55,13 @@ VALUES = {
     "retry-lost": ("true", "--retry-lost"),
     "sample": ("0.05", "--sample 5%"),
     "strict": ("true", "--strict"),
+    "symbolic": ("true", "--symbolic"),
+    "target": ('"/t"', "/t"),
     "threads": ("200", "--threads 200"),
     "timeout": ("2.5", "--timeout 2.5s"),
     "verbose": ("2", "-vv"),
     "wait": ("0", "--wait 0"),
+    "watch": ("true", "--watch"),
 }
 """Each name in the file, a value there, and the same on the command line."""
 COMMANDS = [name for name, command in cli.commands.items() if any(p.envvar for p in command.params)]
@@ -136,14 +142,16 @@ def test_the_file_sets_what_the_command_line_sets(file: Path, command: str, tabl
         file.write_text((f"[{command}]\n" if table else "") + f"{key} = {value}\n")
         in_file = parsed("--config", str(file), *besides)
         assert in_file == parsed(*besides, *shlex.split(typed))
-        if key not in ("archive", "manifests"):
+        if key not in ("archive", "manifests", "target"):
             assert in_file[name] != parsed(*besides)[name]
 
 
 def needed(command: str, key: str) -> list[str]:
     """Return the required arguments of a command, where the file has this key."""
     archive = [] if command == "demo" or key == "archive" else ["-a", "x"]
-    return archive + (["ids"] if command == "backup" and key != "manifests" else [])
+    inputs = {"backup": ("manifests", "ids"), "link": ("target", "t")}
+    name, value = inputs.get(command, (key, ""))
+    return archive + ([value] if key != name else [])
 
 
 def test_one_manifest_needs_no_list(file: Path) -> None:

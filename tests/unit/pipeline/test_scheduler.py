@@ -410,3 +410,19 @@ async def test_a_cancelled_wait_loses_no_job() -> None:
         await task
     scheduler.again(processing(job, 60))
     assert list(scheduler.left()) == [Pending(job.generation)]
+
+
+async def test_what_is_waited_for_is_counted_by_its_reason(clock: MonotonicClock) -> None:
+    """From when it is put back until it comes again."""
+    scheduler = Scheduler(listing(("1", True), ("2", True), ("3", True)), 900, TIMINGS)
+    one, two, three = [await upcoming(scheduler) for _ in range(3)]
+    assert set(scheduler.waiting.values()) == {0}
+    assert scheduler.again(processing(one, 5))
+    assert scheduler.again(paused(two, 30))
+    assert scheduler.again(processing(three, 100))
+    assert scheduler.waiting[Reason.PROCESSING] == 2
+    assert scheduler.waiting[Reason.HOST_PAUSED] == 1
+    clock.now += 50
+    assert {(await upcoming(scheduler)).generation.id for _ in range(2)} == {"1", "2"}
+    assert scheduler.waiting[Reason.PROCESSING] == 1
+    assert scheduler.waiting[Reason.HOST_PAUSED] == 0

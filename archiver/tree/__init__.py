@@ -1,0 +1,1 @@
+"""The tree: an archive's videos once more, under names that a person can read."""
