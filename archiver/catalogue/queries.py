@@ -92,6 +92,41 @@ class Queries:
                 yield from (self._with_files(_known(row)) for row in rows)
                 after = rows[-1][0]
 
+    def numbered(self, numbers: range) -> Iterator[Known]:
+        """Yield what is known of the held and the lost that were recorded under these numbers.
+
+        A generation keeps its number, and new ones get the next: a stretch of them changes
+        little, once it is full.
+        """
+        query = f"{_SELECT} WHERE number >= ? AND number < ? AND state IN ('held', 'lost')"
+        with sqlite_errors():
+            rows = self._db.execute(query, (numbers.start, numbers.stop)).fetchall()
+            yield from (self._with_files(_known(row)) for row in rows)
+
+    def unfinished(self) -> Iterator[Known]:
+        """Yield what is known of the pending and the failed."""
+        query = f"{_SELECT} WHERE state IN ('pending', 'failed') ORDER BY number"
+        with sqlite_errors():
+            yield from map(_known, self._db.execute(query).fetchall())
+
+    def numbers_since(self, moment: str) -> list[int]:
+        """Return the numbers of the held and the lost that have come into their state since."""
+        query = "SELECT number FROM generation WHERE state = ? AND since >= ?"
+        with sqlite_errors():
+            states = ("held", "lost")
+            found = [self._db.execute(query, (state, moment)).fetchall() for state in states]
+        return [number for rows in found for (number,) in rows]
+
+    def last_number(self) -> int:
+        """Return the highest number of a generation; 0 if there is none."""
+        with sqlite_errors():
+            return self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
+
+    def facts(self) -> int:
+        """Return how many fields of all metadata and properties are known."""
+        with sqlite_errors():
+            return sum(self._db.execute(query).fetchone()[0] for query in _COUNT_FACTS)
+
     def files(self, generation: Generation) -> tuple[HeldFile, ...]:
         """Return the files that are held of a generation."""
         # A range of the index: "." and "-" follow the name in a path, and "/" sorts after both.
@@ -114,6 +149,12 @@ _SELECT = (
 _SELECT_FILES = (
     "SELECT path, bytes, sha256, verified, duration, width, height, frame_rate, video_codec,"
     " audio_codec FROM file LEFT JOIN properties USING (path)"
+)
+_COUNT_FACTS = (
+    "SELECT count(prompt) + count(negative_prompt) + count(model) + count(seed) + count(width)"
+    " + count(height) + count(duration) + count(track_id) + count(created) FROM metadata",
+    "SELECT count(duration) + count(width) + count(height) + count(frame_rate)"
+    " + count(video_codec) + count(audio_codec) FROM properties",
 )
 
 
