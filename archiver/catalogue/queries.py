@@ -109,13 +109,24 @@ class Queries:
         with sqlite_errors():
             yield from map(_known, self._db.execute(query).fetchall())
 
-    def numbers_since(self, moment: str) -> list[int]:
-        """Return the numbers of the held and the lost that have come into their state since."""
-        query = "SELECT number FROM generation WHERE state = ? AND since >= ?"
+    def numbers_since(self, moment: str, already: int = 0) -> list[int]:
+        """Return the numbers of the held and the lost that have come into their state since.
+
+        So many of that very second are known `already`: if there are no more, those are left out.
+        """
+        query = "SELECT number, since FROM generation WHERE state = ? AND since >= ?"
         with sqlite_errors():
             states = ("held", "lost")
-            found = [self._db.execute(query, (state, moment)).fetchall() for state in states]
-        return [number for rows in found for (number,) in rows]
+            rows = [row for state in states for row in self._db.execute(query, (state, moment))]
+        if sum(since == moment for _, since in rows) == already:
+            return [number for number, since in rows if since != moment]
+        return [number for number, _ in rows]
+
+    def count_at(self, moment: str) -> int:
+        """Return how many of the held and the lost have come into their state in that second."""
+        query = "SELECT count(*) FROM generation WHERE state IN ('held', 'lost') AND since = ?"
+        with sqlite_errors():
+            return int(self._db.execute(query, (moment,)).fetchone()[0])
 
     def last_number(self) -> int:
         """Return the highest number of a generation; 0 if there is none."""

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Never
 
 from tqdm import tqdm
 
@@ -18,7 +19,7 @@ class PosterBar:
     """Shows a bar as soon as there are posters to make."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Never] | None = None
 
     def planned(self, count: int) -> None:
         """Show the bar."""

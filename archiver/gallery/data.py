@@ -78,7 +78,7 @@ class Data:
         queries = catalogue.queries
         now, total = _begun(catalogue), counts_of(queries)
         if not whole and now.follows(old):
-            touched = {number // CHUNK for number in queries.numbers_since(old.until)}
+            touched = {number // CHUNK for number in queries.numbers_since(old.until, old.tied)}
             read = self._read(queries, touched | chunks | {UNFINISHED}, old)
             kept = {number: old.chunks[number] for number in {*old.chunks} - {*read}}
             now = replace(now, chunks=_filled(kept | read), others=old.others)
@@ -116,7 +116,7 @@ def _begun(catalogue: Catalogue) -> Written:
     queries, fixity = catalogue.queries, last_fixity_run(catalogue.history)
     until = max(queries.tally("held").last or "", queries.tally("lost").last or "")
     verified = fixity.began.isoformat() if fixity else ""
-    return Written(until=until, last_number=queries.last_number(), verified=verified)
+    return Written({}, until, queries.count_at(until), queries.last_number(), verified)
 
 
 def _numbers(chunk: int) -> range:

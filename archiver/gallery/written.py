@@ -48,6 +48,8 @@ class Written:
     chunks: Mapping[int, Chunk] = field(default_factory=dict)
     until: str = ""
     """When the last generation that is in a chunk came into its state, UTC."""
+    tied: int = 0
+    """How many have come into their state in that very second."""
     last_number: int = 0
     verified: str = ""
     """When the last fixity check had begun, UTC."""

@@ -115,7 +115,10 @@ const summary = (() => {
     const figure = element("figure", "chart");
     const caption = element("figcaption");
     caption.append(element("span", "chart-name", name), element("span", "muted", how.sum));
-    figure.append(caption, drawing(name, months, how), axis(months), table(name, months, how));
+    const peak = element("p", "peak", how.text(Math.max(...months.map(how.value))));
+    peak.setAttribute("aria-hidden", "true");
+    figure.append(caption, peak, drawing(name, months, how), axis(months),
+      table(name, months, how));
     return figure;
   }
 
