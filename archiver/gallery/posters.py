@@ -11,6 +11,7 @@ from contextlib import suppress
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
 from archiver.archive.layout import Layout
@@ -101,7 +102,8 @@ class Posters:
 
     def _write(self, name: str, kind: str, data: bytes) -> None:
         path = self._path(name, kind)
-        temporary = Path(f"{path}.{os.getpid()}.new")
+        # Others may be making the same one: another process, or a thread, of a video held twice.
+        temporary = Path(f"{path}.{os.getpid()}-{get_ident()}.new")
         temporary.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(data)

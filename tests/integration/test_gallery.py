@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytest.importorskip("playwright")
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 
 WIDE = Properties(1.0, 160, 120, 10.0, "h264", "aac")
 TALL = Properties(20.0, 120, 160)
@@ -156,7 +153,7 @@ def test_the_details_are_complete(look: Looking) -> None:
     assert facts.pop("Made").startswith("Mar 14, 2026")
     assert facts == {
         "ID": "263", "Family": "v6/deepfake", "Model": "wan", "Seed": "77", "Duration": "1 s",
-        "Resolution": "160 × 120", "Size": "2.1 kB", "Codecs": "h264, aac, 10 frames/s",
+        "Resolution": "160 \u00d7 120", "Size": "2.1 kB", "Codecs": "h264, aac, 10 frames/s",
         "Source": "videos.example", "Path": "data/v6/deepfake/263.mp4",
     }  # fmt: skip
 
@@ -305,22 +302,25 @@ def test_the_grid_is_used_by_keyboard(look: Looking) -> None:
     look.by_id("viewer").wait_for()
 
 
-VIEWS = {
-    "phone": {"width": 390, "height": 844},
-    "desktop": {"width": 1440, "height": 900},
+SCREENS = {
+    f"{name} {scheme}": {"viewport": size, "color_scheme": scheme}
+    for name, size in {
+        "phone": {"width": 390, "height": 844},
+        "desktop": {"width": 1440, "height": 900},
+    }.items()
+    for scheme in ("light", "dark")
 }
+VIEWS = {"grid": "", "video": "v6/video/148", "lost": "v6/deepfake/9", "summary": "summary"}
 
 
-@pytest.mark.parametrize("view", ["grid", "video", "lost", "summary"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", VIEWS)
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("screen", SCREENS)
 def test_axe_finds_nothing(
-    browser: "Browser", archive: Path, tmp_path: Path, size: str, scheme: str, view: str
+    browser: "Browser", archive: Path, tmp_path: Path, screen: str, view: str
 ) -> None:
     """No violation of accessibility, in light and in dark, on a phone and on a desktop."""
-    with looking(browser, viewport=VIEWS[size], color_scheme=scheme) as look:
-        fragments = {"video": "v6/video/148", "lost": "v6/deepfake/9", "summary": "summary"}
-        look.open(f"{(archive / 'index.html').as_uri()}#{fragments.get(view, '')}")
+    with looking(browser, **SCREENS[screen]) as look:
+        look.open(f"{(archive / 'index.html').as_uri()}#{VIEWS[view]}")
         if view == "grid":
             look.page.get_by_role("button", name="All").click()
         look.page.evaluate(axe())
@@ -328,7 +328,7 @@ def test_axe_finds_nothing(
         shown = [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
         assert shown == []
         assert look.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        picture = tmp_path / f"{size}-{scheme}-{view}.png"
+        picture = tmp_path / f"{screen}-{view}.png"
         look.page.screenshot(path=picture)
         assert picture.stat().st_size > 10_000
 
@@ -409,7 +409,8 @@ def test_without_posters_the_browser_shows_first_frames(
     with looking(browser) as look:
         look.open((tmp_path / "archive/index.html").as_uri())
         look.until(
-            "[...document.querySelectorAll('.frame video')].filter(v => v.readyState >= 2).length == 2"
+            "[...document.querySelectorAll('.frame video')]"
+            ".filter(video => video.readyState >= 2).length == 2"
         )
         assert "pip install 'archiver[browse]'" in str(look.by_id("note").text_content())
         assert look.complaints == []

@@ -29,6 +29,7 @@ VALUES = {
     "api-rate": ("7", "--api-rate 7/s"),
     "api-url": ('"https://example.com/api/"', "--api-url https://example.com/api"),
     "archive": ('"/srv/videos"', "--archive /srv/videos"),
+    "browse": ("true", "--browse"),
     "downloads": ("3", "--downloads 3"),
     "downloads-per-host": ("2", "--downloads-per-host 2"),
     "dry-run": ("true", "--dry-run"),

@@ -152,6 +152,14 @@ def test_what_cannot_be_read_is_said_once(tmp_path: Path, caplog: pytest.LogCapt
     assert '[".mp4"],""]' in (archive / ".archiver/browse/data-0.js").read_text()
 
 
+def test_a_video_that_is_held_many_times_has_one_poster(tmp_path: Path) -> None:
+    """The same bytes share a poster, also where several threads make it at once."""
+    archive = tmp_path / "archive"
+    add(archive, [Shown(f"v6/video/{number}") for number in range(30)])
+    assert gallery.browse(archive).without_poster == 0
+    assert len(posters_of(archive)) == 1
+
+
 def test_a_missing_file_is_tried_again(tmp_path: Path) -> None:
     """A video that is not there now may be there the next time."""
     archive = tmp_path / "archive"
@@ -215,7 +223,7 @@ def test_a_poster_is_whole_or_not_there(tmp_path: Path) -> None:
     posters.make([video], Heard())
     assert posters.of(video) == name
     bag = Bag(archive)
-    assert not list(bag.layout.gallery.rglob(f"*.{os.getpid()}.new"))
+    assert not list(bag.layout.gallery.rglob(f"*.{os.getpid()}-*.new"))
 
 
 @needs_ffmpeg
