@@ -1,10 +1,16 @@
 """`archiver browse` and `backup --browse`: the page is written, kept up to date, and in no way."""
 
+import fcntl
 import os
+import pty
+import re
 import shutil
+import signal
+import struct
 import subprocess
 import sys
-from contextlib import closing
+import termios
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +23,8 @@ from archiver.gallery.browse import browse
 from tests.support.archives import open_catalogue
 from tests.support.backups import generation
 from tests.support.gallery import Shown, add
-from tests.support.running import Workspace
+from tests.support.running import COMMAND, Workspace
+from tests.support.videos import MP4
 
 bagit = pytest.importorskip("bagit")
 
@@ -113,6 +120,38 @@ async def test_a_page_that_fails_is_no_failed_backup(workspace: Workspace) -> No
     assert done.err.startswith("archiver: the page is not up to date: ")
     with closing(open_catalogue(workspace.archive)) as catalogue:
         assert [run.exit_status for run in catalogue.history.last(1)] == [0]
+
+
+def test_posters_show_a_bar_and_can_be_interrupted(workspace: Workspace) -> None:
+    """On a terminal a bar counts; Ctrl-C ends it with 130; the next time makes only the rest."""
+    videos = [MP4 + b"\0\0\0\x0cfree" + number.to_bytes(4, "big") for number in range(600)]
+    add(workspace.archive, [Shown(f"v6/video/{n}", [video]) for n, video in enumerate(videos)])
+    posters = workspace.archive / ".archiver/browse/posters"
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [COMMAND, "browse", "-a", str(workspace.archive)]
+    shown = b""
+    with subprocess.Popen(command, env=workspace.env(TERM="xterm"), stderr=theirs) as process:
+        os.close(theirs)
+        while not re.search(rb"posters: +[1-9]", shown):
+            shown += os.read(ours, 65536)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # it has no other end any more
+            while data := os.read(ours, 65536):
+                shown += data
+        assert process.wait(60) == 130
+    os.close(ours)
+    assert b"/600 [" in shown
+    assert b"Traceback" not in shown
+    made = {path: path.stat().st_ino for path in posters.rglob("*.webp")}
+    assert 0 < len(made) < 600
+    assert not list(posters.rglob("*.new"))
+    text = rows(workspace.archive)
+    assert sum(path.stem in text for path in made) == len(made)
+    browse(workspace.archive)
+    again = {path: path.stat().st_ino for path in posters.rglob("*.webp")}
+    assert len(again) == 600
+    assert made.items() <= again.items()
 
 
 # --- A bag with a page is a bag

@@ -31,19 +31,25 @@
   /** Load the chunks, the newest first, a few at a time; show what there is meanwhile. */
   async function loadChunks() {
     const queue = [...index.chunks];
-    let shown = 0;
     const failures = [];
+    const next = async () => {
+      const chunk = queue.shift();
+      try {
+        take(chunk, await gallery.load(`data-${chunk.name}`, chunk.data));
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    if (queue.length) await next();
+    refresh();
+    await painted();
+    let shown = performance.now();
     const work = async () => {
       while (queue.length) {
-        const chunk = queue.shift();
-        try {
-          take(chunk, await gallery.load(`data-${chunk.name}`, chunk.data));
-        } catch (error) {
-          failures.push(error);
-        }
-        if (!shown || performance.now() - shown > 400) {
+        await next();
+        if (performance.now() - shown > 500) {
           refresh();
-          await new Promise(requestAnimationFrame);
+          await painted();
           shown = performance.now();
         }
       }
@@ -55,6 +61,14 @@
     refresh();
     route();
     document.documentElement.dataset.loaded = "true";
+  }
+
+  /** Wait until the browser has drawn what there is; a page that nobody looks at draws nothing. */
+  function painted() {
+    return new Promise((resolve) => {
+      requestAnimationFrame(() => setTimeout(resolve, 0));
+      setTimeout(resolve, 200);
+    });
   }
 
   function take(chunk, rows) {
