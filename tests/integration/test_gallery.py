@@ -280,6 +280,10 @@ def test_the_summary(look: Looking) -> None:
     assert charts.locator(".bar").count() >= 3
     look.by_id("home").click()
     assert look.by_id("grid").is_visible()
+    look.page.go_back()
+    look.by_id("query").fill("whale")
+    look.page.get_by_text("1 of 6 videos").wait_for()
+    assert look.titles() == ["a blue whale"]
 
 
 # --- Everybody

@@ -197,7 +197,8 @@
     at("summary").hidden = hash !== "summary";
     at("videos").hidden = hash === "summary";
     at("filters").hidden = hash === "summary";
-    at("to-summary").toggleAttribute("aria-current", hash === "summary");
+    if (hash === "summary") at("to-summary").setAttribute("aria-current", "page");
+    else at("to-summary").removeAttribute("aria-current");
     if (!isVideo) viewer.close();
     if (hash === "summary" && index) {
       summary.draw(at("summary"), index, items);
@@ -225,6 +226,12 @@
     history.replaceState(null, "", `#${item.name}${output ? `.${output + 1}` : ""}`);
   }
 
+  /** Show the grid, as a step in the reader's history. */
+  function goHome() {
+    if (location.hash) history.pushState(null, "", location.pathname + location.search);
+    route();
+  }
+
   /** Leave the viewer: back to where the reader came from, if that was here. */
   function leave() {
     if (walked) {
@@ -243,6 +250,7 @@
     clearTimeout(typing);
     typing = setTimeout(() => {
       filters.query = at("query").value;
+      if (!at("summary").hidden) goHome();
       backToTop();
       refresh();
     }, 60);
@@ -275,13 +283,13 @@
     at("query").focus();
   });
   at("grid").addEventListener("click", (event) => {
-    if (event.target.closest("a")) walked = true;
+    const elsewhere = event.ctrlKey || event.metaKey || event.shiftKey; // another tab or window
+    if (event.target.closest("a") && !elsewhere) walked = true;
   });
   for (const id of ["home", "skip"]) {
     at(id).addEventListener("click", (event) => {
       event.preventDefault();
-      if (location.hash) history.pushState(null, "", location.pathname + location.search);
-      route();
+      goHome();
       if (id === "skip") grid.focus(grid.active);
       else backToTop();
     });

@@ -3,8 +3,8 @@
 import json
 import re
 import threading
-from contextlib import closing
-from datetime import UTC, datetime
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 from archiver.archive.bag import Bag
 from archiver.catalogue import store
 from archiver.catalogue.store import Catalogue
-from archiver.errors import ConfigurationError
+from archiver.errors import ConfigurationError, StorageError
 from archiver.gallery import data as gallery_data
+from archiver.gallery import scripts
 from archiver.gallery.data import Data
 from archiver.gallery.rows import details_of
 from archiver.gallery.scripts import script
@@ -318,6 +319,36 @@ def test_two_at_once_do_not_clash(archive: Path) -> None:
     assert errors == []
     assert len(names(archive)) == 19
     assert not list((archive / ".archiver/browse").glob("*.new"))
+
+
+def test_the_page_opens_whatever_is_killed(
+    archive: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever writing ends, all that the page is to load is there, whole."""
+    add(archive, held(*range(1, 8)))
+    update(archive)
+    steps = 0
+    write, writes = scripts.write, 0
+
+    def fail_at_step(directory: Path, files: dict[str, bytes]) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == steps:
+            raise OSError(5, "Input/output error")
+        write(directory, files)
+
+    for steps in range(1, 6):
+        clock.time += timedelta(days=1)
+        add(archive, held(steps, said=Metadata(prompt=f"step {steps}")))
+        add(archive, held(100 + steps, 200 + steps))
+        writes = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(scripts, "write", fail_at_step)
+            with suppress(StorageError):
+                update(archive)
+        assert len(names(archive)) >= 7
+    update(archive)
+    assert len(names(archive)) == 17
 
 
 def test_somebody_elses_page_is_left_alone(archive: Path) -> None:
