@@ -9,6 +9,9 @@ STATE = ".archiver"
 """The directory of everything that is not part of the bag."""
 INCOMING = f"{STATE}/incoming"
 QUARANTINE = f"{STATE}/quarantine"
+PAGE = "index.html"
+"""The page that shows the archive in a browser, where somebody has asked for it."""
+GALLERY = f"{STATE}/browse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,13 @@ class Layout:
     def quarantine(self) -> Path:
         """The directory of files that were moved aside."""
         return self.root / QUARANTINE
+
+    @property
+    def page(self) -> Path:
+        """The page that shows the archive in a browser."""
+        return self.root / PAGE
+
+    @property
+    def gallery(self) -> Path:
+        """The directory of what that page needs."""
+        return self.root / GALLERY

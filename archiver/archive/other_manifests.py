@@ -7,14 +7,14 @@ be left wrong: a bag in which one of them is does not validate.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.archive import tags
 from archiver.archive.checksum_manifest import open_file, payload_path
 from archiver.archive.durable import replace
-from archiver.archive.layout import MANIFEST, STATE, Layout
+from archiver.archive.layout import MANIFEST, PAGE, STATE, Layout
 
 _LINE = re.compile(r"(?P<checksum>[0-9a-fA-F]+)[ \t]+\*?(?:\./)*(?P<name>[^\r\n]+?)\s*")
 
@@ -49,19 +49,18 @@ def is_known(manifest: Path) -> bool:
 def bring_up_to_date(layout: Layout, manifest: Path) -> bool:
     """Write into a tag manifest the checksums of our tag files; return whether any was another.
 
-    Lines of other tag files stay, but for those of checksum manifests that are gone, and of what
-    is in `.archiver`: that is no part of the bag, and changes with each run.
+    So that of our page, if it is listed. Lines of other tag files stay, but for those of checksum
+    manifests that are gone, and of what is in `.archiver`: that is no part of the bag, and changes
+    with each run.
 
     Raises:
         OSError: if the disk fails.
     """
+    old = list(_lines(manifest))
     ours = {
         name: f"{checksum_of(layout.root / name, manifest.name)}  {name}\n"
-        for name in (MANIFEST, layout.info.name, layout.declaration.name)
-        if (layout.root / name).is_file()
-        and (name != layout.declaration.name or tags.is_ours(layout))
+        for name in _our_tag_files(layout, [line.name for line in old])
     }
-    old = list(_lines(manifest))
     kept = [
         line.text
         for line in old
@@ -138,6 +137,15 @@ def _lines(manifest: Path) -> Iterator[_Line]:
             yield _Line(f"{text}\n", found["checksum"].lower(), found["name"])
         elif text.strip():
             yield _Line(f"{text}\n", "", text.strip())
+
+
+def _our_tag_files(layout: Layout, listed: Collection[str]) -> Iterator[str]:
+    """Yield the names of the tag files that we write, and so of those that a manifest lists."""
+    yield from (name for name in (MANIFEST, layout.info.name) if (layout.root / name).is_file())
+    if layout.declaration.is_file() and tags.is_ours(layout):
+        yield layout.declaration.name
+    if PAGE in listed and layout.page.is_file() and tags.is_our_page(layout.page):
+        yield PAGE
 
 
 def _is_state(name: str) -> bool:

@@ -45,6 +45,16 @@ def is_ours(layout: Layout) -> bool:
     return _text(layout.declaration) == _DECLARATION
 
 
+def is_our_page(path: Path) -> bool:
+    """Return whether a page is one that we write, of this version or another.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        return b'<meta name="generator" content="archiver ' in file.read(4096)
+
+
 def declared_encoding(layout: Layout) -> str | None:
     """Return the encoding of tag files that `bagit.txt` declares; None if it makes no sense.
 

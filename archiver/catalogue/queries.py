@@ -110,6 +110,52 @@ class Queries:
                     yield replace(known, files=tuple(files[row[0]])) if held else known
                 after = rows[-1][0]
 
+    def numbered(self, numbers: range) -> Iterator[Known]:
+        """Yield what is known of the held and the lost that were recorded under these numbers.
+
+        A generation keeps its number, and new ones get the next: a stretch of them changes
+        little, once it is full.
+        """
+        query = f"{_SELECT} WHERE number >= ? AND number < ? AND state IN ('held', 'lost')"
+        with sqlite_errors():
+            rows = self._db.execute(query, (numbers.start, numbers.stop)).fetchall()
+            yield from (self._with_files(_known(row)) for row in rows)
+
+    def unfinished(self) -> Iterator[Known]:
+        """Yield what is known of the pending and the failed."""
+        query = f"{_SELECT} WHERE state IN ('pending', 'failed') ORDER BY number"
+        with sqlite_errors():
+            yield from map(_known, self._db.execute(query).fetchall())
+
+    def numbers_since(self, moment: str, already: int = 0) -> list[int]:
+        """Return the numbers of the held and the lost that have come into their state since.
+
+        So many of that very second are known `already`: if there are no more, those are left out.
+        """
+        query = "SELECT number, since FROM generation WHERE state = ? AND since >= ?"
+        with sqlite_errors():
+            states = ("held", "lost")
+            rows = [row for state in states for row in self._db.execute(query, (state, moment))]
+        if sum(since == moment for _, since in rows) == already:
+            return [number for number, since in rows if since != moment]
+        return [number for number, _ in rows]
+
+    def count_at(self, moment: str) -> int:
+        """Return how many of the held and the lost have come into their state in that second."""
+        query = "SELECT count(*) FROM generation WHERE state IN ('held', 'lost') AND since = ?"
+        with sqlite_errors():
+            return int(self._db.execute(query, (moment,)).fetchone()[0])
+
+    def last_number(self) -> int:
+        """Return the highest number of a generation; 0 if there is none."""
+        with sqlite_errors():
+            return self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
+
+    def facts(self) -> int:
+        """Return how many fields of all metadata and properties are known."""
+        with sqlite_errors():
+            return sum(self._db.execute(query).fetchone()[0] for query in _COUNT_FACTS)
+
     def files(self, generation: Generation) -> tuple[HeldFile, ...]:
         """Return the files that are held of a generation."""
         # A range of the index: "." and "-" follow the name in a path, and "/" sorts after both.
@@ -142,6 +188,12 @@ _SELECT = (
 _SELECT_FILES = (
     "SELECT path, bytes, sha256, verified, duration, width, height, frame_rate, video_codec,"
     " audio_codec FROM file LEFT JOIN properties USING (path)"
+)
+_COUNT_FACTS = (
+    "SELECT count(prompt) + count(negative_prompt) + count(model) + count(seed) + count(width)"
+    " + count(height) + count(duration) + count(track_id) + count(created) FROM metadata",
+    "SELECT count(duration) + count(width) + count(height) + count(frame_rate)"
+    " + count(video_codec) + count(audio_codec) FROM properties",
 )
 
 

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     help="Fetch nothing, and end with status 2, if a line of a MANIFEST is not understood.",
 )  # fmt: skip
 @option("--retry-lost", is_flag=True, heading=INPUT, help="Try lost generations again.")
+@option(
+    "--browse", is_flag=True, heading=INPUT,
+    help="Bring the page that shows the archive up to date after the run: see archiver browse.",
+)  # fmt: skip
 @fetch_options
 @option(
     "--max-time", metavar="DURATION", type=Parsed("duration", parse_duration), heading=LIMITS,
@@ -53,7 +57,9 @@ if TYPE_CHECKING:
 @json_option
 @monitoring_options
 @config_option
-def backup(archive: "Path", manifests: tuple[str, ...], dry_run: bool, **options: Any) -> int:
+def backup(
+    archive: "Path", manifests: tuple[str, ...], dry_run: bool, browse: bool, **options: Any
+) -> int:
     """Archive the videos of all generations that the MANIFESTs list.
 
     A MANIFEST is a file of IDs (text, CSV, TSV, JSON or JSON Lines), a directory of such files,
@@ -74,7 +80,24 @@ def backup(archive: "Path", manifests: tuple[str, ...], dry_run: bool, **options
     fetch, reporting = pick(FetchOptions, options), pick(ReportingOptions, options)
     if dry_run:
         return _dry_run(archive, manifests, fetch, reporting)
-    return perform(_job(archive, manifests, fetch), reporting)
+    status = perform(_job(archive, manifests, fetch), reporting)
+    return _show(archive, status, reporting) if browse else status
+
+
+def _show(archive: "Path", status: int, reporting: "ReportingOptions") -> int:
+    """Bring the page up to date; return the run's exit status, or why that failed if all is well.
+
+    The run itself has ended and is reported: what is wrong with the page is no part of it.
+    """
+    from archiver.cli.gallery import write
+    from archiver.errors import ArchiverError
+
+    try:
+        write(archive, reporting.verbose, quiet=reporting.quiet, whole=False)
+    except ArchiverError as error:
+        click.echo(f"archiver: the page is not up to date: {error}", err=True)
+        return status or error.exit_status
+    return status
 
 
 def _job(archive: "Path", manifests: tuple[str, ...], fetch: "FetchOptions") -> "Job":

@@ -22,6 +22,7 @@ COMMANDS = {
     "backup": "Archive the videos of all generations that are listed.",
     "verify": "Check every file against its checksum, and repair.",
     "status": "Show what is held, pending, failed and lost, and the last runs.",
+    "browse": "Write a page that shows what the archive holds, for any browser.",
     "link": "Keep links to the videos, under names that you can read.",
     "export": "Write the whole catalogue as CSV or JSON Lines.",
     "demo": "Back up a dozen generations from an emulated ModelsLab.",

@@ -29,6 +29,7 @@ VALUES = {
     "api-rate": ("7", "--api-rate 7/s"),
     "api-url": ('"https://example.com/api/"', "--api-url https://example.com/api"),
     "archive": ('"/srv/videos"', "--archive /srv/videos"),
+    "browse": ("true", "--browse"),
     "color": ("true", "--color"),
     "copy": ("true", "--copy"),
     "downloads": ("3", "--downloads 3"),

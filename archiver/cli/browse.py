@@ -1,0 +1,59 @@
+"""`archiver browse`: a page to look at an archive with."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from archiver.cli.help import Command
+from archiver.cli.options import (
+    INPUT,
+    archive_option,
+    config_option,
+    option,
+    quiet_option,
+    verbose_option,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(cls=Command)
+@archive_option
+@option(
+    "--open", "opened", is_flag=True, heading=INPUT, envvar=None,
+    help="Open the page in a browser.",
+)  # fmt: skip
+@verbose_option
+@quiet_option
+@config_option
+def browse(archive: "Path", opened: bool, verbose: int, quiet: bool) -> int:
+    """Write a page that shows the archive: index.html beside data/, for any browser.
+
+    It shows, plays and finds what is held, and names what is not, with the reason. It is opened
+    from disk or from any static host, and needs no server, no network and no key. It may be
+    written while a backup runs; backup --browse keeps it up to date.
+
+    Posters are made by PyAV: pip install 'archiver[browse]'. Interrupted, the next time goes on
+    with those that are missing.
+    """
+    from archiver.cli.gallery import write
+    from archiver.units import counted
+
+    gallery = write(archive, verbose, quiet=quiet, whole=True)
+    if not quiet:
+        click.echo(f"{counted(gallery.rows, 'generation')}: {gallery.page.absolute()}")
+        if gallery.without_poster:
+            click.echo(
+                f"{counted(gallery.without_poster, 'video')} without a poster: "
+                "pip install 'archiver[browse]' to make them"
+            )
+    if opened and not _open(gallery.page):
+        click.echo(f"archiver: no browser was found: open {gallery.page.absolute()}", err=True)
+    return 0
+
+
+def _open(page: "Path") -> bool:
+    import webbrowser
+
+    return webbrowser.open(page.absolute().as_uri())
