@@ -25,6 +25,7 @@ from archiver.catalogue.database import (
     sqlite_errors,
 )
 from archiver.catalogue.history import History
+from archiver.catalogue.listed import ListedTable
 from archiver.catalogue.queries import Queries, State
 from archiver.catalogue.worklist import WorklistTable
 from archiver.checksums import BagFile, Mark
@@ -95,6 +96,7 @@ class Catalogue:
         with sqlite_errors():
             connection.executescript(_TABLES)
         self.worklist = WorklistTable(connection, self._lock, batch)
+        self.listed = ListedTable(connection, self._lock)
         self.queries = Queries(connection)
         self.history = History(connection)
 

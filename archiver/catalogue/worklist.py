@@ -5,10 +5,11 @@ import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import repeat
+from itertools import chain, repeat
+from typing import Any
 
 from archiver.catalogue.database import sqlite_errors
-from archiver.generation import Generation
+from archiver.generation import LISTED, Generation
 from archiver.manifest import Ids
 from archiver.outcomes import Lost, Worklist
 
@@ -25,7 +26,8 @@ CREATE TEMP TABLE waiting (
     rank INTEGER NOT NULL,           -- -1 begun, 0 new, 1 was still processing, 2 failed before
     hopeless INTEGER NOT NULL,       -- an earlier run has found it so
     assumed INTEGER NOT NULL,        -- the manifests do not name its family
-    links TEXT                       -- JSON: those that the manifests have of it
+    links TEXT,                      -- JSON: those that are listed of it
+    item TEXT                        -- JSON: what ModelsLab lists, where no manifest lists it
 );
 CREATE INDEX temp.by_rank ON waiting (rank, place);
 """
@@ -43,7 +45,14 @@ class Entry:
     assumed: bool = False
     """Its family was assumed: the manifests do not name it."""
     links: tuple[str, ...] = ()
-    """The links that the manifests have of it."""
+    """The links that are listed of it."""
+    item: str | None = None
+    """The JSON of what ModelsLab lists of it, where no manifest does."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether nothing but ModelsLab's listing has ever named it."""
+        return self.item is not None and (self.first or self.generation.endpoint == LISTED)
 
 
 @dataclass(slots=True)
@@ -53,6 +62,7 @@ class _Batch:
     names: list[str] = field(default_factory=list)
     assumed: list[bool] = field(default_factory=list)
     links: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    items: dict[str, str] = field(default_factory=dict)
 
     def add(self, ids: Ids) -> None:
         before = len(self.names)
@@ -60,6 +70,8 @@ class _Batch:
         self.assumed.extend(repeat(ids.assumed, len(self.names) - before))
         if ids.links:
             self.links[self.names[-1]] = ids.links
+        if ids.item:
+            self.items.setdefault(self.names[-1], ids.item)
 
 
 class WorklistTable:
@@ -78,10 +90,12 @@ class WorklistTable:
         with sqlite_errors():
             connection.executescript(_TABLES)
 
-    def add(self, listed: Iterable[Ids], *, retry_lost: bool) -> Worklist:
-        """Add what the manifests list; what is held or lost is only counted.
+    def add(
+        self, listed: Iterable[Ids], discovered: Iterable[Ids] = (), *, retry_lost: bool
+    ) -> Worklist:
+        """Add what the manifests list, then what was `discovered`; the held and lost only count.
 
-        A generation that is listed more than once is counted and kept once.
+        A generation that is listed more than once is counted and kept once, as it was first listed.
         """
         if retry_lost:
             self._left_alone.discard("lost")
@@ -89,7 +103,8 @@ class WorklistTable:
             last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
             # A byte for each generation: a set of a million numbers would take 60 times as much.
             held, lost = bytearray(last + 1), set[int]()
-            for batch in _batches(self._known(listed), self._batch):
+            batches = (_batches(each, self._batch) for each in (self._known(listed), discovered))
+            for batch in chain.from_iterable(batches):
                 document = json.dumps(batch.names)
                 if _mark(held, self._held(document)) < len(batch.names):
                     lost |= self._keep_the_rest(document, batch, retry_lost=retry_lost)
@@ -132,7 +147,7 @@ class WorklistTable:
         """
         with sqlite_errors(), self._lock:
             rows = self._db.execute(
-                "SELECT rank, place, name, hopeless, assumed, links FROM waiting"
+                "SELECT rank, place, name, hopeless, assumed, links, item FROM waiting"
                 " WHERE (rank, place) > (?, ?) ORDER BY rank, place LIMIT ?",
                 (*self._taken, limit),
             ).fetchall()
@@ -182,7 +197,8 @@ class WorklistTable:
             name for name, assumed in zip(batch.names, batch.assumed, strict=True) if not assumed
         }
         self._db.executemany(
-            "INSERT INTO waiting (name, rank, hopeless, assumed, links) VALUES (?, ?, ?, ?, ?)"
+            "INSERT INTO waiting (name, rank, hopeless, assumed, links, item)"
+            " VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (name) DO UPDATE SET assumed = min(assumed, excluded.assumed),"
             " links = coalesce(links, excluded.links)",
             (
@@ -192,6 +208,7 @@ class WorklistTable:
                     trouble == "hopeless",
                     name not in named,
                     json.dumps(batch.links[name]) if name in batch.links else None,
+                    batch.items.get(name),
                 )
                 for name, number, state, trouble, runs in rows
                 if number not in lost
@@ -253,7 +270,8 @@ def _batches(listed: Iterable[Ids], size: int) -> Iterator[_Batch]:
         yield batch
 
 
-def _entry(rank: int, _place: int, name: str, *rest: object) -> Entry:
-    hopeless, assumed, links = rest
-    found = tuple(json.loads(links)) if isinstance(links, str) else ()
-    return Entry(Generation.from_name(name), rank <= 0, bool(hopeless), bool(assumed), found)
+def _entry(rank: int, _place: int, name: str, *rest: Any) -> Entry:
+    hopeless, assumed, links, item = rest
+    found = tuple(json.loads(links)) if links else ()
+    generation = Generation.from_name(name)
+    return Entry(generation, rank <= 0, bool(hopeless), bool(assumed), found, item)

@@ -20,7 +20,7 @@ from archiver.cli.options import (
     quiet_option,
     verbose_option,
 )
-from archiver.cli.params import Parsed
+from archiver.cli.params import Parsed, types
 from archiver.units import parse_duration
 
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     from archiver.cli.fetching import FetchOptions
     from archiver.cli.reporting import Job, ReportingOptions
+    from archiver.pipeline.listed import Discovery
     from archiver.pipeline.report import Report
     from archiver.progress import Progress
+    from archiver.settings import Settings
 
 _LINES = 1000
 """This many lines of a long list are printed at once: click's checks for each take longer."""
@@ -39,6 +41,16 @@ _LINES = 1000
 @manifests_argument
 @archive_option
 @endpoint_option
+@option(
+    "--discover", is_flag=True, heading=INPUT,
+    help="Archive your own generations too, as ModelsLab lists them: no MANIFEST is needed.",
+)  # fmt: skip
+@option(
+    "--discover-type", "discover_types", metavar="TYPE", type=Parsed("type", types),
+    default="video", heading=INPUT,
+    help="What --discover lists: video, image or video,image. Of images only GIFs and videos are "
+    "archived.",
+)  # fmt: skip
 @option("--dry-run", is_flag=True, heading=INPUT, help="List what would be fetched; fetch nothing.")
 @option(
     "--strict", is_flag=True, heading=INPUT,
@@ -57,7 +69,7 @@ _LINES = 1000
 @monitoring_options
 @config_option
 def backup(archive: "Path", manifests: tuple[str, ...], dry_run: bool, **options: Any) -> int:
-    """Archive the videos of all generations that the MANIFESTs list.
+    """Archive the videos of all generations that the MANIFESTs list, or ModelsLab itself.
 
     A MANIFEST is a file of IDs (text, CSV, TSV, JSON or JSON Lines), a directory of such files,
     or - for standard input. Saved responses, webhook bodies and pages of assets_generated are
@@ -75,9 +87,17 @@ def backup(archive: "Path", manifests: tuple[str, ...], dry_run: bool, **options
     from archiver.cli.reporting import ReportingOptions, perform
 
     fetch, reporting = pick(FetchOptions, options), pick(ReportingOptions, options)
+    if not manifests and not fetch.discover:
+        _require_manifests()
     if dry_run:
         return _dry_run(archive, manifests, fetch, reporting)
     return perform(_job(archive, manifests, fetch), reporting)
+
+
+def _require_manifests() -> None:
+    ctx = click.get_current_context()
+    hint = "Name a list of IDs, or use --discover."
+    raise click.MissingParameter(hint, ctx, param_type="argument", param_hint="'MANIFEST...'")
 
 
 def _job(archive: "Path", manifests: tuple[str, ...], fetch: "FetchOptions") -> "Job":
@@ -99,14 +119,16 @@ def _dry_run(
     fetch: "FetchOptions",
     reporting: "ReportingOptions",
 ) -> int:
-    """List what a backup would fetch, which needs no API key."""
+    """List what a backup would fetch, which needs an API key only to discover."""
     import json
     from itertools import islice
 
     from archiver.apikey import ApiKey
     from archiver.pipeline.backup import plan
 
-    with plan(archive, manifests, fetch.settings(ApiKey("none"))) as (summary, generations):
+    settings = fetch.settings(None if fetch.discover else ApiKey("none"))
+    discovery = _discovered(settings, reporting) if fetch.discover else None
+    with plan(archive, manifests, settings, discovery) as (summary, generations):
         if reporting.as_json:
             names = [generation.name for generation in generations]
             click.echo(json.dumps(summary.as_json() | {"generations": names}, indent=2))
@@ -116,3 +138,17 @@ def _dry_run(
     if summary.exit_status or not reporting.quiet:
         click.echo("\n".join(summary.lines()), err=True)
     return summary.exit_status
+
+
+def _discovered(settings: "Settings", reporting: "ReportingOptions") -> "Discovery":
+    import asyncio
+
+    from archiver.cli.terminal import shown_progress
+    from archiver.pipeline.discover import discover
+    from archiver.pipeline.sessions import new_rate_limit
+
+    async def found() -> "Discovery":
+        return await discover(settings, progress, new_rate_limit(settings))
+
+    with shown_progress(reporting.verbose, quiet=reporting.quiet) as progress:
+        return asyncio.run(found())

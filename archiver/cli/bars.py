@@ -30,9 +30,15 @@ class ProgressBars(ProgressLog):
         )
         self._expected = 0
 
+    def discovered(self, count: int, page: int, last: int | None) -> None:
+        """Show how far the list of one's own generations is read."""
+        super().discovered(count, page, last)
+        self._generations.set_description(f"page {page}{f' of {last}' if last else ''}")
+
     def planned(self, worklist: Worklist) -> None:
         """Set the length of the bar for generations."""
         super().planned(worklist)
+        self._generations.set_description("generations")
         self._generations.reset(worklist.to_fetch)
 
     def finished(self, outcome: Outcome) -> None:

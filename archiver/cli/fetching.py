@@ -33,6 +33,8 @@ class FetchOptions:
     max_time: float | None = None
     retry_lost: bool = False
     strict: bool = False
+    discover: bool = False
+    discover_types: tuple[str, ...] = ()
 
     def settings(self, key: ApiKey | None = None) -> Settings:
         """Return the settings, with this API key or with the user's.
@@ -52,6 +54,7 @@ class FetchOptions:
             lock_wait=self.lock_wait,
             retry_lost=self.retry_lost,
             strict=self.strict,
+            discover=self.discover_types if self.discover else (),
         )
 
     def _downloads(self) -> DownloadSettings:

@@ -48,6 +48,8 @@ class Ids:
     """The manifest did not name the endpoint: it is the default one."""
     links: tuple[str, ...] = ()
     """The links that an entry carries, as a saved response does; such an entry has one ID."""
+    item: str | None = None
+    """The JSON of what ModelsLab lists of it, where no manifest does."""
 
     def generations(self) -> Iterator[Generation]:
         """Yield the generations."""
