@@ -70,6 +70,31 @@ class FetchOptions:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOptions:
+    """The options that only ask the API become settings: times are in seconds."""
+
+    api_key_file: Path | None
+    api_rate: float
+    wait: float
+    retries: int
+    api_url: str
+    timeout: float
+    types: tuple[str, ...]
+
+    def settings(self) -> Settings:
+        """Return the settings.
+
+        Raises:
+            ConfigurationError: if the key is not found, or cannot be one, or if a proxy of the
+                environment is of no use.
+        """
+        Proxies.from_environment()
+        key = api_key(self.api_key_file)
+        api = ApiSettings(key, self.api_url, self.api_rate, self.timeout, self.retries)
+        return Settings(api, wait=self.wait, discover=self.types)
+
+
 def api_key(file: Path | None) -> ApiKey:
     """Return the API key: from `file`, `MODELSLAB_API_KEY` or systemd's credentials.
 

@@ -20,6 +20,7 @@ from archiver.version import __version__
 COMMANDS = {
     "backup": "Archive the videos of all generations that are listed.",
     "verify": "Check every file against its checksum, and repair.",
+    "discover": "List your own generations, as a manifest.",
     "status": "Show what is held, pending, failed and lost, and the last runs.",
     "export": "Write the whole catalogue as CSV or JSON Lines.",
     "demo": "Back up a dozen generations from an emulated ModelsLab.",

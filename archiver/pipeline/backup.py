@@ -157,8 +157,8 @@ class _Lists:
 
     @property
     def discovered(self) -> Discovered | None:
-        """What was made of one's own generations."""
-        return self.own.summary if self.own else None
+        """What was made of one's own generations, if any page was read."""
+        return self.own.summary if self.own and self.own.discovery.pages else None
 
     @property
     def unreachable(self) -> ApiUnreachable | None:

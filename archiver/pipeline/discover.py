@@ -2,21 +2,34 @@
 
 import asyncio
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from typing import assert_never
 
 from archiver.errors import ApiUnreachable, Interrupted, KeyRejected
-from archiver.modelslab.client import Client, Halt
-from archiver.modelslab.listing import Page
+from archiver.generation import LISTED, Generation
+from archiver.modelslab.client import (
+    Client,
+    ClientResult,
+    EndpointUnavailable,
+    Halt,
+    Throttled,
+)
+from archiver.modelslab.listing import Item, Page
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import (
     AccessDenied,
     GenerationFailed,
     NotFound,
+    Processing,
+    Ready,
     Rejected,
     ServerError,
+    urls_in,
 )
+from archiver.outcomes import Worklist
+from archiver.pipeline.families import Families, agree
 from archiver.pipeline.listed import Discovery, NotListed
 from archiver.pipeline.sessions import open_client
 from archiver.progress import Progress
@@ -26,6 +39,8 @@ from archiver.settings import Settings, Timings
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PAGES_LIMIT = 20_000
 """No more pages than this are read of one type."""
+_PAUSES_AT_MOST = 10
+"""So many pauses are waited out for one generation."""
 
 
 async def discover(
@@ -51,6 +66,70 @@ async def discover(
             except TimeoutError:
                 walk.found.trouble = NotListed(f"{TimeUp().reason} after page {walk.found.pages}")
     return walk.found
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A generation that is listed, and what it is called, if that was found."""
+
+    item: Item
+    name: Generation | None
+    unsure: str = ""
+    """Why that could not be found out, if more than that no endpoint knows it."""
+
+
+async def find_names(
+    settings: Settings, progress: Progress, found: Callable[[Named], None]
+) -> Discovery:
+    """List one's own generations, and ask whose they are, one after the other.
+
+    Raises:
+        Interrupted: if a signal ends it.
+        ApiUnreachable: if the API does not respond any more.
+        KeyRejected: if it rejects the key.
+    """
+    async with AsyncExitStack() as stack:
+        client, families = await open_client(stack, settings), Families()
+        walk = Walk(client, settings.timings, progress)
+        with interruptible():
+            await walk.through(settings.discover)
+            progress.planned(Worklist(to_fetch=len(walk.found.items)))
+            for item in walk.found.items:
+                found(await _named(client, families, item))
+    return walk.found
+
+
+async def _named(client: Client, families: Families, item: Item) -> Named:
+    """Ask the families for an item; one whose links are others does not have it."""
+    unsure = ""
+    for endpoint in families.besides(LISTED):
+        generation = Generation(endpoint, item.id)
+        match await _probed(client, generation):
+            case Ready() | Processing() as response if agree(item.links, urls_in(response)):
+                families.was_right(endpoint)
+                return Named(item, generation)
+            case Ready() as response:
+                response.close()
+            case Processing(links=()):
+                unsure = f"{generation} is still being made"
+            case ServerError(message) | Throttled(message) | EndpointUnavailable(message):
+                unsure = message
+            case Halt(ended):
+                if isinstance(ended, Stopped):
+                    raise ended.error
+                return Named(item, None, ended.reason)
+            case _:
+                pass
+    return Named(item, None, unsure)
+
+
+async def _probed(client: Client, generation: Generation) -> ClientResult:
+    """Ask for a generation, as often as ModelsLab asks for a pause."""
+    for _ in range(_PAUSES_AT_MOST):
+        result = await client.probe(generation)
+        if not isinstance(result, Throttled):
+            break
+    return result
 
 
 class Walk:
@@ -143,8 +222,9 @@ def _trouble(
     where = f"page {number} of type {kind}: " if number > 1 else ""
     match response:
         case AccessDenied(message):
-            reason = f"ModelsLab does not let this key list them: {message}"
-            return NotListed(where + reason, KeyRejected(reason))
+            refused = "ModelsLab does not let this key list"
+            error = KeyRejected(f"{refused} your generations: {message}")
+            return NotListed(f"{where}{refused} them: {message}", error)
         case ServerError(message, silent=True):
             reason = f"the API gives no usable response: {message}"
             hint = ". Check --api-url and the network"

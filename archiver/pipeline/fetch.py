@@ -31,6 +31,7 @@ from archiver.modelslab.responses import (
     Ready,
     Rejected,
     ServerError,
+    urls_in,
 )
 from archiver.outcomes import DeadLinks, Failed, LinkFault, Pending, Trouble
 from archiver.outputs import Output, link_path
@@ -227,7 +228,7 @@ class Fetcher:
         entry = job.entry
         if not entry.assumed or not entry.links or response.holds_payloads:
             return None  # payloads have no links to compare
-        if agree(entry.links, _urls(response)):
+        if agree(entry.links, urls_in(response)):
             return None
         response.close()  # or two would each wait for the memory that the other keeps
         match await self._ask_others(job):
@@ -249,7 +250,7 @@ class Fetcher:
             other = Generation(endpoint, job.generation.id)
             match await self._ask(self._client.probe(other)):
                 case Ready() | Processing() as response:
-                    knows, urls = knows or endpoint, _urls(response)
+                    knows, urls = knows or endpoint, urls_in(response)
                     if agree(entry.links, urls):
                         self._families.was_right(endpoint)
                         return _known_as(job, other, response)
@@ -349,15 +350,6 @@ class _StagedOutput:
     file: StagedFile
     served_by: str
     faults: tuple[LinkFault, ...] = ()
-
-
-def _urls(response: Ready | Processing) -> list[list[str]]:
-    """Return the URLs of each output; of one that is not finished, each URL by itself."""
-    match response:
-        case Ready(outputs):
-            return [[link.url for link in output.links] for output in outputs]
-        case Processing(links=links):
-            return [[url] for url in links]
 
 
 def _paused(

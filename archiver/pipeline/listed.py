@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from archiver.archive.layout import Layout
 from archiver.catalogue.listed import Dead, Listed, ListedTable, Namesake
@@ -13,10 +14,12 @@ from archiver.errors import ArchiverError
 from archiver.generation import LISTED
 from archiver.manifest import Ids, Problems, Unreadable
 from archiver.manifest.carried import carried_links
-from archiver.modelslab.listing import Item
 from archiver.pipeline.families import agree
 from archiver.pipeline.report import Discovered
 from archiver.units import counted
+
+if TYPE_CHECKING:
+    from archiver.modelslab.listing import Item
 
 _LOG = logging.getLogger(__name__)
 _NAME = "your generations"
@@ -39,7 +42,7 @@ class NotListed:
 class Discovery:
     """What the pages list: each generation once, or more often if its links are others."""
 
-    items: list[Item] = field(default_factory=list)
+    items: "list[Item]" = field(default_factory=list)
     pages: int = 0
     without_links: int = 0
     """How many have no link yet: they have no part in a backup before they do."""
@@ -80,7 +83,7 @@ class Sorting:
             for item in batch:
                 yield from self._sorted(item, known.get(item.id) or Listed())
 
-    def _sorted(self, item: Item, known: Listed) -> Iterator[Ids]:
+    def _sorted(self, item: "Item", known: Listed) -> Iterator[Ids]:
         states = {each.generation: each.state for each in known.namesakes}
         held = (each for each in known.namesakes if each.state == "held")
         actual, text = known.known_as, json.dumps(dict(item.document))
@@ -99,7 +102,7 @@ class Sorting:
             self._listed.add(item.id)
             yield Ids(LISTED, (item.id,), links=item.links, item=text)
 
-    def _is(self, held: Namesake, item: Item) -> bool:
+    def _is(self, held: Namesake, item: "Item") -> bool:
         """Return whether what is held came from the links of an item."""
         served = ([link] for link in held.served_by)
         return agree(item.links, served) or agree(item.links, self._in_sidecar(held))
@@ -113,7 +116,7 @@ class Sorting:
             return []
         return [[link] for link in carried_links(response)]
 
-    def _left_alone(self, item: Item, dead: Dead | None) -> bool:
+    def _left_alone(self, item: "Item", dead: Dead | None) -> bool:
         if dead is None or dead.paths != item.paths or self.retry:
             return False
         pause: timedelta = _FIRST_PAUSE * (2 ** min(dead.runs - 1, _DOUBLINGS) - 1)
