@@ -222,9 +222,9 @@ def _trouble(
     where = f"page {number} of type {kind}: " if number > 1 else ""
     match response:
         case AccessDenied(message):
-            refused = "ModelsLab does not let this key list"
-            error = KeyRejected(f"{refused} your generations: {message}")
-            return NotListed(f"{where}{refused} them: {message}", error)
+            error = KeyRejected(f"ModelsLab does not let this key list your generations: {message}")
+            reason = f"ModelsLab does not let this key list them: {message}"
+            return NotListed(where + reason, error)
         case ServerError(message, silent=True):
             reason = f"the API gives no usable response: {message}"
             hint = ". Check --api-url and the network"

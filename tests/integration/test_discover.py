@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ NOBODYS = Script(response="unknown")
 """Listed, and not known to any other endpoint."""
 
 
-async def discover(backups: Backups, *lines: str, **changes: object) -> Report:
+async def discover(backups: Backups, *lines: str, **changes: Any) -> Report:
     """Back up what is listed by ModelsLab, and what a manifest of these lines lists."""
     manifests = []
     if lines:
