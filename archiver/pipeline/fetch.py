@@ -196,13 +196,13 @@ class Fetcher:
         entry, generation = job.entry, job.generation
         if not entry.item:
             return Failed(generation, _NOT_ASKED_FOR)
-        if not (response := ready(generation, json.loads(entry.item))):
-            return Pending(generation)
         if job.elsewhere is None:
             found = await self._ask_others(job)
             if not isinstance(found, str):
                 return found
             job = replace(job, elsewhere="")
+        if not (response := ready(generation, json.loads(entry.item))):
+            return Pending(generation)
         result = await self._download(job, response)
         return _dead(job, result) if isinstance(result, LinksFailed) else result
 

@@ -36,6 +36,7 @@ from tests.support.backups import (
     assert_true_bag,
     generation,
     grow_hopeless,
+    quick_downloads,
 )
 from tests.support.raw_server import closed_port
 from tests.support.running import (
@@ -447,6 +448,30 @@ async def test_what_has_no_link_yet_waits_for_one(backups: Backups) -> None:
     assert "ModelsLab lists 2 generations of yours, 1 of them without a link yet" in report.lines()
     script(backups, video_1=Script())
     assert (await discover(backups)).archived == 1
+
+
+async def test_an_item_that_promises_links_is_pending(backups: Backups) -> None:
+    """Links that are only promised are compared, and never downloaded."""
+    script(backups, video_1=Script(), video_2=NOBODYS)
+    items = [
+        {"id": each.id, "output": [], "future_links": [backups.emulator.link(each)]}
+        for each in backups.emulator.scripts
+    ]
+    page = RawResponse({"status": "success", "data": items})
+    listing(backups, pages={1: page, 2: page})
+    report = await discover(backups)
+    assert (report.archived, report.pending, report.exit_status) == (1, 1, 0)
+    assert names(backups) == ["v6/video/1"]
+
+
+async def test_a_host_that_asks_for_a_pause_costs_no_more_requests(backups: Backups) -> None:
+    """After the pause the link is tried again, and no endpoint is asked again."""
+    paused = LinkScript(fault="busy", times=1)
+    script(backups, video_9=replace(NOBODYS, outputs=(OutputScript(primary=paused),)))
+    report = await discover(backups, download=quick_downloads(retries=1), wait=5)
+    assert (report.archived, report.exit_status) == (1, 0)
+    assert backups.emulator.downloads() == 2
+    assert asked_for(backups)["v6/realtime"] == 1
 
 
 async def test_only_the_listing_can_bring_what_no_endpoint_knows(backups: Backups) -> None:

@@ -29,6 +29,8 @@ VALUES = {
     "api-rate": ("7", "--api-rate 7/s"),
     "api-url": ('"https://example.com/api/"', "--api-url https://example.com/api"),
     "archive": ('"/srv/videos"', "--archive /srv/videos"),
+    "discover": ("true", "--discover"),
+    "discover-type": ('"image"', "--discover-type image"),
     "downloads": ("3", "--downloads 3"),
     "downloads-per-host": ("2", "--downloads-per-host 2"),
     "dry-run": ("true", "--dry-run"),
@@ -45,6 +47,7 @@ VALUES = {
     "metrics": ('"/m"', "--metrics /m"),
     "min-free": ("1_000_000", "--min-free 1M"),
     "older-than": ('"30d"', "--older-than 30d"),
+    "output": ('"/o"', "--output /o"),
     "ping": ('"https://hc-ping.com/s3cret"', "--ping https://hc-ping.com/s3cret"),
     "quiet": ("true", "-q"),
     "repair": ("true", "--repair"),
@@ -54,6 +57,7 @@ VALUES = {
     "strict": ("true", "--strict"),
     "threads": ("200", "--threads 200"),
     "timeout": ("2.5", "--timeout 2.5s"),
+    "type": ('"video, image"', "--type video,image"),
     "verbose": ("2", "-vv"),
     "wait": ("0", "--wait 0"),
 }
@@ -142,7 +146,7 @@ def test_the_file_sets_what_the_command_line_sets(file: Path, command: str, tabl
 
 def needed(command: str, key: str) -> list[str]:
     """Return the required arguments of a command, where the file has this key."""
-    archive = [] if command == "demo" or key == "archive" else ["-a", "x"]
+    archive = [] if command in ("demo", "discover") or key == "archive" else ["-a", "x"]
     return archive + (["ids"] if command == "backup" and key != "manifests" else [])
 
 
