@@ -19,7 +19,7 @@ class Progress(ByteProgress, Protocol):
     """Hears of the worklist and of each outcome, too."""
 
     def discovered(self, count: int, page: int, last: int | None) -> None:
-        """So many of one's own generations are listed up to this page; `last` may be known."""
+        """`count` of one's own generations are listed up to this page; `last` may be known."""
 
     def planned(self, worklist: Worklist) -> None:
         """The manifests are read."""

@@ -52,7 +52,7 @@ _WHOLE_RESPONSE = 2
 _LARGE_AT_ONCE = 2
 """This many responses with large inline payloads may be in memory at once."""
 _PAUSES_AT_MOST = 10
-"""So many pauses are waited out for one page."""
+"""No more pauses than this are waited out for one page."""
 
 T = TypeVar("T")
 

@@ -40,7 +40,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PAGES_LIMIT = 20_000
 """No more pages than this are read of one type."""
 _PAUSES_AT_MOST = 10
-"""So many pauses are waited out for one generation."""
+"""No more pauses than this are waited out for one generation."""
 
 
 async def discover(

@@ -86,20 +86,20 @@ class Sorting:
     def _sorted(self, item: "Item", known: Listed) -> Iterator[Ids]:
         states = {each.generation: each.state for each in known.namesakes}
         held = (each for each in known.namesakes if each.state == "held")
-        actual, text = known.known_as, json.dumps(dict(item.document))
+        actual = known.known_as
         if found := next((each for each in held if self._is(each, item)), None):
             yield Ids(found.generation.endpoint, (item.id,))
         elif self._left_alone(item, known.dead):
             self.summary.dead += 1
-        elif actual and states.get(actual) != "held":
-            news = None if actual in states else text
-            yield Ids(actual.endpoint, (item.id,), links=item.links, item=news)
+        elif actual and states.get(actual, "held") != "held":
+            yield Ids(actual.endpoint, (item.id,))
         elif states.get(item.generation) == "held":
             self.summary.changed += 1
         elif item.id in self._listed:
             _LOG.warning("%s is listed twice: the next run looks at the second", item.id)
         else:
             self._listed.add(item.id)
+            text = json.dumps(dict(item.document))
             yield Ids(LISTED, (item.id,), links=item.links, item=text)
 
     def _is(self, held: Namesake, item: "Item") -> bool:

@@ -552,6 +552,21 @@ async def test_dead_links_are_tried_ever_more_seldom(backups: Backups) -> None:
     assert tries == [1, 0, 1, 0, 0, 1]
 
 
+async def test_what_its_endpoint_forgets_is_no_failure(backups: Backups) -> None:
+    """Dead links of an old account stay a line, also once the endpoint knows nothing of them."""
+    script(backups, video_9=DEAD)
+    await discover(backups)
+    script(backups, video_9=replace(DEAD, response="unknown"))
+    for _ in range(3):
+        passed(backups, hours=1000)
+        report = await discover(backups)
+        assert (report.failed, report.lost, report.exit_status) == (0, 0, 0)
+    script(backups, video_9=NOBODYS)
+    passed(backups, hours=1000)
+    assert (await discover(backups)).archived == 1
+    assert names(backups) == [f"{LISTED}/9"]
+
+
 async def test_dead_links_that_come_back_are_archived(backups: Backups) -> None:
     """As soon as other links are listed, or on request, whenever they were tried last."""
     for name, again in (("video_8", {}), ("video_9", {"retry_lost": True})):
