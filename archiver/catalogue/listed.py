@@ -61,7 +61,8 @@ class ListedTable:
             for endpoint in self._endpoints():
                 for name, state, served_by in self._rows(_NAMESAKES, endpoint, ids):
                     one = Generation.from_name(name)
-                    links = tuple(served_by.split("\n")) if served_by else ()
+                    served = served_by.split("\n") if served_by else ()
+                    links = tuple(each.rpartition(" ")[2] for each in served)  # after its role
                     found[one.id].namesakes.append(Namesake(one, state, links))
             for name, actual in self._rows(_KNOWN_AS, LISTED, ids):
                 found[Generation.from_name(name).id].known_as = Generation.from_name(actual)

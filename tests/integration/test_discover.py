@@ -364,6 +364,15 @@ async def test_a_video_that_came_from_its_proxy_is_held(backups: Backups) -> Non
     assert (await discover(backups)).already_held == 1
 
 
+async def test_the_links_that_served_a_video_show_that_it_is_held(backups: Backups) -> None:
+    """No response has to be read for that: a hundred thousand would take long."""
+    script(backups, video_1=Script(), video_2=NOBODYS)
+    assert (await discover(backups)).archived == 2
+    for path in (backups.archive / "data").rglob("*.json"):
+        path.write_text("{}")
+    assert (await discover(backups)).already_held == 2
+
+
 async def test_losing_the_catalogue_makes_nothing_new(backups: Backups) -> None:
     """What the checksum manifest lists is held, by the links in the responses."""
     script(backups, video_1=Script(), video_2=NOBODYS)

@@ -23,7 +23,7 @@ def test_namesakes_are_found_under_any_endpoint(catalogue: Catalogue) -> None:
     """With their states and the links that served them; those of other IDs are left out."""
     assert catalogue.listed.of(["5"]) == {}
     families = ("v6/video", "v6/video-x", "v1/enterprise/video", "v7/video-fusion", LISTED)
-    record(catalogue, *(Archived(of(each), 1, ("https://x/5",)) for each in families))
+    record(catalogue, *(Archived(of(each), 1, ("primary https://x/5",)) for each in families))
     record(catalogue, *(Archived(of(each, "55"), 1, ()) for each in families))
     record(catalogue, Failed(of("v6/realtime"), "x"))
     found = catalogue.listed.of(["5", "7"])
