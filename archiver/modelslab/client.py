@@ -168,20 +168,22 @@ class Client:
 
         A refusal is no verdict on the key, which may be good for everything but this.
         """
-        result = await self._page_by_any_path(kind, number, Backoff(1, 0, 0))
-        if isinstance(result, ServerError):  # only now: one of the paths may not exist
-            result = await self._page_by_any_path(kind, number, self._backoff)
-        if isinstance(result, Page):
-            self._rate_limit.responded()
-        return result
+        pauses = self._backoff.pauses()
+        while True:
+            match result := await self._page_by_any_path(kind, number):
+                case ServerError(wait=wait) if (pause := next(pauses, None)) is not None:
+                    await self._pause_for(wait, pause)
+                case _:
+                    return result
 
-    async def _page_by_any_path(self, kind: str, number: int, backoff: Backoff) -> PageResult:
+    async def _page_by_any_path(self, kind: str, number: int) -> PageResult:
         """Return the page of the first path that has one, else the refusal that says most."""
         refusals: list[NoPage] = []
         for path in self._listing:
-            match await self._page(path, {"type": kind, "page": number}, backoff):
+            match await self._page(path, {"type": kind, "page": number}):
                 case Page() as page:
                     self._listing = (path,)
+                    self._rate_limit.responded()
                     return page
                 case Halt() | ServerError(silent=True) as silence:
                     return silence
@@ -189,12 +191,12 @@ class Client:
                     refusals.append(refusal)
         return min(refusals, key=_how_little_it_says)
 
-    async def _page(self, path: str, asked: Mapping[str, object], backoff: Backoff) -> PageResult:
+    async def _page(self, path: str, asked: Mapping[str, object]) -> PageResult:
         """Ask for a page, as often as ModelsLab asks for a pause."""
         send = partial(self._send_for_page, path, self._body_with({"per_page": PER_PAGE, **asked}))
         subject, message = Generation(LISTED, str(asked["type"])), ""
         for _ in range(_PAUSES_AT_MOST):
-            match await self._repeated(send, backoff.pauses()):
+            match await self._repeated(send, iter(())):
                 case RateLimited(message) as limited:
                     pause = self._rate_limit.pause(limited, subject)
                     if isinstance(pause, Skipped):
@@ -237,10 +239,14 @@ class Client:
                 return Halt(skipped)
             match response := await send():
                 case ServerError(wait=wait) if (pause := next(pauses, None)) is not None:
-                    longest = self._rate_limit.timings.short_pause
-                    await asyncio.sleep(min(wait, longest) if wait else pause)
+                    await self._pause_for(wait, pause)
                 case _:
                     return response
+
+    async def _pause_for(self, wait: float | None, pause: float) -> None:
+        """Pause for as long as the server asks, if that is not long, else for the `pause`."""
+        longest = self._rate_limit.timings.short_pause
+        await asyncio.sleep(min(wait, longest) if wait else pause)
 
     def _throttled(
         self, generation: Generation, limited: RateLimited

@@ -224,6 +224,18 @@ async def test_both_urls_of_the_endpoint_are_tried(backups: Backups, path: str) 
     assert paths == [*missing, *[f"/api/{path}"] * 3]
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_a_page_is_asked_for_as_often_as_any_response(backups: Backups, retries: int) -> None:
+    """`--retries` is how often, and each time both URLs are tried."""
+    listing(backups, refusal="error")
+    settings = backups.settings(discover=("video",), timings=QUICK)
+    settings = replace(settings, api=replace(settings.api, retries=retries))
+    report = await backup(backups.archive, [], settings)
+    assert report.exit_status == 3
+    paths = [each.path for each in backups.emulator.requests]
+    assert paths == ["/api/v6/assets_generated", "/api/assets_generated"] * (retries + 1)
+
+
 async def test_a_pause_that_is_asked_for_is_made(backups: Backups) -> None:
     """The page that was refused is asked for again."""
     script(backups, video_1=Script())
