@@ -17,6 +17,8 @@ _RENAMED = {"faceswap": "deepfake"}
 """The provider renamed `deepfake` in its documentation in 2026-02; they are one service."""
 _ONLY_IN = {"video-fusion": "v7"}
 """Families that were never part of v6: a bare family means that version otherwise."""
+LISTED = "v6/assets_generated"
+"""The endpoint that lists one's own generations, and the family of those that no other knows."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

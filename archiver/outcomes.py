@@ -92,6 +92,18 @@ class Duplicate:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLinks:
+    """Nobody but ModelsLab's own listing names it, and its links are dead: no loss of ours."""
+
+    generation: Generation
+    paths: tuple[str, ...]
+    """The paths of the links that are listed."""
+
+    def __str__(self) -> str:
+        return f"{self.generation}: listed by ModelsLab alone, and its links are dead"
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """It cannot be archived any more: remembered, and not asked for again."""
 
@@ -137,7 +149,7 @@ class Failed:
         return any(fault.forbidden for fault in self.faults)
 
 
-Outcome: TypeAlias = Archived | Pending | Unfinished | Duplicate | Lost | Failed
+Outcome: TypeAlias = Archived | Pending | Unfinished | Duplicate | DeadLinks | Lost | Failed
 """How a generation that was worked on ends. Those already held, known to be lost or skipped are
 counted in the report: a million of them are not a million values."""
 

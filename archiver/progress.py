@@ -39,6 +39,9 @@ class ByteProgress(Protocol):
 class Progress(ByteProgress, Protocol):
     """Hears of the worklist and of each outcome, too."""
 
+    def discovered(self, count: int, page: int, last: int | None) -> None:
+        """`count` of one's own generations are listed up to this page; `last` may be known."""
+
     def planned(self, worklist: Worklist) -> None:
         """The manifests are read."""
 
@@ -54,6 +57,9 @@ class Progress(ByteProgress, Protocol):
 
 class Silent:
     """Shows nothing."""
+
+    def discovered(self, count: int, page: int, last: int | None) -> None:
+        """Show nothing."""
 
     def planned(self, worklist: Worklist) -> None:
         """Show nothing."""

@@ -55,6 +55,8 @@ class Timings:
     """The first pause before such a link is tried again; later ones grow."""
     short_pause: float = 60.0
     """A pause that is no longer is always waited out."""
+    between_pages: float = 2.0
+    """Between two pages of one's own generations."""
     default_pause: float = 30.0
     """How long to pause when rate-limited without a hint."""
     after_pause: float = 5.0
@@ -79,4 +81,6 @@ class Settings:
     lock_wait: float = 0.0
     retry_lost: bool = False
     strict: bool = False
+    discover: tuple[str, ...] = ()
+    """The types of one's own generations to list, such as `video`: they are backed up too."""
     timings: Timings = field(default_factory=Timings)

@@ -147,6 +147,12 @@ CREATE TABLE entry (                 -- what manifests say of a generation and a
     digest TEXT NOT NULL,
     PRIMARY KEY (name, digest)
 ) WITHOUT ROWID;
+CREATE TABLE dead (                  -- what ModelsLab alone lists, and no link of it is alive
+    name TEXT PRIMARY KEY,           -- v6/assets_generated/263
+    paths TEXT NOT NULL,             -- JSON: those of its links
+    runs INTEGER NOT NULL,           -- on how many in a row that was found
+    checked TEXT NOT NULL            -- when that was last found, UTC
+) WITHOUT ROWID;
 """,
 )
 """What makes each version of the tables from the one before."""

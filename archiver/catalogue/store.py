@@ -26,6 +26,7 @@ from archiver.catalogue.database import (
     sqlite_errors,
 )
 from archiver.catalogue.history import History
+from archiver.catalogue.listed import ListedTable
 from archiver.catalogue.worklist import WorklistTable
 from archiver.checksums import BagFile, Mark
 from archiver.errors import storage_errors
@@ -141,6 +142,7 @@ class Catalogue:
         with sqlite_errors():
             connection.executescript(_TABLES)
         self.worklist = WorklistTable(connection, self._lock, batch)
+        self.listed = ListedTable(connection, self._lock)
         self.history = History(connection)
 
     @classmethod

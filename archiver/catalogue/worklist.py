@@ -6,10 +6,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TypeAlias
 
 from archiver.catalogue.database import sqlite_errors
-from archiver.generation import Generation
+from archiver.generation import LISTED, Generation
 from archiver.manifest import Ids
 from archiver.outcomes import Lost, Worklist
 
@@ -23,7 +24,8 @@ CREATE TEMP TABLE waiting (
     rank INTEGER NOT NULL,           -- -1 begun, 0 new, 1 was still processing, 2 failed before
     hopeless INTEGER NOT NULL,       -- an earlier run has found it so
     assumed INTEGER NOT NULL,        -- the manifests do not name its family
-    links TEXT                       -- JSON: those that the manifests have of it
+    links TEXT,                      -- JSON: those that are listed of it
+    item TEXT                        -- JSON: what ModelsLab lists, where no manifest lists it
 );
 CREATE INDEX temp.by_rank ON waiting (rank, place);
 CREATE TEMP TABLE said (             -- what manifests say of generations, and no sidecar has yet
@@ -52,12 +54,13 @@ ON CONFLICT (name) DO UPDATE SET assumed = min(assumed, excluded.assumed)
 """
 # In two: for (rank, place) > (?, ?) SQLite would read a rank from its beginning each time.
 _NEXT = """
-SELECT rank, place, name, hopeless, assumed, links FROM waiting WHERE rank = ?1 AND place > ?2
+SELECT rank, place, name, hopeless, assumed, links, item FROM waiting
+    WHERE rank = ?1 AND place > ?2
 UNION ALL
-SELECT rank, place, name, hopeless, assumed, links FROM waiting WHERE rank > ?1
+SELECT rank, place, name, hopeless, assumed, links, item FROM waiting WHERE rank > ?1
 ORDER BY rank, place LIMIT ?3
 """
-_Row: TypeAlias = tuple[int, int, str, int, int, str | None]
+_Row: TypeAlias = tuple[int, int, str, int, int, str | None, str | None]
 _SAID_AT_ONCE = 4 << 20
 """Characters of what manifests say that are in memory at once, about."""
 _SAYINGS_LIMIT = 100
@@ -91,7 +94,14 @@ class Entry:
     assumed: bool = False
     """Its family was assumed: the manifests do not name it."""
     links: tuple[str, ...] = ()
-    """The links that the manifests have of it."""
+    """The links that are listed of it."""
+    item: str | None = None
+    """The JSON of what ModelsLab lists of it, where no manifest does."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether nothing but ModelsLab's listing has ever named it."""
+        return self.item is not None and (self.first or self.generation.endpoint == LISTED)
 
 
 @dataclass(slots=True)
@@ -105,6 +115,7 @@ class _Batch:
     said: list[tuple[str, str]] = field(default_factory=list)
     characters: int = 0
     """Of what is said."""
+    items: dict[str, str] = field(default_factory=dict)
 
     def add(self, ids: Ids) -> None:
         names = list(ids.names())
@@ -116,6 +127,8 @@ class _Batch:
         if ids.said:
             self.said.append((names[-1], ids.said))
             self.characters += len(ids.said)
+        if ids.item:
+            self.items.setdefault(names[-1], ids.item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +156,17 @@ class WorklistTable:
             connection.executescript(_TABLES)
 
     def add(
-        self, listed: Iterable[Ids], *, retry_lost: bool, redact: Redact | None = None
+        self,
+        listed: Iterable[Ids],
+        discovered: Iterable[Ids] = (),
+        *,
+        retry_lost: bool,
+        redact: Redact | None = None,
     ) -> Worklist:
-        """Add what the manifests list; what is held or lost is only counted.
+        """Add what the manifests list, then what was `discovered`; the held and lost only count.
 
-        A generation that is listed more than once is counted and kept once. With `redact`, what
-        they say of it is kept, too, unless a sidecar has it.
+        A generation that is listed more than once is counted and kept once, as it was first listed.
+        With `redact`, what the manifests say of it is kept, too, unless a sidecar has it.
         """
         if retry_lost:
             self._left_alone.discard("lost")
@@ -156,7 +174,8 @@ class WorklistTable:
             last = self._db.execute("SELECT max(number) FROM generation").fetchone()[0] or 0
             # A byte for each generation: a set of a million numbers would take 60 times as much.
             held, lost = bytearray(last + 1), set[int]()
-            for batch in _batches(self._known(listed), self._batch):
+            batches = (_batches(each, self._batch) for each in (self._known(listed), discovered))
+            for batch in chain.from_iterable(batches):
                 if batch.said and redact:
                     self._keep_said(batch.said, redact)
                 names = json.dumps(batch.names)
@@ -281,11 +300,22 @@ class WorklistTable:
             "named": json.dumps(batch.named),
             "left_alone": json.dumps(list(self._left_alone)),
         }
+        before = self._among_waiting(batch.items)
         self._db.execute(_KEEP_THE_REST, parameters)
         self._db.executemany(
             "UPDATE waiting SET links = coalesce(links, ?) WHERE name = ?",
             ((json.dumps(links), name) for name, links in batch.links.items()),
         )
+        self._db.executemany(
+            "UPDATE waiting SET item = ? WHERE name = ?",
+            ((item, name) for name, item in batch.items.items() if name not in before),
+        )
+
+    def _among_waiting(self, names: Collection[str]) -> set[str]:
+        """Return those of the names that are on the worklist already."""
+        query = "SELECT value FROM json_each(?) CROSS JOIN waiting ON name = value"
+        rows = self._db.execute(query, (json.dumps(list(names)),)) if names else ()
+        return {name for (name,) in rows}
 
     def _known(self, listed: Iterable[Ids]) -> Iterator[Ids]:
         """Yield what is listed; what proved to be of another family, under its own."""
@@ -341,6 +371,7 @@ def _digest(text: str) -> str:
 
 
 def _entry(row: _Row) -> Entry:
-    rank, _, name, hopeless, assumed, links = row
+    rank, _, name, hopeless, assumed, links, item = row
     found = tuple(json.loads(links)) if links else ()
-    return Entry(Generation.from_name(name), rank <= 0, bool(hopeless), bool(assumed), found)
+    generation = Generation.from_name(name)
+    return Entry(generation, rank <= 0, bool(hopeless), bool(assumed), found, item)

@@ -20,7 +20,7 @@ from archiver.cli.options import (
     quiet_option,
     verbose_option,
 )
-from archiver.cli.params import Parsed
+from archiver.cli.params import Parsed, types
 from archiver.units import parse_duration
 
 if TYPE_CHECKING:
@@ -28,14 +28,26 @@ if TYPE_CHECKING:
 
     from archiver.cli.fetching import FetchOptions
     from archiver.cli.reporting import Job, ReportingOptions
+    from archiver.pipeline.listed import Discovery
     from archiver.pipeline.report import Report
     from archiver.progress import Progress
+    from archiver.settings import Settings
 
 
 @click.command(cls=Command, epilog=EXIT_STATUS)
 @manifests_argument
 @archive_option
 @endpoint_option
+@option(
+    "--discover", is_flag=True, heading=INPUT,
+    help="Archive your own generations too, as ModelsLab lists them: no MANIFEST is needed.",
+)  # fmt: skip
+@option(
+    "--discover-type", "discover_types", metavar="TYPE", type=Parsed("type", types),
+    default="video", heading=INPUT,
+    help="What --discover lists: video, image or video,image. Of images only GIFs and videos are "
+    "archived.",
+)  # fmt: skip
 @option("--dry-run", is_flag=True, heading=INPUT, help="List what would be fetched; fetch nothing.")
 @option(
     "--strict", is_flag=True, heading=INPUT,
@@ -60,7 +72,7 @@ if TYPE_CHECKING:
 def backup(
     archive: "Path", manifests: tuple[str, ...], dry_run: bool, browse: bool, **options: Any
 ) -> int:
-    """Archive the videos of all generations that the MANIFESTs list.
+    """Archive the videos of all generations that the MANIFESTs list, or ModelsLab itself.
 
     A MANIFEST is a file of IDs (text, CSV, TSV, JSON or JSON Lines), a directory of such files,
     or - for standard input. Saved responses, webhook bodies and pages of assets_generated are
@@ -78,6 +90,8 @@ def backup(
     from archiver.cli.reporting import ReportingOptions, perform
 
     fetch, reporting = pick(FetchOptions, options), pick(ReportingOptions, options)
+    if not manifests and not fetch.discover:
+        _require_manifests()
     if dry_run:
         return _dry_run(archive, manifests, fetch, reporting)
     status = perform(_job(archive, manifests, fetch), reporting)
@@ -100,6 +114,12 @@ def _show(archive: "Path", status: int, reporting: "ReportingOptions") -> int:
     return status
 
 
+def _require_manifests() -> None:
+    ctx = click.get_current_context()
+    hint = "Name a list of IDs, or use --discover."
+    raise click.MissingParameter(hint, ctx, param_type="argument", param_hint="'MANIFEST...'")
+
+
 def _job(archive: "Path", manifests: tuple[str, ...], fetch: "FetchOptions") -> "Job":
     from archiver.cli.reporting import Job
     from archiver.eventloop import run
@@ -118,13 +138,15 @@ def _dry_run(
     fetch: "FetchOptions",
     reporting: "ReportingOptions",
 ) -> int:
-    """List what a backup would fetch, which needs no API key."""
+    """List what a backup would fetch, which needs an API key only to discover."""
     import json
 
     from archiver.apikey import ApiKey
     from archiver.pipeline.backup import plan
 
-    with plan(archive, manifests, fetch.settings(ApiKey("none"))) as (summary, batches):
+    settings = fetch.settings(None if fetch.discover else ApiKey("none"))
+    discovery = _discovered(settings, reporting) if fetch.discover else None
+    with plan(archive, manifests, settings, discovery) as (summary, batches):
         if reporting.as_json:
             names = [name for names in batches for name in names]
             click.echo(json.dumps(summary.as_json() | {"generations": names}, indent=2))
@@ -134,3 +156,17 @@ def _dry_run(
     if summary.exit_status or not reporting.quiet:
         click.echo("\n".join(summary.lines()), err=True)
     return summary.exit_status
+
+
+def _discovered(settings: "Settings", reporting: "ReportingOptions") -> "Discovery":
+    import asyncio
+
+    from archiver.cli.terminal import shown_progress
+    from archiver.pipeline.discover import discover
+    from archiver.pipeline.sessions import new_rate_limit
+
+    async def found() -> "Discovery":
+        return await discover(settings, progress, new_rate_limit(settings))
+
+    with shown_progress(reporting.verbose, quiet=reporting.quiet) as progress:
+        return asyncio.run(found())

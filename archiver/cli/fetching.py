@@ -32,6 +32,8 @@ class FetchOptions:
     max_time: float | None = None
     retry_lost: bool = False
     strict: bool = False
+    discover: bool = False
+    discover_types: tuple[str, ...] = ()
 
     def settings(self, key: ApiKey | None = None) -> Settings:
         """Return the settings, with this API key or with the user's.
@@ -40,10 +42,7 @@ class FetchOptions:
             ConfigurationError: if the user's key is not found, or cannot be one, or if a proxy of
                 the environment is of no use.
         """
-        if any(name.lower().endswith("_proxy") for name in os.environ):
-            from archiver.http.proxies import Proxies
-
-            Proxies.from_environment()
+        _check_proxies()
         key = key or api_key(self.api_key_file)
         return Settings(
             ApiSettings(key, self.api_url, self.api_rate, self.timeout, self.retries),
@@ -54,6 +53,7 @@ class FetchOptions:
             lock_wait=self.lock_wait,
             retry_lost=self.retry_lost,
             strict=self.strict,
+            discover=self.discover_types if self.discover else (),
         )
 
     def _downloads(self) -> DownloadSettings:
@@ -67,6 +67,38 @@ class FetchOptions:
             concurrency=self.downloads,
             per_host=self.downloads_per_host or self.downloads,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOptions:
+    """The options that only ask the API become settings: times are in seconds."""
+
+    api_key_file: Path | None
+    api_rate: float
+    wait: float
+    retries: int
+    api_url: str
+    timeout: float
+    types: tuple[str, ...]
+
+    def settings(self) -> Settings:
+        """Return the settings.
+
+        Raises:
+            ConfigurationError: if the key is not found, or cannot be one, or if a proxy of the
+                environment is of no use.
+        """
+        _check_proxies()
+        key = api_key(self.api_key_file)
+        api = ApiSettings(key, self.api_url, self.api_rate, self.timeout, self.retries)
+        return Settings(api, wait=self.wait, discover=self.types)
+
+
+def _check_proxies() -> None:
+    if any(name.lower().endswith("_proxy") for name in os.environ):
+        from archiver.http.proxies import Proxies
+
+        Proxies.from_environment()
 
 
 def api_key(file: Path | None) -> ApiKey:

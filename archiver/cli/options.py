@@ -130,9 +130,10 @@ _download = partial(option, heading="Downloads")
 _limit = partial(option, heading=LIMITS)
 
 manifests_argument = argument(
-    "manifests", metavar="MANIFEST...", nargs=-1, required=True, type=Name(allow_dash=True),
+    "manifests", metavar="[MANIFEST]...", nargs=-1, type=Name(allow_dash=True),
     envvar="ARCHIVER_MANIFESTS", heading=INPUT,
-    help="Lists of IDs; separate them with colons in the environment variable.",
+    help="Lists of IDs, required without --discover; separate them with colons in the environment "
+    "variable.",
 )  # fmt: skip
 archive_option = _input(
     "-a", "--archive", metavar="DIR", type=Directory(), required=True,
@@ -177,7 +178,11 @@ monitoring_options = _all(
 )  # fmt: skip
 
 _COUNT = Count(1, 256)
-fetch_options = _all(
+_timeout = _download(
+    "--timeout", metavar="DURATION", type=Parsed("duration", positive_duration), default="30s",
+    help="Give up on a connection, to the API or a link, that is silent for this long.",
+)  # fmt: skip
+_api_options = (
     _api(
         "--api-key-file", metavar="FILE", type=File(),
         help="The file that holds the API key. Without it the key is read from MODELSLAB_API_KEY, "
@@ -202,6 +207,10 @@ fetch_options = _all(
         "--api-url", metavar="URL", type=Parsed("url", api_url),
         default="https://modelslab.com/api", help="The URL of the API.",
     ),
+)  # fmt: skip
+api_options = _all(*_api_options, _timeout)
+fetch_options = _all(
+    *_api_options,
     _download(
         "--downloads", metavar="N", type=_COUNT, default=8,
         help="Download at most this many videos at once.",
@@ -214,10 +223,7 @@ fetch_options = _all(
         "--limit-rate", metavar="RATE", type=Parsed("rate", parse_byte_rate),
         help="Download at most this many bytes per second in total: 500K, 20M.",
     ),
-    _download(
-        "--timeout", metavar="DURATION", type=Parsed("duration", positive_duration), default="30s",
-        help="Give up on a connection, to the API or a link, that is silent for this long.",
-    ),
+    _timeout,
     _download(
         "--max-size", metavar="SIZE", type=Parsed("size", parse_size), default="100G",
         help="Download no video larger than this.",

@@ -118,6 +118,18 @@ def ping_url(text: str) -> "PingUrl":
     return PingUrl(text.strip())
 
 
+def types(text: str) -> tuple[str, ...]:
+    """Return the types of generations to list: `video`, `image` or both, with a comma.
+
+    Raises:
+        ValueError: if there is another.
+    """
+    found = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
+    if not {*found} <= {"video", "image"}:
+        raise ValueError(f"{text!r} is not video, image or video,image")
+    return found
+
+
 def positive_duration(text: str) -> float:
     """Return seconds, more than 0.
 

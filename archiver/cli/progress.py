@@ -4,6 +4,7 @@ import logging
 
 from archiver.outcomes import (
     Archived,
+    DeadLinks,
     Duplicate,
     Failed,
     Lost,
@@ -21,6 +22,11 @@ _LOG = logging.getLogger(__name__)
 class ProgressLog(Silent):
     """Logs the worklist and each outcome, and shows no bars."""
 
+    def discovered(self, count: int, page: int, last: int | None) -> None:
+        """Log how far the list of one's own generations is read."""
+        of = f" of {last:,}" if last else ""
+        _LOG.info("page %d%s of your generations: %d so far", page, of, count)
+
     def planned(self, worklist: Worklist) -> None:
         """Log what there is to do."""
         _LOG.info(
@@ -37,7 +43,7 @@ class ProgressLog(Silent):
                 links = ", ".join(served_by)
                 why = "".join(f"; {fault}" for fault in faults)
                 _LOG.info("archived %s: %s from %s%s", generation, format_size(size), links, why)
-            case Pending() | Unfinished() | Duplicate():
+            case Pending() | Unfinished() | Duplicate() | DeadLinks():
                 _LOG.info("%s", outcome)
             case Failed() | Lost():  # the report has them too
                 _LOG.debug("%s", outcome)

@@ -34,15 +34,19 @@ _SCRIPTS = {
         outputs=(OutputScript(primary=LinkScript(fault="dead"), proxy=LinkScript()),)
     ),
     "deepfake/301": Script(response="failed"),
+    # On no list: they are discovered, one under its endpoint, one that no endpoint knows any more.
+    "video/9401": _plain(500_000),
+    "realtime/9402": Script(response="unknown"),
 }
 
 
 async def demonstrate(archive: Path, progress: Progress) -> Report:
-    """Back up `demo.txt` from the emulator into `archive`."""
+    """Back up `demo.txt`, and what is discovered, from the emulator into `archive`."""
     scripts = {_generation(name): script for name, script in _SCRIPTS.items()}
     async with Emulator(scripts, key=_KEY) as emulator:
         api = ApiSettings(ApiKey(_KEY), emulator.api_url, rate=10)
-        settings = Settings(api, DownloadSettings(min_free=0, allow_private=True))
+        download = DownloadSettings(min_free=0, allow_private=True)
+        settings = Settings(api, download, discover=("video",))
         with as_file(files("archiver.emulator") / "demo.txt") as manifest:
             return await backup(archive, [manifest], settings, progress)
 

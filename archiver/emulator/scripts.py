@@ -12,6 +12,8 @@ from email.utils import formatdate
 from time import time
 from typing import Literal
 
+from archiver.generation import Generation
+
 Host = Literal["api", "primary", "proxy"]
 LinkHost = Literal["primary", "proxy"]
 
@@ -103,6 +105,8 @@ class Script:
     """The signed links of this many first requests are refused with 403."""
     meta: Mapping[str, object] = field(default_factory=dict)
     """What it was made from, in responses that say so."""
+    listed: bool = True
+    """Whether it is one of the account's own, which are listed; GIFs are listed as images."""
 
     def response_to(self, request: int) -> Response | RawResponse:
         """Return the response to request number `request`, counted from 1."""
@@ -113,6 +117,25 @@ class Script:
     def has_waited(self, request: int) -> bool:
         """Return whether request number `request` gets `response`."""
         return request > len(self.trouble) + self.ready_after
+
+
+@dataclass(frozen=True, slots=True)
+class ListingScript:
+    """How the account's own generations are listed, in the order of the scripts."""
+
+    paths: tuple[str, ...] = ("v6/assets_generated",)
+    """The endpoint's URLs, below that of the API; `assets_generated` is the other one."""
+    refusal: Response | RawResponse | None = None
+    """The response to keys that may not list, as this one then is."""
+    newest_first: bool = True
+    ids: Literal["int", "string"] = "int"
+    shape: Literal["list", "map"] = "list"
+    pagination: bool = True
+    arriving: tuple[Generation, ...] = ()
+    """Those that are made while pages are read: `arrivals` of them after each page."""
+    arrivals: int = 1
+    pages: Mapping[int, Response | RawResponse] = field(default_factory=dict)
+    """The responses to requests for these pages instead of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +153,7 @@ class ApiScript:
     """In seconds, where a request is throttled."""
     ids: Literal["int", "string", "null", "empty"] = "int"
     echo_key: bool = False
+    listing: ListingScript = ListingScript()
     content_type: str = "application/json"
 
 

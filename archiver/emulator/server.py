@@ -14,6 +14,7 @@ from zlib import crc32
 
 from aiohttp import web
 
+from archiver.emulator import listing
 from archiver.emulator.clip import Payload, grown_clip
 from archiver.emulator.replies import Reply, canned, file_reply, page, with_fault, write
 from archiver.emulator.scripts import (
@@ -75,6 +76,7 @@ class Emulator:
         self._requested: Counter[Generation] = Counter()
         self._served: Counter[tuple[Generation, int, Host]] = Counter()
         self._api_requests = 0
+        self._pages = 0
         self._accepted: deque[float] = deque()
         self._hosts: dict[str, str] = {}
         self._open = AsyncExitStack()
@@ -137,6 +139,11 @@ class Emulator:
         """Count the requests to the API, for one generation or in all."""
         return len(self._logged(generation, ("api",)))
 
+    def pages(self) -> list[int]:
+        """Return the numbers of the pages that were asked for, in order."""
+        bodies = [seen.json() for seen in self.requests if _LISTING.fullmatch(seen.path)]
+        return [body.get("page", 1) for body in bodies if isinstance(body, dict)]
+
     def downloads(self, generation: Generation | None = None, host: LinkHost | None = None) -> int:
         """Count the requests for files; a redirect and its target count once."""
         seen = self._logged(generation, (host,) if host else ("primary", "proxy"))
@@ -153,7 +160,7 @@ class Emulator:
         """Empty the log, and start every script from its beginning."""
         for record in (self.requests, self._requested, self._served, self._accepted, self.busiest):
             record.clear()
-        self._api_requests = 0
+        self._api_requests = self._pages = 0
 
     async def _handle(self, host: Host, request: web.BaseRequest) -> web.StreamResponse:
         self._under_way[host] += 1
@@ -188,7 +195,9 @@ class Emulator:
     # The API.
 
     def _response(self, seen: Seen) -> Response | RawResponse:
-        if seen.method != "POST" or seen.generation is None:
+        path = seen.path.removeprefix("/api/")
+        lists = path in self.api.listing.paths
+        if seen.method != "POST" or (seen.generation is None and not lists):
             status = 404 if seen.method == "POST" else 405
             return RawResponse(PAGE, status, {"Content-Type": "text/html", "Allow": "POST"})
         if self._throttles(seen.at):
@@ -196,10 +205,32 @@ class Emulator:
         key = _key_in(seen)
         if key != self.key:
             return "malformed" if key is None else self.api.refusal
+        if seen.generation is None:
+            return self._page(seen)
         if seen.generation not in self.scripts:
             return self.api.unknown
         self._requested[seen.generation] += 1
         return self.scripts[seen.generation].response_to(self._requested[seen.generation])
+
+    def _page(self, seen: Seen) -> Response | RawResponse:
+        script, body = self.api.listing, seen.json()
+        if script.refusal:
+            return script.refusal
+        if not isinstance(body, dict) or not (asked := listing.Asked.of(body)):
+            return "malformed-lists"
+        if instead := script.pages.get(asked.page):
+            return instead
+        found = listing.listed(self.scripts, script, asked.kind, self._pages)
+        self._pages += 1
+        items = [(one, self._listed_links(one)) for one in found]
+        return self._echoed(RawResponse(listing.page(items, asked, script)))
+
+    def _listed_links(self, generation: Generation) -> list[str]:
+        """Return the links to a generation that is finished."""
+        if not self._finished(generation) or self.scripts[generation].response == "failed":
+            return []
+        outputs = self.scripts[generation].outputs
+        return [self.link(generation, number) for number in range(1, len(outputs) + 1)]
 
     def _throttles(self, now: float) -> bool:
         if self._api_requests <= self.api.throttle_first:
@@ -316,6 +347,7 @@ _FETCH_PATH = re.compile(r"/api/(?P<endpoint>.+)/fetch/(?P<id>[^/]+)/?")
 _FILE_PATH = re.compile(
     r"/generations/(?P<endpoint>.+)\.(?P<id>[^.]+)\.(?P<number>[0-9]+)\.[a-z0-9]+"
 )
+_LISTING = re.compile(r"/api/(?:v6/)?assets_generated")
 _NOT_YET = ("processing", "created", "proxied", "queued", "nan", "odd")
 
 

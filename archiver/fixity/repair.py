@@ -23,8 +23,9 @@ from archiver.fixity.declarations import confirm_declarations, repair_declaratio
 from archiver.fixity.records import repair_records
 from archiver.fixity.report import Audit, FixityReport, Repairs
 from archiver.fixity.verify import Selection, audit
-from archiver.generation import Generation, entry_number, generation_at
+from archiver.generation import LISTED, Generation, entry_number, generation_at
 from archiver.outcomes import Outcome, Worklist
+from archiver.pipeline.families import Families
 from archiver.pipeline.indexing import absorb, describe
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.results import Fetched, Result
@@ -83,7 +84,8 @@ async def _fetch(replacement: "_Replacement", settings: Settings, progress: Prog
     ended: Ended = Completed()
     if replacement.waiting:
         progress.planned(Worklist(to_fetch=len(replacement.waiting)))
-        work = Work(replacement.bag.layout, replacement.take, replacement.commit)
+        layout, nobody = replacement.bag.layout, Families(())  # whose a video is, is known
+        work = Work(layout, replacement.take, replacement.commit, nobody)
         ended = await fetch_all(work, settings, progress)
     match ended:
         case Skipped(reason) | TimeUp(reason):
@@ -160,7 +162,14 @@ class _Replacement:
     def take(self, count: int) -> list[Entry]:
         """Return the next generations to fetch."""
         taken = [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
-        return list(map(Entry, taken))
+        return [Entry(one, item=self._item(one)) for one in taken]
+
+    def _item(self, generation: Generation) -> str | None:
+        """Return what ModelsLab listed of a generation that no endpoint knows: its links."""
+        if generation.endpoint != LISTED or generation.sidecar_path in self.damage.recorded:
+            return None
+        with storage_errors(f"reading {generation.sidecar_path}"):
+            return (self.bag.layout.root / generation.sidecar_path).read_text(encoding="utf-8")
 
     def commit(self, group: Sequence[Result]) -> Sequence[Outcome]:
         """Put what was fetched in place."""

@@ -49,6 +49,8 @@ class Ids:
     """The links that an entry carries, as a saved response does; such an entry has one ID."""
     said: str = ""
     """What else an entry says, in JSON; such an entry has one ID."""
+    item: str | None = None
+    """The JSON of what ModelsLab lists of it, where no manifest does."""
 
     def generations(self) -> Iterator[Generation]:
         """Yield the generations."""

@@ -3,23 +3,25 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeAlias, assert_never
+from functools import partial
+from typing import TypeAlias, TypeVar, assert_never
 
 import aiohttp
 from yarl import URL
 
 from archiver.errors import ArchiverError
-from archiver.generation import Generation
+from archiver.generation import LISTED, Generation
 from archiver.http.errors import describe_error
 from archiver.http.heads import HeadTooLarge
 from archiver.http.retry import Backoff
 from archiver.modelslab import inline
 from archiver.modelslab.circuit_breaker import IN_A_ROW, CircuitBreaker
 from archiver.modelslab.compressed import Plain
+from archiver.modelslab.listing import PATHS, PER_PAGE, Page, Refusal, read_page
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.modelslab.responses import (
     BODY_LIMIT,
@@ -49,6 +51,10 @@ _WHOLE_RESPONSE = 2
 """A whole response may take this many times as long as a connection may be silent."""
 _LARGE_AT_ONCE = 2
 """This many responses with large inline payloads may be in memory at once."""
+_PAUSES_AT_MOST = 10
+"""No more pauses than this are waited out for one page."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,9 @@ Unready: TypeAlias = (
 )
 ClientResult: TypeAlias = Ready | Unready
 """What a fetch returns: what the API reports, or why it could not be asked."""
+NoPage: TypeAlias = GenerationFailed | NotFound | AccessDenied | Rejected | ServerError
+PageResult: TypeAlias = Page | NoPage | Halt
+"""A page of one's own generations, or why there is none."""
 
 
 class Client:
@@ -104,13 +113,15 @@ class Client:
         self._session = session
         self._settings = settings
         self._url = URL(settings.url)
-        self._body = json.dumps({"key": settings.key.reveal()}).encode()
+        self._body = self._body_with({})
         self._rate_limit = rate_limit
         self._backoff = backoff or Backoff(settings.retries + 1, first=1.0, longest=30.0)
         self._breaker = CircuitBreaker(settings.url)
         self._limited: dict[Generation, int] = {}
         """How often each generation has met a rate limit, until it had another response."""
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+        self._listing: tuple[str, ...] = PATHS
+        """Where to ask for pages: of the two paths that which has answered with one."""
 
     async def fetch(self, generation: Generation) -> ClientResult:
         """Return what the API reports about a generation, as soon as it may be asked."""
@@ -152,6 +163,48 @@ class Client:
             case _:
                 assert_never(response)
 
+    async def page(self, kind: str, number: int) -> PageResult:
+        """Return page `number`, from 1, of one's own generations of a kind: `video`, `image`.
+
+        A refusal is no verdict on the key, which may be good for everything but this.
+        """
+        pauses = self._backoff.pauses()
+        while True:
+            match result := await self._page_by_any_path(kind, number):
+                case ServerError(wait=wait) if (pause := next(pauses, None)) is not None:
+                    await self._pause_for(wait, pause)
+                case _:
+                    return result
+
+    async def _page_by_any_path(self, kind: str, number: int) -> PageResult:
+        """Return the page of the first path that has one, else the refusal that says most."""
+        refusals: list[NoPage] = []
+        for path in self._listing:
+            match await self._page(path, {"type": kind, "page": number}):
+                case Page() as page:
+                    self._listing = (path,)
+                    self._rate_limit.responded()
+                    return page
+                case Halt() | ServerError(silent=True) as silence:
+                    return silence
+                case refusal:
+                    refusals.append(refusal)
+        return min(refusals, key=_how_little_it_says)
+
+    async def _page(self, path: str, asked: Mapping[str, object]) -> PageResult:
+        """Ask for a page, as often as ModelsLab asks for a pause."""
+        send = partial(self._send_for_page, path, self._body_with({"per_page": PER_PAGE, **asked}))
+        subject, message = Generation(LISTED, str(asked["type"])), ""
+        for _ in range(_PAUSES_AT_MOST):
+            match await self._repeated(send, iter(())):
+                case RateLimited(message) as limited:
+                    pause = self._rate_limit.pause(limited, subject)
+                    if isinstance(pause, Skipped):
+                        return Halt(pause)
+                case result:
+                    return result
+        return Rejected(message)
+
     @property
     def pause_reason(self) -> str:
         """Why no request may be sent now, for people; "" if one may."""
@@ -169,24 +222,31 @@ class Client:
     async def _request_by_any_name(self, generation: Generation) -> Response | Halt:
         """Request a generation, by its family's other name too before it is not found."""
         pauses = iter(()) if self._breaker.is_open(generation.endpoint) else self._backoff.pauses()
-        response = await self._request(generation.fetch_path, generation.id, pauses)
+        send = partial(self._send, generation.fetch_path, generation.id)
+        response = await self._repeated(send, pauses)
         if isinstance(response, NotFound) and (path := generation.other_fetch_path):
-            other = await self._request(path, generation.id, iter(()))
+            other = await self._repeated(partial(self._send, path, generation.id), iter(()))
             if isinstance(other, Ready | Processing | GenerationFailed | RateLimited | Halt):
                 return other
         return response
 
-    async def _request(self, path: str, id_: str, pauses: Iterator[float]) -> Response | Halt:
+    async def _repeated(
+        self, send: Callable[[], Awaitable[T]], pauses: Iterator[float]
+    ) -> T | Halt:
         """Send a request; where nothing usable comes back, once more after each of the `pauses`."""
         while True:
             if skipped := await self._rate_limit.acquire():
                 return Halt(skipped)
-            match response := await self._send(path, id_):
+            match response := await send():
                 case ServerError(wait=wait) if (pause := next(pauses, None)) is not None:
-                    longest = self._rate_limit.timings.short_pause
-                    await asyncio.sleep(min(wait, longest) if wait else pause)
+                    await self._pause_for(wait, pause)
                 case _:
                     return response
+
+    async def _pause_for(self, wait: float | None, pause: float) -> None:
+        """Pause for as long as the server asks, if that is not long, else for the `pause`."""
+        longest = self._rate_limit.timings.short_pause
+        await asyncio.sleep(min(wait, longest) if wait else pause)
 
     def _throttled(
         self, generation: Generation, limited: RateLimited
@@ -200,7 +260,7 @@ class Client:
 
     async def _send(self, path: str, id_: str) -> Response:
         with ExitStack() as memory:
-            reply = await self._post(path, memory)
+            reply = await self._post(path, self._body, memory)
             if not isinstance(reply, HttpReply):
                 return reply
             large = len(reply.body) > BODY_LIMIT
@@ -214,24 +274,50 @@ class Client:
                 return replace(response, memory=memory.pop_all())
             return response
 
+    async def _send_for_page(self, path: str, body: bytes) -> Page | Refusal:
+        with ExitStack() as memory:
+            reply = await self._post(path, body, memory)
+            if not isinstance(reply, HttpReply):
+                return reply
+            try:
+                document = self._without_key(parse_json(reply.body), reply.body)
+            except ValueError as error:
+                return Rejected(f"it is {error}", usable=False)
+            page = read_page(reply, document, datetime.now(UTC))
+            _LOG.debug("requested %s: HTTP %d, %s", path, reply.status, type(page).__name__)
+            return page
+
+    def _body_with(self, fields: Mapping[str, object]) -> bytes:
+        return json.dumps({"key": self._settings.key.reveal(), **fields}).encode()
+
+    def _without_key(self, document: object, body: bytes | bytearray) -> object:
+        """Return a document without the key.
+
+        Raises:
+            ValueError: if it is nested too deeply.
+        """
+        key = self._settings.key
+        return key.redact_json(document) if key.may_be_in(body) else document
+
     def _understand(self, reply: HttpReply, id_: str) -> Response:
         document = parse_json(reply.body)
         payloads: Mapping[str, bytes] = {}
         if inline.may_be_in(reply.body):
             extraction = inline.extract(document, LINK_FIELDS)
             document, payloads = extraction.document, extraction.payloads
-        if self._settings.key.may_be_in(reply.body):
-            try:
-                document = self._settings.key.redact_json(document)
-            except ValueError as error:
-                return Rejected(f"it is {error}", usable=False)
+        try:
+            document = self._without_key(document, reply.body)
+        except ValueError as error:
+            return Rejected(f"it is {error}", usable=False)
         response = read_response(reply, document, id_, datetime.now(UTC))
         if payloads and isinstance(response, Ready):
             return replace(response, outputs=inline.attached(response.outputs, payloads))
         return response
 
-    async def _post(self, path: str, memory: ExitStack) -> HttpReply | ServerError | Rejected:
-        """Post the key. No redirect is followed: it would take the key elsewhere.
+    async def _post(
+        self, path: str, request: bytes, memory: ExitStack
+    ) -> HttpReply | ServerError | Rejected:
+        """Post a request with the key. No redirect is followed: it would take the key elsewhere.
 
         What the reply takes of the memory for large ones, `memory` gives back.
         """
@@ -240,7 +326,7 @@ class Client:
             async with (
                 asyncio.timeout(timeout * _WHOLE_RESPONSE) as deadline,
                 self._session.post(
-                    url, data=self._body, headers=_HEADERS, allow_redirects=False
+                    url, data=request, headers=_HEADERS, allow_redirects=False
                 ) as response,
             ):
                 body = await self._read(response, deadline, memory)
@@ -288,3 +374,14 @@ def _too_large(body: bytearray) -> ServerError | Rejected | None:
     if len(body) > INLINE_LIMIT:
         return Rejected(f"it has more than {INLINE_LIMIT:,} bytes", usable=False)
     return None
+
+
+def _how_little_it_says(refusal: NoPage) -> int:
+    """Return where a refusal stands among those of several paths, of which one may not exist."""
+    match refusal:
+        case AccessDenied():
+            return 0
+        case Rejected(usable=True) | ServerError(responded=True):
+            return 1
+        case _:
+            return 2

@@ -80,6 +80,15 @@ class Processing:
     """Where its files will be: they are not finished, whatever is there now."""
 
 
+def urls_in(response: Ready | Processing) -> list[list[str]]:
+    """Return the URLs of each output; of one that is not finished, each URL by itself."""
+    match response:
+        case Ready(outputs):
+            return [[link.url for link in output.links] for output in outputs]
+        case Processing(links=links):
+            return [[url] for url in links]
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationFailed:
     """ModelsLab could not make it."""

@@ -3,24 +3,29 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archiver.archive.bag import Bag
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
-from archiver.errors import ConfigurationError, Interrupted, StorageError
+from archiver.errors import ApiUnreachable, ConfigurationError, Interrupted, StorageError
 from archiver.eventloop import started
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
 from archiver.pipeline.indexing import describe, open_to_read
+from archiver.pipeline.listed import Discovery, Sorting
 from archiver.pipeline.recovery import recover
-from archiver.pipeline.report import Plan, Report, Tally
+from archiver.pipeline.report import Discovered, Plan, Report, Tally
 from archiver.pipeline.waiting import Waiting
 from archiver.progress import Progress, Silent
 from archiver.run import Completed, Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
+
+if TYPE_CHECKING:
+    from archiver.modelslab.rate_limit import RateLimit
 
 _LOG = logging.getLogger(__name__)
 _READING = 10.0
@@ -37,7 +42,8 @@ async def backup(
 ) -> Report:
     """Archive what the manifests list and the archive does not hold yet.
 
-    An error that ends a run which has begun is in the report.
+    With `settings.discover` one's own generations are archived too, and no manifest is needed. An
+    error that ends a run which has begun is in the report.
 
     Raises:
         ManifestUnreadable: if no manifest can be read.
@@ -48,7 +54,7 @@ async def backup(
     """
     names, progress = [str(name) for name in manifests], progress or Silent()
     sources = Manifests(names, settings.endpoint)
-    sources.check()
+    _check(sources, settings)
     with Bag.open(Path(archive), settings.lock_wait) as bag:
         report = await _back_up(bag, sources, settings, progress)
         match report.ended:
@@ -65,9 +71,14 @@ async def backup(
 
 @contextmanager
 def plan(
-    archive: Path, manifests: Sequence[str], settings: Settings
+    archive: Path,
+    manifests: Sequence[str],
+    settings: Settings,
+    discovery: Discovery | None = None,
 ) -> Iterator[tuple[Plan, Iterator[list[str]]]]:
-    """Find out what `backup` would fetch, and touch nothing; name it, some at a time.
+    """Find out what `backup` would fetch of the manifests and a discovery, and touch nothing.
+
+    It is named, some at a time.
 
     Raises:
         ManifestUnreadable: if no manifest can be read.
@@ -76,12 +87,14 @@ def plan(
         Interrupted: if a signal ends the wait for a manifest.
     """
     sources = Manifests(manifests, settings.endpoint)
-    sources.check()
+    _check(sources, settings)
     bag = Bag(archive)
     bag.check()
     with closing(open_to_read(bag)) as catalogue:
-        worklist = _worklist(catalogue, sources, settings, Waiting(settings.max_time), keep=False)
-        yield Plan(worklist, sources.problems), catalogue.worklist.names()
+        own = _sorting(bag, catalogue, discovery, settings) if discovery else None
+        lists = _Lists(sources, own)
+        worklist = _worklist(catalogue, lists, settings, Waiting(settings.max_time), keep=False)
+        yield Plan(worklist, sources.problems, lists.discovered), catalogue.worklist.names()
 
 
 async def _back_up(bag: Bag, sources: Manifests, settings: Settings, progress: Progress) -> Report:
@@ -107,7 +120,11 @@ async def _run(
     ):
         recover(bag, catalogue, settings.timings.stale_after)
         waiting = Waiting(settings.max_time)
-        worklist = _worklist(catalogue, sources, settings, waiting)
+        lists, rate_limit = _Lists(sources), None
+        if settings.discover:
+            discovery, rate_limit = await _discover(settings, waiting, progress)
+            lists = _Lists(sources, _sorting(bag, catalogue, discovery, settings))
+        worklist = _worklist(catalogue, lists, settings, waiting)
         progress.planned(worklist)
         tally = Tally()
         for lost in worklist.unreported:
@@ -117,35 +134,102 @@ async def _run(
             ended = Skipped(TimeUp().reason)
         elif worklist.to_fetch:
             settings = replace(settings, max_time=waiting.time_left)
-            ended = await _fetch(bag, catalogue, settings, progress, tally)
+            ended = await _fetch(_Ground(bag, catalogue, tally), rate_limit, settings, progress)
+        elif lists.unreachable:
+            ended = Stopped(lists.unreachable)
         ended = _finish(bag, catalogue, ended, waiting)
-        report = Report(began, datetime.now(UTC), ended, worklist, tally, sources.problems)
+        report = Report(
+            began,
+            datetime.now(UTC),
+            ended,
+            worklist,
+            tally,
+            sources.problems,
+            lists.discovered,
+        )
         record(report.run)
         return report
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a run works on, and where it counts what becomes of it."""
+
+    bag: Bag
+    catalogue: Catalogue
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """What a run is asked for: manifests, and perhaps one's own generations."""
+
+    manifests: Manifests
+    own: Sorting | None = None
+
+    @property
+    def discovered(self) -> Discovered | None:
+        """What was made of one's own generations, if any page was read."""
+        return self.own.summary if self.own and self.own.discovery.pages else None
+
+    @property
+    def unreachable(self) -> ApiUnreachable | None:
+        """Why there was not a single response when they were to be listed."""
+        trouble = self.own.discovery.trouble if self.own else None
+        error = trouble.error if trouble else None
+        return error if isinstance(error, ApiUnreachable) else None
+
+
+def _check(sources: Manifests, settings: Settings) -> None:
+    """Make sure that there is a manifest that can be read, unless there is something else to do.
+
+    Raises:
+        ManifestUnreadable: if there is not.
+    """
+    if not settings.discover:
+        sources.check()
+
+
+async def _discover(
+    settings: Settings, waiting: Waiting, progress: Progress
+) -> tuple[Discovery, "RateLimit"]:
+    """List one's own generations, in at most half of the time that the run has."""
+    await started()
+    from archiver.pipeline.discover import discover  # noqa: PLC0415
+    from archiver.pipeline.sessions import new_rate_limit  # noqa: PLC0415
+
+    waiting.begin()
+    rate_limit = new_rate_limit(settings)
+    seconds = None if waiting.time_left is None else waiting.time_left / 2
+    return await discover(settings, progress, rate_limit, seconds), rate_limit
+
+
+def _sorting(bag: Bag, catalogue: Catalogue, discovery: Discovery, settings: Settings) -> Sorting:
+    return Sorting(discovery, catalogue.listed, bag.layout, settings.retry_lost)
+
+
 def _worklist(
-    catalogue: Catalogue,
-    sources: Manifests,
-    settings: Settings,
-    waiting: Waiting,
-    *,
-    keep: bool = True,
+    catalogue: Catalogue, lists: _Lists, settings: Settings, waiting: Waiting, *, keep: bool = True
 ) -> Worklist:
     """List what there is to do; `keep` what the manifests say of it."""
     redact = settings.api.key.redact_document if keep else None
-    listed = sources.entries(waiting.until_readable)
+    sources, own = lists.manifests, lists.own
+    listed, discovered = sources.entries(waiting.until_readable), own.entries() if own else ()
     with waiting.on_signals():
-        worklist = catalogue.worklist.add(listed, retry_lost=settings.retry_lost, redact=redact)
-    sources.check()
+        worklist = catalogue.worklist.add(
+            listed, discovered, retry_lost=settings.retry_lost, redact=redact
+        )
+    _check(sources, settings)
     if settings.strict and sources.problems:
         problems = "\n".join(sources.problems.lines())
         raise ConfigurationError(f"{problems}\nnothing was fetched, because of --strict")
+    if own:
+        own.discovery.add_to(sources.problems)
     return worklist
 
 
 async def _fetch(
-    bag: Bag, catalogue: Catalogue, settings: Settings, progress: Progress, tally: Tally
+    ground: _Ground, rate_limit: "RateLimit | None", settings: Settings, progress: Progress
 ) -> Ended:
     # Most runs have nothing to fetch, and start sooner without aiohttp and an event loop.
     await started()
@@ -153,10 +237,11 @@ async def _fetch(
     from archiver.pipeline.families import VIDEO_FAMILIES, Families  # noqa: PLC0415
     from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
 
-    commit = GroupCommit(bag, catalogue, settings.timings.stale_after, tally).commit
+    bag, catalogue = ground.bag, ground.catalogue
+    commit = GroupCommit(bag, catalogue, settings.timings.stale_after, ground.tally)
     worklist = catalogue.worklist
     families = Families(worklist.families(VIDEO_FAMILIES))
-    work = Work(bag.layout, worklist.take, commit, families, worklist.resolve)
+    work = Work(bag.layout, worklist.take, commit.commit, families, worklist.resolve, rate_limit)
     return await fetch_all(work, settings, progress)
 
 

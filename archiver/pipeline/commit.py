@@ -10,6 +10,7 @@ from archiver.archive.staging import StagedGeneration, Staging, properties
 from archiver.catalogue.store import Catalogue, Record
 from archiver.outcomes import (
     Archived,
+    DeadLinks,
     Duplicate,
     Failed,
     Lost,
@@ -45,6 +46,8 @@ class GroupCommit:
         found = (record_of(decision.outcome, decision.streak) for decision in decisions)
         records = [record for record in found if record]
         commit_staged(self.bag, self.catalogue, fetched, records)
+        dead = (each for each in outcomes if isinstance(each, DeadLinks))
+        self.catalogue.listed.set_dead((each.generation, each.paths) for each in dead)
         for outcome in outcomes:
             self.tally.add(outcome)
         for outcome in outcomes:
@@ -60,7 +63,7 @@ class GroupCommit:
         match outcome:
             case Lost(generation):
                 Staging(self.bag.layout, generation).discard()
-            case Failed(generation):
+            case Failed(generation) | DeadLinks(generation):
                 Staging(self.bag.layout, generation).tidy(self.stale_after)
             case Archived() | Pending() | Unfinished() | Duplicate():
                 pass
@@ -111,7 +114,7 @@ def record_of(outcome: Outcome, streak: Streak | None = None) -> Record | None:
             return Record(generation, "failed", outcome.why, streak)
         case Unfinished(generation):
             return Record(generation, "failed", "its download was not finished", streak)
-        case Duplicate():
+        case Duplicate() | DeadLinks():
             return None
         case _:
             assert_never(outcome)

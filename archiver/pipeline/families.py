@@ -32,4 +32,6 @@ def agree(links: Iterable[str], outputs: Iterable[Collection[str]]) -> bool:
     listed = {link_path(link) for link in links}
     found = [{*map(link_path, output)} for output in outputs]
     everything = set[str]().union(*found)
-    return bool(listed) and (listed <= everything or all(paths & listed for paths in found))
+    if not listed or not everything:
+        return False
+    return listed <= everything or all(paths & listed for paths in found)

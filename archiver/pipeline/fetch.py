@@ -1,6 +1,7 @@
 """The fetch of one generation: ask the API, download the outputs, stage them whole."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ from archiver.archive.letter_case import LetterCase
 from archiver.archive.partial_file import PartialFile
 from archiver.archive.staging import StagedFile, Staging, names_in_staging
 from archiver.download.downloader import Downloaded, Downloader, Unavailable
-from archiver.generation import Generation
+from archiver.generation import LISTED, Generation
 from archiver.modelslab.client import (
     Client,
     ClientResult,
@@ -22,6 +23,7 @@ from archiver.modelslab.client import (
     Throttled,
     Unready,
 )
+from archiver.modelslab.listing import ready
 from archiver.modelslab.responses import (
     GenerationFailed,
     NotFound,
@@ -29,9 +31,10 @@ from archiver.modelslab.responses import (
     Ready,
     Rejected,
     ServerError,
+    urls_in,
 )
-from archiver.outcomes import Failed, LinkFault, Pending, Trouble
-from archiver.outputs import Output
+from archiver.outcomes import DeadLinks, Failed, LinkFault, Pending, Trouble
+from archiver.outputs import Output, link_path
 from archiver.pipeline.families import Families, agree
 from archiver.pipeline.results import Fetched
 from archiver.pipeline.scheduler import Again, Job, Reason
@@ -41,6 +44,7 @@ _LOG = logging.getLogger(__name__)
 _HOST_PAUSED = "a link's host asked for a pause, retried on the next run"
 _DOES_NOT_FIT = "it does not fit on the disk, retried on the next run"
 _ALL_FAILED = "all links failed, fresh ones too"
+_NOT_ASKED_FOR = "no endpoint knows it: only backup --discover can archive it, while it is listed"
 _SAME_NAME = (
     "its files would replace those of {}: this file system does not distinguish upper case from "
     "lower; move the archive to one that does"
@@ -78,9 +82,13 @@ class KnownAs:
 
     generation: Generation
     actual: Generation
+    response: Ready | None = None
+    """The response that proved it, if it is ready."""
 
 
-FetchResult: TypeAlias = Fetched | Failed | Pending | Again | KnownAs | EndpointUnavailable | Halt
+FetchResult: TypeAlias = (
+    Fetched | Failed | Pending | DeadLinks | Again | KnownAs | EndpointUnavailable | Halt
+)
 
 
 class Fetcher:
@@ -116,6 +124,8 @@ class Fetcher:
             return Failed(job.generation, _SAME_NAME.format(rival))
         if job.response:
             return await self._from_links(job, job.response)
+        if job.generation.endpoint == LISTED:
+            return await self._without_family(job)
         match await self._ask(self._client.fetch(job.generation)):
             case Ready() as response:
                 instead = await self._contradicted(job, response)
@@ -142,7 +152,7 @@ class Fetcher:
             result = await self._download(job, response)
         if not isinstance(result, LinksFailed):
             return result
-        if result.may_become_readable and not job.entry.hopeless:
+        if result.may_become_readable and not job.entry.hopeless and not job.entry.is_news:
             failed = Failed(job.generation, "all links failed", result.faults)
             later = replace(job, response=None if response.holds_payloads else response)
             return Again(later, Reason.NOT_READABLE, failed)
@@ -164,8 +174,7 @@ class Fetcher:
                 failed = result
             case response:
                 return _without_links(job, response, failed.faults)
-        trouble: Trouble | None = "hopeless" if failed.is_hopeless else None
-        return Failed(job.generation, _ALL_FAILED, failed.faults, trouble)
+        return _dead(job, failed)
 
     def stop_asking(self) -> None:
         """Cancel the tasks that wait for the API, but not the one that calls this."""
@@ -186,6 +195,21 @@ class Fetcher:
             return await request
         finally:
             self._asking.discard(task)
+
+    async def _without_family(self, job: Job) -> FetchResult:
+        """Find the family of what ModelsLab lists without it, or take the links that it lists."""
+        entry, generation = job.entry, job.generation
+        if not entry.item:
+            return Failed(generation, _NOT_ASKED_FOR)
+        if job.elsewhere is None:
+            found = await self._ask_others(job)
+            if not isinstance(found, str):
+                return found
+            job = replace(job, elsewhere="")
+        if not (response := ready(generation, json.loads(entry.item))):
+            return Pending(generation)
+        result = await self._download(job, response)
+        return _dead(job, result) if isinstance(result, LinksFailed) else result
 
     async def _not_found(self, job: Job, response: NotFound) -> FetchResult:
         """Ask the other families where the family was only assumed; come again on the first run."""
@@ -209,7 +233,7 @@ class Fetcher:
         entry = job.entry
         if not entry.assumed or not entry.links or response.holds_payloads:
             return None  # payloads have no links to compare
-        if agree(entry.links, _urls(response)):
+        if agree(entry.links, urls_in(response)):
             return None
         response.close()  # or two would each wait for the memory that the other keeps
         match await self._ask_others(job):
@@ -225,28 +249,32 @@ class Fetcher:
         One whose links agree with those that are listed is right. Where one is still making it,
         that is not known yet.
         """
-        knows, processing, entry = "", None, job.entry
+        knows, entry = "", job.entry
+        unsure: Processing | ServerError | None = None
         for endpoint in self._families.besides(job.generation.endpoint):
             other = Generation(endpoint, job.generation.id)
             match await self._ask(self._client.probe(other)):
                 case Ready() | Processing() as response:
-                    knows, urls = knows or endpoint, _urls(response)
+                    knows, urls = knows or endpoint, urls_in(response)
+                    if agree(entry.links, urls):
+                        self._families.was_right(endpoint)
+                        return _known_as(job, other, response)
                     if isinstance(response, Ready):
                         response.close()
                     elif not urls:
-                        processing = response
-                    if agree(entry.links, urls):
-                        self._families.was_right(endpoint)
-                        return KnownAs(job.generation, other)
+                        unsure = response
                 case GenerationFailed():
                     knows = knows or endpoint
                 case Throttled() as throttled:
                     return _throttled(job, throttled)
                 case Halt() as halt:
                     return halt
+                case ServerError() as error if entry.item:
+                    unsure = unsure or error
                 case _:
                     pass  # not found, or no response: that proves nothing
-        return _without_links(job, processing) if processing and entry.links else knows
+        wait = entry.links and (entry.first or not entry.item)  # links that are listed may die
+        return _without_links(job, unsure) if unsure and wait else knows
 
     async def _download(self, job: Job, response: Ready) -> Fetched | Failed | Again | LinksFailed:
         """Stage all outputs; those that come are kept for the next try if others do not."""
@@ -303,6 +331,23 @@ class Fetcher:
                 return _StagedOutput(file, served_by, faults)
 
 
+def _known_as(job: Job, actual: Generation, response: Ready | Processing) -> KnownAs:
+    """Return what a generation proved to be; with the response, so that none asks for it again."""
+    if isinstance(response, Ready) and not response.holds_payloads:
+        return KnownAs(job.generation, actual, response)
+    return KnownAs(job.generation, actual)
+
+
+def _dead(job: Job, failed: LinksFailed) -> Failed | DeadLinks:
+    """Return how it ends that no link serves a generation."""
+    if failed.is_hopeless and job.entry.is_news:
+        return DeadLinks(job.generation, tuple(sorted({*map(link_path, job.entry.links)})))
+    listed_alone = job.generation.endpoint == LISTED
+    reason = "all links failed" if listed_alone else _ALL_FAILED
+    trouble: Trouble | None = "hopeless" if failed.is_hopeless else None
+    return Failed(job.generation, reason, failed.faults, trouble)
+
+
 @dataclass(frozen=True, slots=True)
 class _StagedOutput:
     """An output that is staged, and the link that served it."""
@@ -310,15 +355,6 @@ class _StagedOutput:
     file: StagedFile
     served_by: str
     faults: tuple[LinkFault, ...] = ()
-
-
-def _urls(response: Ready | Processing) -> list[list[str]]:
-    """Return the URLs of each output; of one that is not finished, each URL by itself."""
-    match response:
-        case Ready(outputs):
-            return [[link.url for link in output.links] for output in outputs]
-        case Processing(links=links):
-            return [[url] for url in links]
 
 
 def _paused(

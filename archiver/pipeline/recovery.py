@@ -10,6 +10,7 @@ from archiver.archive.letter_case import LetterCase
 from archiver.archive.staging import StagedGeneration, Staging, staged_generations
 from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile
+from archiver.generation import LISTED
 from archiver.pipeline.indexing import absorb
 from archiver.units import counted
 
@@ -56,6 +57,7 @@ def _commit(bag: Bag, catalogue: Catalogue, whole: Sequence[StagedGeneration]) -
 
 def _complete(staging: Staging) -> StagedGeneration | None:
     """Return a generation if all that its response lists is staged whole."""
+    from archiver.modelslab.listing import ready  # noqa: PLC0415
     from archiver.modelslab.responses import (  # noqa: PLC0415
         HttpReply,
         Ready,
@@ -66,6 +68,9 @@ def _complete(staging: Staging) -> StagedGeneration | None:
     if (data := staging.read_response()) is None:
         return None
     document, now = parse_json(data), datetime.now(UTC)
+    if staging.generation.endpoint == LISTED:
+        item = ready(staging.generation, document)
+        return staging.complete(item.outputs) if item else None
     match read_response(HttpReply(200, data), document, staging.generation.id, now):
         case Ready(outputs):
             return staging.complete(outputs)

@@ -9,6 +9,7 @@ from archiver.errors import ArchiverError, StorageError
 from archiver.manifest.problems import Problems
 from archiver.outcomes import (
     Archived,
+    DeadLinks,
     Duplicate,
     Failed,
     Lost,
@@ -37,6 +38,8 @@ class Tally:
     lost: int = 0
     duplicates: int = 0
     """Listed under two names, and counted under the other."""
+    dead: int = 0
+    """Listed by ModelsLab alone, with dead links."""
     no_space: int = 0
     """How many of the failed do not fit on the disk."""
     failures: list[Failed] = field(default_factory=list)
@@ -59,6 +62,8 @@ class Tally:
                 _keep(outcome, self.losses)
             case Duplicate():
                 self.duplicates += 1
+            case DeadLinks():
+                self.dead += 1
             case Unfinished():
                 pass  # it counts as not tried
             case _:
@@ -67,7 +72,44 @@ class Tally:
     @property
     def total(self) -> int:
         """How many outcomes were counted."""
-        return self.archived + self.pending + self.failed + self.lost + self.duplicates
+        counted_elsewhere = self.duplicates + self.dead
+        return self.archived + self.pending + self.failed + self.lost + counted_elsewhere
+
+
+@dataclass(slots=True)
+class Discovered:
+    """What was made of one's own generations, as ModelsLab lists them, before any was fetched."""
+
+    listed: int
+    without_links: int = 0
+    """How many have no links yet."""
+    dead: int = 0
+    """How many have links that were dead not long ago: they are left alone for a while."""
+    changed: int = 0
+    """How many are held, and are listed with other links now."""
+
+    def lines(self, dead: int) -> Iterator[str]:
+        """Describe it, with how many more were found to have `dead` links."""
+        without = f", {self.without_links:,} of them without a link yet"
+        listed = counted(self.listed + self.without_links, "generation")
+        yield f"ModelsLab lists {listed} of yours{without if self.without_links else ''}"
+        if dead := self.dead + dead:
+            yield (
+                f"{dead:,} of them, which no manifest lists, have dead links:"
+                " not archived, and tried again ever more seldom"
+            )
+        if self.changed:
+            yield f"{self.changed:,} of them are held, and listed with other links now: left alone"
+
+    def as_json(self, dead: int) -> dict[str, object]:
+        """Return it for `--json`."""
+        counts = {
+            "listed": self.listed + self.without_links,
+            "without_links": self.without_links,
+            "dead_links": self.dead + dead,
+            "changed_links": self.changed,
+        }
+        return {"discovered": counts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +123,8 @@ class Report:
     worklist: Worklist = field(default_factory=Worklist)
     tally: Tally = field(default_factory=Tally)
     problems: Problems = field(default_factory=Problems)
+    discovered: Discovered | None = None
+    """What ModelsLab lists, where it was asked."""
 
     @classmethod
     def failed_to_begin(cls, began: datetime, error: ArchiverError) -> "Report":
@@ -178,6 +222,7 @@ class Report:
             "ended_early": self.reason or None,
             "failures": [_as_json(failure) for failure in kept],
             "failures_omitted": self.failed + self.lost - len(kept),
+            **(self.discovered.as_json(self.tally.dead) if self.discovered else {}),
             **self.problems.as_json(),
         }
 
@@ -185,6 +230,7 @@ class Report:
         """Describe the run: a line of counts, then one for each thing that went wrong."""
         yield from self._headline()
         yield from self._stopped()
+        yield from self.discovered.lines(self.tally.dead) if self.discovered else ()
         yield from self._no_space()
         if self.skipped:
             why = "" if isinstance(self.ended, Stopped) else self.reason
@@ -241,6 +287,7 @@ class Plan:
 
     worklist: Worklist
     problems: Problems
+    discovered: Discovered | None = None
 
     @property
     def exit_status(self) -> int:
@@ -254,6 +301,7 @@ class Plan:
             "already_held": self.worklist.already_held,
             "known_lost": self.worklist.known_lost + len(self.worklist.unreported),
             "exit_status": self.exit_status,
+            **(self.discovered.as_json(0) if self.discovered else {}),
             **self.problems.as_json(),
         }
 
@@ -264,6 +312,7 @@ class Plan:
             f"would fetch {counted(self.worklist.to_fetch, 'generation')}; "
             f"{self.worklist.already_held:,} already held, {lost:,} known lost"
         )
+        yield from self.discovered.lines(0) if self.discovered else ()
         yield from self.problems.lines()
 
 

@@ -152,9 +152,9 @@ class Scheduler:
         self.done()
         return True
 
-    def add(self, entry: Entry) -> None:
-        """Add an entry that the worklist does not have; it comes next."""
-        self._listed.appendleft(Job(entry))
+    def add(self, entry: Entry, response: Ready | None = None) -> None:
+        """Add an entry that the worklist does not have; it comes next, with this response."""
+        self._listed.appendleft(Job(entry, response))
         self._changed.set()
 
     def served(self, job: Job) -> None:

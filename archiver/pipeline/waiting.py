@@ -34,6 +34,11 @@ class Waiting:
         """How many seconds of the time limit are left."""
         return self._max_time if self._until is None else max(0, self._until - time.monotonic())
 
+    def begin(self) -> None:
+        """Let the time limit run, if it does not yet."""
+        if self._until is None and self._max_time is not None:
+            self._until = time.monotonic() + self._max_time
+
     def until_readable(self, descriptor: int) -> None:
         """Wait until something can be read, or the end is reached.
 
@@ -44,8 +49,7 @@ class Waiting:
         self._end_if_interrupted()
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return
-        if self._until is None and self._max_time is not None:
-            self._until = time.monotonic() + self._max_time
+        self.begin()
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         while self.time_left != 0:

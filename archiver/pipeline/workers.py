@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
-import aiohttp
-
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
 from archiver.catalogue.worklist import Entry
@@ -14,7 +12,6 @@ from archiver.download.downloader import Downloader
 from archiver.download.transfer import Transfer
 from archiver.errors import StorageError
 from archiver.generation import Generation
-from archiver.http.session import open_session
 from archiver.modelslab.client import Client, EndpointUnavailable, Halt
 from archiver.modelslab.rate_limit import RateLimit
 from archiver.outcomes import Duplicate, Outcome, Unfinished
@@ -23,6 +20,7 @@ from archiver.pipeline.fetch import Fetcher, KnownAs
 from archiver.pipeline.groups import Groups
 from archiver.pipeline.results import Fetched, Result
 from archiver.pipeline.scheduler import Again, Job, Reason, Scheduler
+from archiver.pipeline.sessions import open_client, open_links
 from archiver.pipeline.shutdown import Shutdown, without_response
 from archiver.progress import Activity, Progress
 from archiver.run import Ended, Skipped, Stopped, TimeUp
@@ -46,6 +44,8 @@ class Work:
     """In which order the families are asked where that of an entry was assumed."""
     resolve: Callable[[Generation, Generation], Entry | None] = lambda _assumed, _actual: None
     """Remembers that an assumed generation is another, and returns what is to be fetched then."""
+    rate_limit: RateLimit | None = None
+    """That of what was asked before on the same run."""
 
 
 async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended:
@@ -53,7 +53,8 @@ async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended
     download = settings.download
     space = DiskSpace(work.layout.root, download.min_free)
     async with AsyncExitStack() as stack:
-        client, links = await _open(stack, settings)
+        client = await open_client(stack, settings, work.rate_limit)
+        links = await open_links(stack, settings)
         transfer = Transfer(links, download, space, progress, settings.api.key)
         downloader = Downloader(transfer, download.retries)
         fetcher = Fetcher(client, downloader, work.layout, space, work.families)
@@ -134,10 +135,11 @@ class _Workers:
                 self.shutdown.note(Skipped(reason))
             case Halt(ended):
                 self.shutdown.drain(ended)
-            case KnownAs(generation, actual):
+            case KnownAs(generation, actual, response):
                 entry = await in_thread(self._work.resolve, generation, actual)
                 if entry:
-                    self._scheduler.add(entry)
+                    entry = replace(entry, links=job.entry.links, item=job.entry.item)
+                    self._scheduler.add(entry, response)
                 else:
                     await self._groups.put(Duplicate(generation, actual))
             case _:
@@ -163,21 +165,6 @@ class _Workers:
     def _abort(self) -> None:
         for task in self._tasks:
             task.cancel()
-
-
-async def _open(stack: AsyncExitStack, settings: Settings) -> tuple[Client, aiohttp.ClientSession]:
-    """Open the sessions for the API and for the links: the key never goes to the latter."""
-    api, download = settings.api, settings.download
-    questions = await stack.enter_async_context(open_session(api.timeout, allow_private=True))
-    links = await stack.enter_async_context(
-        open_session(
-            download.timeout,
-            allow_private=download.allow_private,
-            slow=download.limit_rate is not None,
-        )
-    )
-    rate_limit = RateLimit(api.rate, settings.wait, settings.timings)
-    return Client(questions, api, rate_limit), links
 
 
 def _time_up(client: Client) -> Ended:

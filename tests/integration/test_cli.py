@@ -1155,14 +1155,15 @@ async def test_the_demo(workspace: Workspace) -> None:
     assert time.monotonic() - before < 10
     assert run.status == 0
     (archive,) = workspace.home.glob("archiver-demo-*")
-    assert "11 archived, 1 failed; " in run.out
+    assert "13 archived, 1 failed; " in run.out
     check = re.search(r"^ +\((cd .*sha256sum.*)\)$", run.out, re.MULTILINE)
     assert check
     assert str(archive) in check[1]
     assert (await ended("sh", "-c", check[1])).status == 0
     await assert_valid_bag(archive)
     videos = list((archive / "data").rglob("*.mp4"))
-    assert len(videos) == 12
+    assert len(videos) == 14
+    assert archive / "data/v6/assets_generated/9402.mp4" in videos
     if shutil.which("ffprobe"):
         for video in videos:
             await assert_plays(video)

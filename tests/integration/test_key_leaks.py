@@ -14,6 +14,7 @@ import pytest
 from archiver.emulator.scripts import (
     ApiScript,
     LinkScript,
+    ListingScript,
     OutputScript,
     RawResponse,
     Response,
@@ -365,3 +366,52 @@ async def test_an_old_kind_of_redirect_with_the_key_is_not_followed(
             )
             assert (await workspace.backup(workspace.manifest("1"))).status == 3
         assert not third.heads
+
+
+# --- In the list of one's own generations
+
+
+@pytest.mark.parametrize("name", slow_except(SPELLINGS, "URL-encoded"))
+async def test_no_page_leaks_an_echoed_key(workspace: Workspace, name: str) -> None:
+    """A key in an item, its links or the page gets into no sidecar, and to no host."""
+    key = SPELLINGS[name]
+    script(workspace, {"1": Script(response="unknown"), "2": Script()})
+    first, second = (workspace.emulator.link(generation(id_)) for id_ in ("1", "2"))
+    items: list[dict[str, object]] = [
+        {"id": 1, "output": [first], "meta": {"prompt": f"a {key}", key: [key, {"deep": key}]}},
+        {"id": 2, "output": [second, f"{first}?k={key}"], "key": key},
+        {"id": key, "output": [first]},
+    ]
+    host = first.split("/")[2]
+    urls = (url.format(key=key, video=VIDEO).format(primary=host) for url in LINKS.values())
+    items += [{"id": number, "output": [url]} for number, url in enumerate(urls, 11)]
+    page = RawResponse({"status": "success", "data": items, "message": key}, 200, {"X-Key": key})
+    workspace.emulator.api = ApiScript(listing=ListingScript(pages=dict.fromkeys((1, 2), page)))
+    (await traces(workspace, "--discover")).assert_keyless()
+    assert "v6/assets_generated/1.mp4" in workspace.held()
+
+
+@pytest.mark.parametrize("refusal", ["plan", "malformed", "error", "html"])
+async def test_no_refusal_to_list_leaks_an_echoed_key(
+    workspace: Workspace, refusal: Response
+) -> None:
+    """Neither a backup nor the command that lists shows a key that a refusal repeats."""
+    workspace.emulator.api = ApiScript(echo_key=True, listing=ListingScript(refusal=refusal))
+    (await traces(workspace, "--discover")).assert_keyless()
+    url = ("--api-url", workspace.emulator.api_url, "--retries", "0")
+    done = await workspace.run("discover", "-vv", *url)
+    assert done.status in (3, 77)
+    assert spellings_in(done.out + done.err) == []
+
+
+async def test_a_list_of_ones_own_has_no_key(workspace: Workspace) -> None:
+    """What `archiver discover` prints and writes is free of a key that the API repeats."""
+    script(workspace, {"1": Script(), "video/2": Script(response="unknown")})
+    workspace.emulator.api = ApiScript(echo_key=True)
+    url = ("--api-url", workspace.emulator.api_url)
+    file = workspace.home / "own.txt"
+    done = await workspace.run("discover", "-vv", *url)
+    await workspace.run("discover", "-vv", *url, "-o", str(file))
+    assert file.read_text() == done.out
+    assert "v6/deepfake/1" in done.out
+    assert spellings_in(done.out + done.err) == []

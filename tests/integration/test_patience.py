@@ -140,6 +140,18 @@ async def test_links_of_what_is_processing_prove_the_family(backups: Backups) ->
     assert remembered(backups, name).state == "pending"
 
 
+async def test_a_family_without_links_proves_nothing(backups: Backups) -> None:
+    """One that is still making a generation of this ID, and says no more, may make another."""
+    backups.emulator.scripts = {
+        generation("video/263"): Script(response="processing"),
+        generation("realtime/263"): Script(),
+    }
+    link = backups.emulator.link(generation("realtime/263"))
+    await backups.run(json.dumps({"id": 263, "output": [link]}), timings=QUICK)
+    assert [type(each) for each in backups.outcomes] == [Archived]
+    assert [*backups.held()] == ["data/v6/realtime/263.json", "data/v6/realtime/263.mp4"]
+
+
 async def test_a_family_that_is_listed_as_well_is_archived_once(backups: Backups) -> None:
     """The assumed one is the same: it is counted under its own name alone."""
     name = "video/900263"

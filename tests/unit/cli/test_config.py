@@ -32,6 +32,8 @@ VALUES = {
     "browse": ("true", "--browse"),
     "color": ("true", "--color"),
     "copy": ("true", "--copy"),
+    "discover": ("true", "--discover"),
+    "discover-type": ('"image"', "--discover-type image"),
     "downloads": ("3", "--downloads 3"),
     "downloads-per-host": ("2", "--downloads-per-host 2"),
     "dry-run": ("true", "--dry-run"),
@@ -49,6 +51,7 @@ VALUES = {
     "metrics": ('"/m"', "--metrics /m"),
     "min-free": ("1_000_000", "--min-free 1M"),
     "older-than": ('"30d"', "--older-than 30d"),
+    "output": ('"/o"', "--output /o"),
     "ping": ('"https://hc-ping.com/s3cret"', "--ping https://hc-ping.com/s3cret"),
     "quiet": ("true", "-q"),
     "repair": ("true", "--repair"),
@@ -60,6 +63,7 @@ VALUES = {
     "target": ('"/t"', "/t"),
     "threads": ("200", "--threads 200"),
     "timeout": ("2.5", "--timeout 2.5s"),
+    "type": ('"video, image"', "--type video,image"),
     "verbose": ("2", "-vv"),
     "wait": ("0", "--wait 0"),
     "watch": ("true", "--watch"),
@@ -149,7 +153,7 @@ def test_the_file_sets_what_the_command_line_sets(file: Path, command: str, tabl
 
 def needed(command: str, key: str) -> list[str]:
     """Return the required arguments of a command, where the file has this key."""
-    archive = [] if command == "demo" or key == "archive" else ["-a", "x"]
+    archive = [] if command in ("demo", "discover") or key == "archive" else ["-a", "x"]
     inputs = {"backup": ("manifests", "ids"), "link": ("target", "t")}
     name, value = inputs.get(command, (key, ""))
     return archive + ([value] if key != name else [])
