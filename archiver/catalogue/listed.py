@@ -7,10 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from archiver.catalogue.database import sqlite_errors
-from archiver.catalogue.queries import State
 from archiver.generation import LISTED, Generation
+
+if TYPE_CHECKING:
+    from archiver.catalogue.queries import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Namesake:
     """A generation with the ID of one that is listed: perhaps that one."""
 
     generation: Generation
-    state: State
+    state: "State"
     served_by: tuple[str, ...] = ()
     """The links that gave its payloads, without their queries."""
 
