@@ -5,6 +5,7 @@ only that memory: what is held is read again from the checksum manifest.
 """
 
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -35,6 +36,7 @@ from archiver.media.info import Properties
 from archiver.metadata import Metadata
 from archiver.outcomes import Streak
 
+_LOG = logging.getLogger(__name__)
 _BATCH = 10_000
 
 _UPSERT = """
@@ -110,8 +112,10 @@ class Catalogue:
         """
         try:
             return cls(connect(path))
-        except CatalogueDamaged:
+        except CatalogueDamaged as damage:
             set_aside(path)
+            reason = damage.reason
+            _LOG.warning("%s: it is set aside and rebuilt, without its history", reason)
             return cls(connect(path))
 
     @classmethod
