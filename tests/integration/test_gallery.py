@@ -337,6 +337,18 @@ def test_axe_finds_nothing(
         assert picture.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("width", [641, 820, 1180, 1280, 2560])
+def test_the_filters_are_in_sight(browser: "Browser", archive: Path, width: int) -> None:
+    """On anything wider than a phone, all of them are within the page, in two lines at most."""
+    with looking(browser, viewport={"width": width, "height": 800}) as look:
+        look.open((archive / "index.html").as_uri())
+        boxes = look.page.locator("select").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect()).map(box => [box.right, box.top])"
+        )
+        assert max(right for right, _ in boxes) <= width
+        assert len({top for _, top in boxes}) == 1
+
+
 def test_nothing_shifts(look: Looking, archive: Path) -> None:
     """Nothing moves while images come."""
     look.page.add_init_script(
