@@ -47,9 +47,9 @@ NOT_RUN = {
 """How the commands begin that are printed and cannot be run here, and why."""
 
 OF_OTHERS = {
-    "--cap-drop", "--dist", "--download", "--force", "--immutable", "--init", "--list",
+    "--cap-drop", "--dist", "--download", "--immutable", "--init", "--list",
     "--no-cache-dir", "--no-create-home", "--now", "--number", "--one-way", "--pairs",
-    "--read-only", "--reinstall", "--rm", "--root-user-action", "--security-opt", "--shell",
+    "--read-only", "--rm", "--root-user-action", "--security-opt", "--shell",
     "--size-only", "--stop-timeout", "--system", "--tmpfs", "--uid", "--validate",
 }  # fmt: skip
 """The options of other programs that the guides name."""
