@@ -12,8 +12,10 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from itertools import chain
+from operator import attrgetter
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -41,6 +43,12 @@ _FRAMES = ("numframes", "frames")
 _FRAME_RATE = ("fps", "framerate")
 _TRACK_ID = ("trackid",)
 _CREATED = ("createdat", "created", "creationtime", "createdtime", "timestamp", "datetime", "date")
+_SAYING = frozenset(
+    chain(
+        _PROMPT, _NEGATIVE_PROMPT, _MODEL, _SEED, _WIDTH, _HEIGHT, _SIZE, _DURATION, _FRAMES,
+        _FRAME_RATE, _TRACK_ID, _CREATED,
+    )
+)  # fmt: skip
 _PARTS = ("data", "request", "input", "parameters", "params", "payload", "body", "response")
 """An object in one of these fields may say it, too; `meta` goes before all of them. DOC, INF"""
 
@@ -69,21 +77,26 @@ class Metadata:
     """When it was made, or asked for: UTC, in ISO 8601."""
 
 
+NOTHING = Metadata()
+_FIELDS = attrgetter(*(field.name for field in fields(Metadata)))
+
+
 def metadata_of(*documents: object) -> Metadata:
     """Return what JSON documents say of a generation, the first of them first.
 
     What is of an odd type is read as what it plainly means, or says nothing.
     """
-    return merged(
-        _read(_Fields(part)) for document in documents for part in _parts(document, _DEPTH)
-    )
+    parts = (_Fields(part) for document in documents for part in _parts(document, _DEPTH))
+    return merged(_read(fields) for fields in parts if fields.say_anything)
 
 
 def merged(found: Iterable[Metadata]) -> Metadata:
     """Return the first of each field that is known."""
-    rows = [astuple(each) for each in found]
-    fields = zip(*rows, strict=True)
-    return Metadata(*(next((v for v in values if v is not None), None) for values in fields))
+    rows = list(map(_FIELDS, found))
+    if not rows:
+        return NOTHING
+    columns = zip(*rows, strict=True)
+    return Metadata(*(next((v for v in values if v is not None), None) for values in columns))
 
 
 def _parts(document: object, depth: int) -> Iterator[Mapping[str, object]]:
@@ -113,6 +126,11 @@ class _Fields:
         for name, value in fields.items():
             if len(name) < _LONGEST_NAME:
                 self._values.setdefault(_IGNORED.sub("", name).lower(), value)
+
+    @property
+    def say_anything(self) -> bool:
+        """Whether any of them may; those of most responses are of something else."""
+        return not _SAYING.isdisjoint(self._values)
 
     def first(self, names: Iterable[str], read: Callable[[object], T | None]) -> T | None:
         """Return the first of these fields that says something."""

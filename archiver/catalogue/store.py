@@ -32,7 +32,7 @@ from archiver.checksums import BagFile, Mark
 from archiver.errors import storage_errors
 from archiver.generation import Generation, generation_at
 from archiver.media.info import Properties
-from archiver.metadata import Metadata
+from archiver.metadata import NOTHING, Metadata
 from archiver.outcomes import Streak
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ ON CONFLICT (name) DO UPDATE SET
     served_by = excluded.served_by
 """
 _SET_METADATA = "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_NOTHING_SAID = Metadata()
+_SET_DESCRIBED = """
+UPDATE generation SET described = 1 WHERE name IN (SELECT value FROM json_each(?))
+"""
 UNDESCRIBED = (
     "SELECT name FROM generation INDEXED BY undescribed WHERE state = 'held' AND NOT described"
     " LIMIT ?"
@@ -380,8 +382,8 @@ class Catalogue:
 
     def _describe(self, described: Iterable[Described]) -> None:
         rows = list(described)
-        names = ((each.generation.name,) for each in rows)
-        self.connection.executemany("UPDATE generation SET described = 1 WHERE name = ?", names)
+        names = json.dumps([each.generation.name for each in rows])
+        self.connection.execute(_SET_DESCRIBED, (names,))
         self._set_metadata((each.generation, each.metadata) for each in rows)
         self.connection.executemany(
             "INSERT OR IGNORE INTO entry VALUES (?, ?)",
@@ -391,11 +393,12 @@ class Catalogue:
     def _set_metadata(self, metadata: Iterable[tuple[Generation, Metadata]]) -> None:
         """Most generations have no row: nothing is said of them."""
         rows = list(metadata)
-        names = [(generation.name,) for generation, _ in rows]
-        self.connection.executemany("DELETE FROM metadata WHERE name = ?", names)
+        names = json.dumps([generation.name for generation, _ in rows])
+        query = "DELETE FROM metadata WHERE name IN (SELECT value FROM json_each(?))"
+        self.connection.execute(query, (names,))
         self.connection.executemany(
             _SET_METADATA,
-            ((one.name, *astuple(said)) for one, said in rows if said != _NOTHING_SAID),
+            ((one.name, *astuple(said)) for one, said in rows if said != NOTHING),
         )
 
     def _read_again(self, paths: Iterable[str]) -> None:

@@ -185,6 +185,13 @@ class WorklistTable:
                 self._db.commit()  # a manifest may come slowly, and others want to write meanwhile
             return self._worklist(held.count(1), json.dumps(list(lost)))
 
+    def says(self, generations: Collection[Generation]) -> set[str]:
+        """Return the names of those of which manifests say anything that no sidecar has yet."""
+        query = "SELECT value FROM json_each(?) WHERE value IN (SELECT name FROM said)"
+        names = json.dumps([generation.name for generation in generations])
+        with sqlite_errors(), self._lock:
+            return {name for (name,) in self._db.execute(query, (names,))}
+
     def sayings(self, generation: Generation) -> list[Saying]:
         """Return what the manifests say of a generation and no sidecar has yet."""
         with sqlite_errors(), self._lock:

@@ -84,7 +84,7 @@ def commit_staged(
     Raises:
         StorageError: if the disk fails.
     """
-    whole = [with_entries(bag, catalogue, staged) for staged in group]
+    whole = with_entries(bag, catalogue, group)
     described = [described for _, described in whole]
     group = [staged for staged, _ in whole if staged.files]
     files = [file for staged in group for file in staged.files]

@@ -37,9 +37,24 @@ def describe_held(bag: Bag, catalogue: Catalogue, has_time: Callable[[], bool]) 
 
 
 def with_entries(
+    bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]
+) -> list[tuple[StagedGeneration, Described]]:
+    """Add what manifests say of generations and no sidecar has; and return what all say."""
+    generations = [staged.generation for staged in group]
+    first = {generation.entry_path(1): generation.name for generation in generations}
+    saying = catalogue.worklist.says(generations)
+    saying |= {first[path] for path in catalogue.known(first)}
+    return [
+        _with_entries(bag, catalogue, staged)
+        if staged.generation.name in saying
+        else (staged, Described(staged.generation, metadata_of(parsed(staged.response))))
+        for staged in group
+    ]
+
+
+def _with_entries(
     bag: Bag, catalogue: Catalogue, staged: StagedGeneration
 ) -> tuple[StagedGeneration, Described]:
-    """Add what manifests say of a generation and no sidecar has; and return what all say."""
     generation, staging = staged.generation, Staging(bag.layout, staged.generation)
     sayings = catalogue.worklist.sayings(generation)
     paths = [path for path in sidecars_of(catalogue, generation) if _order(path)]
