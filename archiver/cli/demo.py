@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     help="The archive to create, a directory. It is read from the command line alone, so that the "
     "demo's videos never end up among your own.",
 )  # fmt: skip
+@option(
+    "--browse", is_flag=True, envvar=None, heading=INPUT,
+    help="Write a page to look at them with, too, and say where it is.",
+)  # fmt: skip
 @verbose_option
 @quiet_option
 @config_option
-def demo(archive: "Path | None", verbose: int, quiet: bool) -> int:
+def demo(archive: "Path | None", browse: bool, verbose: int, quiet: bool) -> int:
     """Back up a dozen generations from an emulated ModelsLab; needs no key and no network."""
     import asyncio
     import shlex
@@ -43,6 +47,11 @@ def demo(archive: "Path | None", verbose: int, quiet: bool) -> int:
         "\nCheck it without this program:\n"
         f"  (cd {shlex.quote(str(directory))} && sha256sum -c manifest-sha256.txt)"
     )
+    if browse:
+        from archiver.cli.gallery import write
+
+        gallery = write(directory, verbose, quiet=quiet, whole=True)
+        click.echo(f"\nLook at it in a browser:\n  {gallery.page.absolute()}")
     as_planned = isinstance(report.ended, Completed) and report.failed == 1  # one must fail
     return 0 if as_planned else report.exit_status
 

@@ -15,19 +15,21 @@ from archiver.settings import ApiSettings, DownloadSettings, Settings
 _KEY = "demo-key"
 
 
-def _plain(size: int) -> Script:
-    return Script(outputs=(OutputScript(size=size, primary=LinkScript(seconds=0.5)),))
+def _plain(size: int, prompt: str = "") -> Script:
+    meta = {"prompt": prompt, "model_id": "demo-1", "seed": size} if prompt else {}
+    output = OutputScript(size=size, primary=LinkScript(seconds=0.5))
+    return Script(outputs=(output,), meta=meta)
 
 
 _SCRIPTS = {
-    "deepfake/263": _plain(800_000),
-    "deepfake/264": _plain(2_000_000),
-    "deepfake/265": _plain(60_000),
+    "deepfake/263": _plain(800_000, "A lighthouse in a storm, waves over the rocks"),
+    "deepfake/264": _plain(2_000_000, "A fox in fresh snow, at dawn"),
+    "deepfake/265": _plain(60_000, "Paper boats on a slow river"),
     "deepfake/266": _plain(5_000_000),
     "deepfake/267": _plain(300_000),
-    "realtime/147": _plain(1_200_000),
+    "realtime/147": _plain(1_200_000, "Clouds over a city, time lapse"),
     "realtime/148": _plain(90_000),
-    "video/9a1c-77": _plain(3_000_000),
+    "video/9a1c-77": _plain(3_000_000, "A train through mountains, seen from above"),
     "v7/video-fusion/31": Script(outputs=(OutputScript(size=400_000), OutputScript(size=700_000))),
     "deepfake/278": Script(ready_after=1),
     "deepfake/300": Script(

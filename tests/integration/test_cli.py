@@ -1173,6 +1173,19 @@ async def test_the_demo(workspace: Workspace) -> None:
     )
 
 
+@pytest.mark.slow
+async def test_the_demo_offers_the_page(workspace: Workspace) -> None:
+    """With `--browse` it says where it is, and what the lists say of the videos is on it."""
+    workspace.key = None
+    archive = workspace.home / "demo"
+    run = await workspace.run("demo", "--browse", "-a", str(archive))
+    assert run.status == 0
+    assert run.out.endswith(f"Look at it in a browser:\n  {archive}/index.html\n")
+    data = "".join(path.read_text() for path in (archive / ".archiver/browse").glob("*.js"))
+    assert "A fox in fresh snow, at dawn" in data
+    await assert_valid_bag(archive)
+
+
 async def assert_plays(video: Path) -> None:
     """`ffprobe` reads the video and finds frames in it."""
     count = ("-count_packets", "-show_entries", "stream=codec_type,nb_read_packets", "-of", "csv")
