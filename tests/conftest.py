@@ -1,6 +1,7 @@
 """Fixtures that most tests share."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,15 @@ async def emulator() -> AsyncIterator[Emulator]:
 @pytest.fixture
 def backups(tmp_path: Path, emulator: Emulator) -> Backups:
     return Backups(tmp_path / "archive", emulator)
+
+
+@pytest.fixture(autouse=True)
+def clean_logger() -> Iterator[None]:
+    """Each test begins and ends with a logger without handlers."""
+    logger = logging.getLogger("archiver")
+    before = (logger.level, list(logger.handlers))
+    yield
+    for handler in set(logger.handlers) - set(before[1]):
+        logger.removeHandler(handler)
+        handler.close()
+    logger.setLevel(before[0])

@@ -108,12 +108,12 @@ class ProgressBars(ProgressLog):
     def discovered(self, count: int, page: int, last: int | None) -> None:
         """Show how far the list of one's own generations is read."""
         super().discovered(count, page, last)
-        self._generations.set_description(f"page {page}{f' of {last}' if last else ''}")
+        self._generations.set_description_str(f"page {page}{f' of {last}' if last else ''}")
 
     def planned(self, worklist: Worklist) -> None:
         """Set the length of the bar for generations."""
         super().planned(worklist)
-        self._generations.set_description("generations")
+        self._generations.set_description_str("generations")
         self._generations.reset(worklist.to_fetch)
 
     def follow(self, activity: Callable[[], Activity]) -> None:

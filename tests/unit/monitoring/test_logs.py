@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,6 @@ from archiver.monitoring.log_file import log_to_file
 from archiver.monitoring.logs import log_summary, log_to
 
 LOG = logging.getLogger("archiver.pipeline.workers")
-
-
-@pytest.fixture(autouse=True)
-def clean_logger() -> Iterator[None]:
-    """Each test begins and ends with a logger without handlers."""
-    logger = logging.getLogger("archiver")
-    before = (logger.level, list(logger.handlers))
-    yield
-    for handler in set(logger.handlers) - set(before[1]):
-        logger.removeHandler(handler)
-        handler.close()
-    logger.setLevel(before[0])
 
 
 def test_text_is_a_line_for_each_record(tmp_path: Path) -> None:
