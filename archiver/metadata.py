@@ -218,7 +218,7 @@ def _seconds(value: object) -> float | None:
 
 
 def _duration_in_frames(fields: _Fields) -> float | None:
-    """Return how long so many frames are, at so many a second."""
+    """Return how long these frames take, at their rate."""
     frames, rate = fields.first(_FRAMES, _seconds), fields.first(_FRAME_RATE, _seconds)
     return round(frames / rate, 3) or None if frames and rate else None
 

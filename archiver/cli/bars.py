@@ -24,7 +24,7 @@ _TICK = 0.5
 _NARROW = 60
 """On a terminal with fewer columns the numbers are worth more than a bar."""
 _RECENT = 6
-"""Over so many ticks a rate is counted: one that a stalled download had is no news."""
+"""Over this number of ticks a rate is counted: one that a stalled download had is no news."""
 
 
 _WORDS = (

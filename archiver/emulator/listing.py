@@ -35,7 +35,7 @@ class Asked:
 
 
 def listed(scripts: Scripts, script: ListingScript, kind: str, pages: int) -> list[Generation]:
-    """Return what is listed as of this kind after so many pages, in its order."""
+    """Return what is listed as of this kind after this number of pages, in its order."""
     hidden = script.arriving[pages * script.arrivals :]
     found = [
         one

@@ -29,7 +29,7 @@ def script(name: str, value: object) -> bytes:
 
 
 def digest(data: bytes) -> str:
-    """Return by what a browser tells one version of a file from another."""
+    """Return what distinguishes this version of a file from others, for a browser."""
     return hashlib.sha256(data).hexdigest()[:12]
 
 
@@ -49,7 +49,7 @@ def write(directory: Path, files: dict[str, bytes]) -> None:
 def alone(directory: Path) -> Iterator[None]:
     """Wait until nobody else writes into the directory, and keep others from it.
 
-    Where a file system has no locks, two writers at once are not told apart: what they write is
+    Where a file system has no locks, two writers at once are not noticed: what they write is
     the same but for what has changed in between.
 
     Raises:

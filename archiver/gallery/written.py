@@ -58,7 +58,7 @@ class Written:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return what was written; None if nothing was, or it cannot be told."""
+        """Return what was written; None if nothing was, or that is not known."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             fields = json.loads(path.read_text(encoding="utf-8"))
             if fields.pop("format") == FORMAT:

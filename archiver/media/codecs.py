@@ -72,7 +72,7 @@ def of_sample_entry(entry: bytes, *, is_sound: bool) -> str | None:
 def of_codec_id(codec_id: str, bit_depth: int = 0) -> str | None:
     """Return the codec that Matroska means by an ID; None if it is unknown.
 
-    Of sound that is not compressed, so many bits a sample make the codec.
+    Of sound that is not compressed, the number of bits a sample makes the codec.
     """
     if codec_id.startswith("A_AAC"):
         return "aac"

@@ -205,7 +205,7 @@ class Reader:
             self.check_parts(position)
 
     def check_parts(self, position: int) -> None:
-        """Raise `NotWhole` if no video has so many parts up to this position."""
+        """Raise `NotWhole` if no video has this number of parts up to this position."""
         if self.parts > MANY_PARTS + position // _LEAST_PART:
             raise NotWhole(f"not a video: {self.parts:,} parts in its first {position:,} bytes")
 
