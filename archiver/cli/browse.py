@@ -37,6 +37,8 @@ def browse(archive: "Path", opened: bool, verbose: int, quiet: bool) -> int:
     Posters are made by PyAV: pip install 'archiver[browse]'. Interrupted, the next time goes on
     with those that are missing.
     """
+    from importlib.util import find_spec
+
     from archiver.cli.gallery import write
     from archiver.units import counted
 
@@ -44,10 +46,10 @@ def browse(archive: "Path", opened: bool, verbose: int, quiet: bool) -> int:
     if not quiet:
         click.echo(f"{counted(gallery.rows, 'generation')}: {gallery.page.absolute()}")
         if gallery.without_poster:
-            click.echo(
-                f"{counted(gallery.without_poster, 'video')} without a poster: "
-                "pip install 'archiver[browse]' to make them"
+            hint = (
+                "-v says why" if find_spec("av") else "pip install 'archiver[browse]' to make them"
             )
+            click.echo(f"{counted(gallery.without_poster, 'video')} without a poster: {hint}")
     if opened and not _open(gallery.page):
         click.echo(f"archiver: no browser was found: open {gallery.page.absolute()}", err=True)
     return 0

@@ -60,6 +60,15 @@ async def test_verbose_names_what_has_no_poster(workspace: Workspace) -> None:
     assert done.err.startswith("no poster of data/v6/deepfake/263.mp4: ")
 
 
+async def test_the_extra_is_named_only_where_it_is_missing(workspace: Workspace) -> None:
+    """A video that is not on the disk has no poster whatever is installed."""
+    pytest.importorskip("av")
+    add(workspace.archive, [Shown("v6/deepfake/263")])
+    (workspace.archive / "data/v6/deepfake/263.mp4").unlink()
+    done = await workspace.run("browse", "-a", str(workspace.archive))
+    assert done.out.endswith("\n1 video without a poster: -v says why\n")
+
+
 async def test_open_opens_a_browser(workspace: Workspace) -> None:
     """The browser of $BROWSER is given the page; where there is none, a line says so."""
     add(workspace.archive, [Shown("v6/deepfake/263")])
