@@ -10,9 +10,9 @@ import click
 
 from archiver.archive.durable import replace
 from archiver.cli.progress import ProgressLog
+from archiver.cli.terminal import shown
 from archiver.errors import storage_errors
 from archiver.manifest import Problems
-from archiver.monitoring.logs import log_to
 from archiver.outcomes import Worklist
 from archiver.pipeline.discover import Named
 from archiver.pipeline.listed import Discovery
@@ -128,15 +128,5 @@ class ListingBar(ListingLog):
 @contextmanager
 def shown_listing(verbosity: int, *, quiet: bool) -> Iterator[ListingLog]:
     """Log to standard error and, unless `quiet`, show a bar if it is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        log_to(logging.StreamHandler(), verbosity)
-        yield ListingLog()
-        return
-    from archiver.cli.bars import AboveBars
-
-    log_to(AboveBars(), verbosity)
-    bar = ListingBar()
-    try:
-        yield bar
-    finally:
-        bar.close()
+    with shown(verbosity, None if quiet else ListingBar) as bar:
+        yield bar or ListingLog()

@@ -1,18 +1,12 @@
 """Writing the gallery, with a bar for its posters on a terminal."""
 
-import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Never
 
 from tqdm import tqdm
 
-from archiver.cli.bars import AboveBars
-from archiver.gallery.browse import Gallery, Silent, browse
-from archiver.gallery.posters import PosterProgress
-from archiver.monitoring.logs import log_to
+from archiver.cli.terminal import shown
+from archiver.gallery.browse import Gallery, browse
 
 
 class PosterBar:
@@ -42,19 +36,5 @@ def write(archive: Path, verbose: int, *, quiet: bool, whole: bool) -> Gallery:
     Raises:
         ArchiverError: if it cannot be written.
     """
-    with _shown_progress(verbose, quiet=quiet) as progress:
-        return browse(archive, progress, whole=whole)
-
-
-@contextmanager
-def _shown_progress(verbose: int, *, quiet: bool) -> Iterator[PosterProgress]:
-    if quiet or not sys.stderr.isatty():
-        log_to(logging.StreamHandler(), verbose)
-        yield Silent()
-        return
-    log_to(AboveBars(), verbose)
-    bar = PosterBar()
-    try:
-        yield bar
-    finally:
-        bar.close()
+    with shown(verbose, None if quiet else PosterBar) as bar:
+        return browse(archive, bar, whole=whole)

@@ -6,14 +6,23 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Protocol, TextIO, TypeVar
 
 from archiver.cli.progress import ProgressLog
 from archiver.monitoring.logs import log_to
 from archiver.progress import Progress
 
+
+class Closeable(Protocol):
+    """What is shown until it is closed."""
+
+    def close(self) -> None:
+        """Remove it."""
+
+
+Shown = TypeVar("Shown", bound=Closeable)
 _FIRST_COLUMN = re.compile(r" *\S+( \S+)* {2,}|  +(?=\S)")
 
 
@@ -67,15 +76,28 @@ def shown_progress(verbosity: int, *, quiet: bool, generations: bool = True) -> 
 
     There is a bar for bytes and, where a run has `generations`, one for these.
     """
-    if quiet or not sys.stderr.isatty():
+
+    def bars() -> Progress:
+        from archiver.cli.bars import ProgressBars
+
+        return ProgressBars(generations=generations)
+
+    with shown(verbosity, None if quiet else bars) as progress:
+        yield progress or ProgressLog()
+
+
+@contextmanager
+def shown(verbosity: int, bars: Callable[[], Shown] | None) -> Iterator[Shown | None]:
+    """Log to standard error and, if it is a terminal, show `bars`; yield them, if any are shown."""
+    if not bars or not sys.stderr.isatty():
         log_to(logging.StreamHandler(), verbosity)
-        yield ProgressLog()
+        yield None
         return
-    from archiver.cli.bars import AboveBars, ProgressBars
+    from archiver.cli.bars import AboveBars
 
     log_to(AboveBars(), verbosity)
-    bars = ProgressBars(generations=generations)
+    progress = bars()
     try:
-        yield bars
+        yield progress
     finally:
-        bars.close()
+        progress.close()
