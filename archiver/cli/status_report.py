@@ -118,7 +118,7 @@ def look(archive: Path) -> Status:
             {state: _unfinished(queries, state) for state in _UNFINISHED},
             runs,
             _last_fixity_run(history),
-            holder(bag.layout.lock) if _has_open_run(history) else None,
+            holder(bag.layout.lock) if _open_run(history) else None,
             disk.free,
             disk.total,
         )
@@ -163,8 +163,7 @@ def follow(archive: Path) -> Running | None:
         return None
     with closing(open_to_read(bag)) as catalogue:
         queries = catalogue.queries
-        open_runs = (r for r in catalogue.history.last(100, "backup", "repair") if not r.ended)
-        run = next(open_runs, None)
+        run = _open_run(catalogue.history)
         found = {state: queries.changed(state, run.began) if run else 0 for state in FOUND}
         sizes = _unfinished_sizes(bag)
         return Running(process, run, queries.holdings(), found, len(sizes), sum(sizes))
@@ -300,9 +299,10 @@ def _last_fixity_run(history: History) -> Run | None:
     return next((run for run in runs if run.counts.get("checked")), None)
 
 
-def _has_open_run(history: History) -> bool:
-    """Return whether a run may be in progress; runs that found the archive locked came later."""
-    return any(not run.ended for run in history.last(100, "backup", "repair"))
+def _open_run(history: History) -> Run | None:
+    """Return the run that may be in progress; runs that found the archive locked came later."""
+    runs = history.last(100, "backup", "repair")
+    return next((run for run in runs if not run.ended), None)
 
 
 def _headed(heading: str, lines: Sequence[str]) -> Iterator[str]:
