@@ -16,7 +16,6 @@ from archiver.eventloop import started
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
 from archiver.pipeline.indexing import describe, open_to_read
-from archiver.pipeline.listed import Discovery, Sorting
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Discovered, Plan, Report, Tally
 from archiver.pipeline.waiting import Waiting
@@ -26,6 +25,7 @@ from archiver.settings import Settings
 
 if TYPE_CHECKING:
     from archiver.modelslab.rate_limit import RateLimit
+    from archiver.pipeline.listed import Discovery, Sorting
 
 _LOG = logging.getLogger(__name__)
 _READING = 10.0
@@ -74,7 +74,7 @@ def plan(
     archive: Path,
     manifests: Sequence[str],
     settings: Settings,
-    discovery: Discovery | None = None,
+    discovery: "Discovery | None" = None,
 ) -> Iterator[tuple[Plan, Iterator[list[str]]]]:
     """Find out what `backup` would fetch of the manifests and a discovery, and touch nothing.
 
@@ -165,7 +165,7 @@ class _Lists:
     """What a run is asked for: manifests, and perhaps one's own generations."""
 
     manifests: Manifests
-    own: Sorting | None = None
+    own: "Sorting | None" = None
 
     @property
     def discovered(self) -> Discovered | None:
@@ -192,7 +192,7 @@ def _check(sources: Manifests, settings: Settings) -> None:
 
 async def _discover(
     settings: Settings, waiting: Waiting, progress: Progress
-) -> tuple[Discovery, "RateLimit"]:
+) -> "tuple[Discovery, RateLimit]":
     """List one's own generations, in at most half of the time that the run has."""
     await started()
     from archiver.pipeline.discover import discover  # noqa: PLC0415
@@ -204,7 +204,11 @@ async def _discover(
     return await discover(settings, progress, rate_limit, seconds), rate_limit
 
 
-def _sorting(bag: Bag, catalogue: Catalogue, discovery: Discovery, settings: Settings) -> Sorting:
+def _sorting(
+    bag: Bag, catalogue: Catalogue, discovery: "Discovery", settings: Settings
+) -> "Sorting":
+    from archiver.pipeline.listed import Sorting  # noqa: PLC0415
+
     return Sorting(discovery, catalogue.listed, bag.layout, settings.retry_lost)
 
 
