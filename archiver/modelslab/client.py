@@ -168,13 +168,9 @@ class Client:
 
         A refusal is no verdict on the key, which may be good for everything but this.
         """
-        pauses = self._backoff.pauses()
-        while True:
-            match result := await self._page_by_any_path(kind, number):
-                case ServerError(wait=wait) if (pause := next(pauses, None)) is not None:
-                    await self._pause_for(wait, pause)
-                case _:
-                    return result
+        return await _repeated(
+            partial(self._page_by_any_path, kind, number), self._backoff.pauses(), self._longest
+        )
 
     async def _page_by_any_path(self, kind: str, number: int) -> PageResult:
         """Return the page of the first path that has one, else the refusal that says most."""
@@ -196,7 +192,7 @@ class Client:
         send = partial(self._send_for_page, path, self._body_with({"per_page": PER_PAGE, **asked}))
         subject, message = Generation(LISTED, str(asked["type"])), ""
         for _ in range(_PAUSES_AT_MOST):
-            match await self._repeated(send, iter(())):
+            match await self._allowed(send):
                 case RateLimited(message) as limited:
                     pause = self._rate_limit.pause(limited, subject)
                     if isinstance(pause, Skipped):
@@ -223,30 +219,22 @@ class Client:
         """Request a generation, by its family's other name too before it is not found."""
         pauses = iter(()) if self._breaker.is_open(generation.endpoint) else self._backoff.pauses()
         send = partial(self._send, generation.fetch_path, generation.id)
-        response = await self._repeated(send, pauses)
+        response = await _repeated(partial(self._allowed, send), pauses, self._longest)
         if isinstance(response, NotFound) and (path := generation.other_fetch_path):
-            other = await self._repeated(partial(self._send, path, generation.id), iter(()))
+            other = await self._allowed(partial(self._send, path, generation.id))
             if isinstance(other, Ready | Processing | GenerationFailed | RateLimited | Halt):
                 return other
         return response
 
-    async def _repeated(
-        self, send: Callable[[], Awaitable[T]], pauses: Iterator[float]
-    ) -> T | Halt:
-        """Send a request; where nothing usable comes back, once more after each of the `pauses`."""
-        while True:
-            if skipped := await self._rate_limit.acquire():
-                return Halt(skipped)
-            match response := await send():
-                case ServerError(wait=wait) if (pause := next(pauses, None)) is not None:
-                    await self._pause_for(wait, pause)
-                case _:
-                    return response
+    async def _allowed(self, send: Callable[[], Awaitable[T]]) -> T | Halt:
+        """Send a request as soon as the rate limit allows it."""
+        skipped = await self._rate_limit.acquire()
+        return Halt(skipped) if skipped else await send()
 
-    async def _pause_for(self, wait: float | None, pause: float) -> None:
-        """Pause for as long as the server asks, if that is not long, else for the `pause`."""
-        longest = self._rate_limit.timings.short_pause
-        await asyncio.sleep(min(wait, longest) if wait else pause)
+    @property
+    def _longest(self) -> float:
+        """For how many seconds a server is obeyed that asks to wait."""
+        return self._rate_limit.timings.short_pause
 
     def _throttled(
         self, generation: Generation, limited: RateLimited
@@ -363,6 +351,19 @@ class Client:
                     deadline.reschedule(loop.time() + seconds * allowed / BODY_LIMIT)
         body += plain.rest
         return _too_large(body) or body
+
+
+async def _repeated(send: Callable[[], Awaitable[T]], pauses: Iterator[float], longest: float) -> T:
+    """Send a request; where nothing usable comes back, once more after each of the `pauses`.
+
+    A server that asks to wait is waited for instead, but for no more than the `longest` time.
+    """
+    while True:
+        match response := await send():
+            case ServerError(wait=wait) if (pause := next(pauses, None)) is not None:
+                await asyncio.sleep(min(wait, longest) if wait else pause)
+            case _:
+                return response
 
 
 def _too_large(body: bytearray) -> ServerError | Rejected | None:
