@@ -1,7 +1,6 @@
 """Discovery: one's own generations, as ModelsLab lists them, page by page."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -32,11 +31,11 @@ from archiver.outcomes import Worklist
 from archiver.pipeline.families import Families, agree
 from archiver.pipeline.listed import Discovery, NotListed
 from archiver.pipeline.sessions import open_client
+from archiver.pipeline.shutdown import handling_signals
 from archiver.progress import Progress
 from archiver.run import Stopped, TimeUp
 from archiver.settings import Settings, Timings
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PAGES_LIMIT = 20_000
 """No more pages than this are read of one type."""
 _PAUSES_AT_MOST = 10
@@ -245,22 +244,18 @@ def interruptible() -> Iterator[None]:
     Raises:
         Interrupted: if one of them came.
     """
-    loop, task, came = asyncio.get_running_loop(), asyncio.current_task(), list[int]()
+    task, came = asyncio.current_task(), list[int]()
 
     def interrupt(number: int) -> None:
         came.append(number)
         if task:
             task.cancel()
 
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, interrupt, number)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not came or not task:
-            raise
-        task.uncancel()
-        raise Interrupted(came[0]) from None
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
+    with handling_signals(interrupt):
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not came or not task:
+                raise
+            task.uncancel()
+            raise Interrupted(came[0]) from None

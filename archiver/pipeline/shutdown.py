@@ -67,14 +67,8 @@ class Shutdown:
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """End the run cleanly on SIGINT and SIGTERM, and at once on the second."""
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, self._interrupt, number)
-        try:
+        with handling_signals(self._interrupt):
             yield
-        finally:
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
 
     @contextmanager
     def after(self, max_time: float | None, reason: Callable[[], Ended]) -> Iterator[None]:
@@ -97,6 +91,19 @@ class Shutdown:
             os._exit(128 + number)
         self._interrupted = True
         self.drain_in_time(Stopped(Interrupted(number)))
+
+
+@contextmanager
+def handling_signals(handle: Callable[[int], object]) -> Iterator[None]:
+    """Call `handle` with the number of each SIGINT and SIGTERM, between two steps of the loop."""
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, handle, number)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 def without_response(ended: Ended) -> Ended:
