@@ -1,0 +1,54 @@
+"""Locations: where an archive is, a directory or a place in a bucket."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from archiver.errors import ConfigurationError
+
+_SCHEME = "s3://"
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+
+
+@dataclass(frozen=True, slots=True)
+class BucketUrl:
+    """A place in a bucket, `s3://bucket/prefix`: the keys of its objects begin with the prefix."""
+
+    bucket: str
+    prefix: str = ""
+    """Without a slash at either end; empty where the archive is the whole bucket."""
+
+    def __str__(self) -> str:
+        return f"{_SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
+
+    def key(self, path: str) -> str:
+        """Return the key of the object at a path of the archive."""
+        return f"{self.prefix}/{path}" if self.prefix else path
+
+    def path(self, key: str) -> str:
+        """Return the path in the archive of an object, by its key."""
+        return key.removeprefix(f"{self.prefix}/") if self.prefix else key
+
+
+Location: TypeAlias = Path | BucketUrl
+"""Where an archive is."""
+
+
+def parse_location(written: Path | str | BucketUrl) -> Location:
+    """Return the location that somebody wrote: `s3://bucket/prefix`, or a path.
+
+    Raises:
+        ConfigurationError: if it is an S3 URL that names no bucket.
+    """
+    if isinstance(written, Path | BucketUrl):
+        return written
+    if not written.lower().startswith(_SCHEME):
+        return Path(written)
+    bucket, _, prefix = written[len(_SCHEME) :].partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise ConfigurationError(f"{written!r} names no bucket: write s3://BUCKET/PREFIX")
+    parts = [part for part in prefix.split("/") if part]
+    if {".", ".."}.intersection(parts):
+        raise ConfigurationError(f"{written!r}: a prefix has no '.' or '..' in it")
+    return BucketUrl(bucket, "/".join(parts))
