@@ -1,7 +1,7 @@
 """Locations: where an archive is, a directory or a place in a bucket."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,11 +13,15 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 @dataclass(frozen=True, slots=True)
 class BucketUrl:
-    """A place in a bucket, `s3://bucket/prefix`: the keys of its objects begin with the prefix."""
+    """A place in a bucket, `s3://bucket/prefix`, and how it is reached from here."""
 
     bucket: str
     prefix: str = ""
-    """Without a slash at either end; empty where the archive is the whole bucket."""
+    """What the keys of its objects begin with, without a slash at either end; it may be empty."""
+    endpoint_url: str | None = field(default=None, kw_only=True)
+    """Of a store that is not Amazon's; None for what the environment or a profile says."""
+    state_dir: Path | None = field(default=None, kw_only=True)
+    """The directory of what archives in buckets have here; None for the platform's place."""
 
     def __str__(self) -> str:
         return f"{_SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
@@ -35,13 +39,15 @@ Location: TypeAlias = Path | BucketUrl
 """Where an archive is."""
 
 
-def parse_location(written: Path | str | BucketUrl) -> Location:
+def parse_location(
+    written: Location | str, *, endpoint_url: str | None = None, state_dir: Path | None = None
+) -> Location:
     """Return the location that somebody wrote: `s3://bucket/prefix`, or a path.
 
     Raises:
         ConfigurationError: if it is an S3 URL that names no bucket.
     """
-    if isinstance(written, Path | BucketUrl):
+    if not isinstance(written, str):
         return written
     if not written.lower().startswith(_SCHEME):
         return Path(written)
@@ -51,4 +57,9 @@ def parse_location(written: Path | str | BucketUrl) -> Location:
     parts = [part for part in prefix.split("/") if part]
     if {".", ".."}.intersection(parts):
         raise ConfigurationError(f"{written!r}: a prefix has no '.' or '..' in it")
-    return BucketUrl(bucket, "/".join(parts))
+    return BucketUrl(bucket, "/".join(parts), endpoint_url=endpoint_url, state_dir=state_dir)
+
+
+def absolute(location: Location) -> str:
+    """Return a location as it is to be written anywhere: a path from the root on, or the URL."""
+    return str(location.absolute() if isinstance(location, Path) else location)

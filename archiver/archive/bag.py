@@ -16,11 +16,12 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from archiver.archive import other_manifests, placement, tags
-from archiver.archive.checksum_manifest import ChecksumManifest, sha256_of
+from archiver.archive import other_manifests, placement, recovery, tags
+from archiver.archive.checksum_manifest import ChecksumManifest, open_file, sha256_of
 from archiver.archive.durable import fsync
 from archiver.archive.journal import Entry, Journal
 from archiver.archive.layout import MANIFEST, QUARANTINE, Layout
@@ -29,6 +30,9 @@ from archiver.archive.quarantine import Quarantine
 from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
 from archiver.checksums import BagFile
 from archiver.errors import NotAnArchive, storage_errors
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _LOG = logging.getLogger(__name__)
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -42,6 +46,11 @@ class Bag:
         self.manifest = ChecksumManifest(self.layout.manifest)
         self.journal = Journal(self.layout.journal)
         self.quarantine = Quarantine(self.layout)
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.layout.root)
 
     @classmethod
     @contextmanager
@@ -96,6 +105,18 @@ class Bag:
             raise NotAnArchive(f"{root} does not exist: is its disk mounted?")
         if not listed:
             raise NotAnArchive(f"{root} is not an archive: it has no {MANIFEST}")
+
+    def recover(self) -> Sequence[StagedFile]:
+        """Finish the group that a crash left between two steps; return its files.
+
+        Raises:
+            StorageError: if the disk fails.
+        """
+        return recovery.recover(self)
+
+    def begin_upload(self, staged: StagedGeneration) -> "Future[None] | None":  # noqa: ARG002
+        """Begin nothing: the commit does all."""
+        return None
 
     def commit(self, group: Sequence[StagedGeneration], record: Callable[[], None]) -> None:
         """Make a group of generations part of the bag, durably; `record` commits the catalogue.
@@ -192,6 +213,25 @@ class Bag:
                 self.manifest.append(file.target for file in changed)
                 self.journal.clear()
 
+    def set_aside(self, paths: Iterable[str]) -> None:
+        """Move files into the quarantine, where they are there.
+
+        Raises:
+            StorageError: if the disk fails.
+        """
+        with storage_errors(f"moving files of {self.layout.root} aside"):
+            self.quarantine.move(paths)
+            fsync(self.layout.root)
+
+    def copy_aside(self, paths: Iterable[str]) -> None:
+        """Keep a second link to files in the quarantine: they are in place at every instant.
+
+        Raises:
+            StorageError: if the disk fails.
+        """
+        with storage_errors(f"keeping files of {self.layout.root} aside"):
+            self.quarantine.copy(paths)
+
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`; what is no UTF-8 in it is escaped.
 
@@ -229,6 +269,28 @@ class Bag:
             if error.errno in _NO_SUCH_FILE:
                 return 0
             raise
+
+    def sizes(self, paths: Collection[str]) -> Iterable[tuple[str, int]]:
+        """Return the sizes of files in bytes, by their paths.
+
+        Raises:
+            StorageError: if the disk fails.
+        """
+        with storage_errors(f"reading the sizes of files in {self.layout.root}"):
+            return [(path, self.size_of(path)) for path in paths]
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
+        try:
+            with open_file(self.layout.at(path)) as file:
+                data = file.read(limit + 1)
+        except OSError:
+            return None
+        return data if len(data) <= limit else None
+
+    def local(self, path: str) -> AbstractContextManager[Path]:
+        """Return where a file is, or would be."""
+        return nullcontext(Path(self.layout.at(path)))
 
     def sha256(self, path: str) -> str | None:
         """Return a file's checksum; None if it cannot be read."""

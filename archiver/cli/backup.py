@@ -24,10 +24,9 @@ from archiver.cli.params import Parsed, types
 from archiver.units import parse_duration
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from archiver.cli.fetching import FetchOptions
     from archiver.cli.reporting import Job, ReportingOptions
+    from archiver.location import Location
     from archiver.pipeline.listed import Discovery
     from archiver.pipeline.report import Report
     from archiver.progress import Progress
@@ -70,7 +69,7 @@ if TYPE_CHECKING:
 @monitoring_options
 @config_option
 def backup(
-    archive: "Path", manifests: tuple[str, ...], dry_run: bool, browse: bool, **options: Any
+    archive: "Location", manifests: tuple[str, ...], dry_run: bool, browse: bool, **options: Any
 ) -> int:
     """Archive the videos of all generations that the MANIFESTs list, or ModelsLab itself.
 
@@ -98,7 +97,7 @@ def backup(
     return _show(archive, status, reporting) if browse else status
 
 
-def _show(archive: "Path", status: int, reporting: "ReportingOptions") -> int:
+def _show(archive: "Location", status: int, reporting: "ReportingOptions") -> int:
     """Bring the page up to date; return the run's exit status, or why that failed if all is well.
 
     The run itself has ended and is reported: what is wrong with the page is no part of it.
@@ -120,7 +119,7 @@ def _require_manifests() -> None:
     raise click.MissingParameter(hint, ctx, param_type="argument", param_hint="'MANIFEST...'")
 
 
-def _job(archive: "Path", manifests: tuple[str, ...], fetch: "FetchOptions") -> "Job":
+def _job(archive: "Location", manifests: tuple[str, ...], fetch: "FetchOptions") -> "Job":
     from archiver.cli.reporting import Job
     from archiver.eventloop import run
     from archiver.pipeline.backup import backup as back_up
@@ -133,7 +132,7 @@ def _job(archive: "Path", manifests: tuple[str, ...], fetch: "FetchOptions") -> 
 
 
 def _dry_run(
-    archive: "Path",
+    archive: "Location",
     manifests: tuple[str, ...],
     fetch: "FetchOptions",
     reporting: "ReportingOptions",

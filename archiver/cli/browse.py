@@ -17,6 +17,8 @@ from archiver.cli.options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from archiver.location import Location
+
 
 @click.command(cls=Command)
 @archive_option
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 @verbose_option
 @quiet_option
 @config_option
-def browse(archive: "Path", opened: bool, verbose: int, quiet: bool) -> int:
+def browse(archive: "Location", opened: bool, verbose: int, quiet: bool) -> int:
     """Write a page that shows the archive: index.html beside data/, for any browser.
 
     It shows, plays and finds what is held, and names what is not, with the reason. It is opened

@@ -10,9 +10,8 @@ from archiver.cli.help import Command
 from archiver.cli.options import INPUT, archive_option, config_option, option
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from archiver.cli.export_rows import Format
+    from archiver.location import Location
 
 
 @click.command(cls=Command)
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     heading=INPUT, help="A table, or one JSON object per line.",
 )  # fmt: skip
 @config_option
-def export(archive: "Path", form: "Format") -> int:
+def export(archive: "Location", form: "Format") -> int:
     """Write the whole catalogue to standard output.
 
     There is one row per file, and one for each generation without any. It is in UTF-8, whatever

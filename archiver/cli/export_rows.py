@@ -3,14 +3,12 @@
 import csv
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import astuple
-from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
-from archiver.archive.bag import Bag
 from archiver.catalogue.queries import HeldFile, Known
-from archiver.pipeline.indexing import open_to_read
+from archiver.location import Location
+from archiver.pipeline.indexing import opened_to_read
 
 Format: TypeAlias = Literal["csv", "jsonl"]
 Row: TypeAlias = dict[str, Any]
@@ -23,16 +21,14 @@ COLUMNS = (
 """A generation that is not held has one row, without a file. Times are UTC, in ISO 8601."""
 
 
-def write_rows(archive: Path, form: Format, out: TextIO) -> None:
+def write_rows(archive: Location, form: Format, out: TextIO) -> None:
     """Write a row for each file, in the order of the generations' names.
 
     Raises:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
-    bag = Bag(archive)
-    bag.require()
-    with closing(open_to_read(bag)) as catalogue:
+    with opened_to_read(archive) as (_, catalogue):
         write = _writer(form, out)
         for known in catalogue.queries.all():
             for row in _rows(known):

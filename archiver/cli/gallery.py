@@ -1,12 +1,12 @@
 """Writing the gallery, with a bar for its posters on a terminal."""
 
-from pathlib import Path
 from typing import Never
 
 from tqdm import tqdm
 
 from archiver.cli.terminal import shown
 from archiver.gallery.browse import Gallery, browse
+from archiver.location import Location
 
 
 class PosterBar:
@@ -30,7 +30,7 @@ class PosterBar:
             self._bar.close()
 
 
-def write(archive: Path, verbose: int, *, quiet: bool, whole: bool) -> Gallery:
+def write(archive: Location, verbose: int, *, quiet: bool, whole: bool) -> Gallery:
     """Write the gallery of an archive; see `archiver.gallery.browse`.
 
     Raises:

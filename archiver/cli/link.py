@@ -18,6 +18,7 @@ from archiver.cli.params import Directory, Parsed
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from archiver.location import Location
     from archiver.tree.link import Changes, Naming
     from archiver.tree.state import How
     from archiver.tree.template import Template
@@ -63,7 +64,7 @@ def template(text: str) -> "Template":
 )  # fmt: skip
 @quiet_option
 @config_option
-def link(target: "Path", archive: "Path", form: "Template", **options: Any) -> int:
+def link(target: "Path", archive: "Location", form: "Template", **options: Any) -> int:
     """Keep a tree of links to the archive's videos, under names that you can read.
 
     What is known of a video makes its name; run it again to bring the names up to date. Links are
@@ -111,7 +112,7 @@ def link(target: "Path", archive: "Path", form: "Template", **options: Any) -> i
     return _report(changes, options)
 
 
-def _link(archive: "Path", target: "Path", naming: "Naming", options: dict[str, Any]) -> int:
+def _link(archive: "Location", target: "Path", naming: "Naming", options: dict[str, Any]) -> int:
     from archiver.cli.terminal import shown_progress
     from archiver.tree.link import link as make
 

@@ -9,6 +9,8 @@ import click
 
 from archiver.cli.help import GENERAL, Argument, Option
 from archiver.cli.params import (
+    REACHED,
+    Archive,
     Count,
     Directory,
     File,
@@ -135,9 +137,44 @@ manifests_argument = argument(
     help="Lists of IDs, required without --discover; separate them with colons in the environment "
     "variable.",
 )  # fmt: skip
-archive_option = _input(
-    "-a", "--archive", metavar="DIR", type=Directory(), required=True,
-    help="The archive, a directory; a backup creates it if it does not exist.",
+
+
+def _remember(ctx: click.Context, option: click.Parameter, value: object) -> None:
+    """Keep how a bucket is reached for the location of the archive."""
+    ctx.meta.setdefault(REACHED, {})[option.name] = value
+
+
+def endpoint_url(text: str) -> str:
+    """Return the URL of a store's S3 API.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not text.lower().startswith(("https://", "http://")):
+        raise ValueError(f"{text!r} is not a URL that begins with https:// or http://")
+    return text
+
+
+bucket_options = _all(
+    _input(
+        "--endpoint-url", metavar="URL", type=Parsed("url", endpoint_url), is_eager=True,
+        expose_value=False, callback=_remember,
+        help="The URL of the S3 API of a bucket that is not Amazon's: Cloudflare R2, Backblaze B2, "
+        "MinIO, Ceph, SeaweedFS.",
+    ),
+    _input(
+        "--state-dir", metavar="DIR", type=Directory(), is_eager=True, expose_value=False,
+        callback=_remember, show_default="the platform's place for state",
+        help="Where the catalogue, and what is on its way, of archives in buckets are.",
+    ),
+)  # fmt: skip
+archive_option = _all(
+    _input(
+        "-a", "--archive", metavar="DIR|URL", type=Archive(), required=True,
+        help="The archive, a directory or s3://BUCKET/PREFIX; a backup creates it if it does not "
+        "exist.",
+    ),
+    bucket_options,
 )  # fmt: skip
 endpoint_option = _input(
     "--endpoint", metavar="NAME", type=Parsed("endpoint", endpoint), default="deepfake",

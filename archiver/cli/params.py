@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+    from archiver.location import Location
     from archiver.monitoring.ping import PingUrl
+
+REACHED = "archiver.cli.reached"
+"""Where a context remembers how a bucket is reached: the eager options, by their names."""
 
 
 class Parsed(click.ParamType[Any]):
@@ -64,6 +68,33 @@ class File(Name):
         from pathlib import Path
 
         return Path(value)
+
+
+class Archive(click.ParamType["Location"]):
+    """The place of an archive, a directory or `s3://bucket/prefix`; it need not exist."""
+
+    name = "archive"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Location":
+        """Return a location, which is reached as other options say."""
+        from archiver.errors import ConfigurationError
+        from archiver.location import parse_location
+
+        if value == "":
+            self.fail("it is empty", param, ctx)
+        reached = ctx.meta.get(REACHED, {}) if ctx else {}
+        try:
+            return parse_location(value, **reached)
+        except ConfigurationError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Let the shell complete directories."""
+        return Directory().shell_complete(ctx, param, incomplete)
 
 
 class Directory(File):

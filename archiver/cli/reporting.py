@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from archiver.archive.layout import Layout
 from archiver.catalogue.store import Catalogue
 from archiver.cli.terminal import shown_progress
 from archiver.errors import ArchiverError, StorageError
+from archiver.location import Location
 from archiver.monitoring.logs import log_summary
 from archiver.progress import Progress
 from archiver.run import Command, Run
+from archiver.stores import layout_of
 
 if TYPE_CHECKING:
     from archiver.monitoring.log_file import Format
@@ -64,7 +65,7 @@ class Job:
     """What a command does in an archive, and its report where it cannot begin."""
 
     command: Command
-    archive: Path
+    archive: Location
     work: Callable[[Progress], RunReport]
     failed_to_begin: Callable[[datetime, ArchiverError], RunReport]
 
@@ -117,12 +118,12 @@ def _print(report: RunReport, options: ReportingOptions) -> None:
             click.echo("\n".join(report.lines()), err=True)
 
 
-def _remember(archive: Path, run: Run) -> None:
+def _remember(archive: Location, run: Run) -> None:
     """Add a run that failed to begin to the history, unless it is there or there is none.
 
     Otherwise the metrics of the next run, of another command, would show the run before it.
     """
-    path = Layout(archive).catalogue
+    path = layout_of(archive).catalogue
     if not Catalogue.is_writable(path):
         return
     with suppress(ArchiverError), closing(Catalogue.open(path)) as catalogue:
@@ -171,7 +172,7 @@ class _Monitors:
             self._pinger.end(run.exit_status or 0, "\n".join(lines))
 
 
-def _write_metrics(path: Path, archive: Path, run: Run) -> None:
+def _write_metrics(path: Path, archive: Location, run: Run) -> None:
     from archiver.monitoring.metrics import look, write
 
     try:

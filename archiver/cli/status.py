@@ -17,9 +17,8 @@ from archiver.cli.options import (
 from archiver.cli.params import Name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from archiver.cli.status_report import Status
+    from archiver.location import Location
     from archiver.manifest.sources import Manifests
 
 
@@ -44,7 +43,9 @@ if TYPE_CHECKING:
     "CLICOLOR_FORCE=1 asks for them as well.",
 )  # fmt: skip
 @config_option
-def status(which: tuple[str, ...], archive: "Path", endpoint: str, **options: bool | None) -> int:
+def status(
+    which: tuple[str, ...], archive: "Location", endpoint: str, **options: bool | None
+) -> int:
     """Show where the archive stands: what is held, pending, failed and lost, and the last runs.
 
     With IDs, or manifests of them: the state of each generation, where its files are, and what is
@@ -59,7 +60,7 @@ def status(which: tuple[str, ...], archive: "Path", endpoint: str, **options: bo
     return _show_archive(archive, options["colour"], watch=bool(options["watch"]))
 
 
-def _print_json(archive: "Path") -> int:
+def _print_json(archive: "Location") -> int:
     import json
 
     from archiver.cli.status_report import look
@@ -68,7 +69,7 @@ def _print_json(archive: "Path") -> int:
     return 0
 
 
-def _show_archive(archive: "Path", wanted: bool | None, *, watch: bool) -> int:
+def _show_archive(archive: "Location", wanted: bool | None, *, watch: bool) -> int:
     from archiver.cli.status_report import described_run, look
     from archiver.cli.status_watch import watch as follow
     from archiver.cli.terminal import coloured
@@ -98,7 +99,7 @@ def _draw(found: "Status", *, colours: bool) -> None:
 
 
 def _show_generations(
-    which: tuple[str, ...], archive: "Path", endpoint: str, *, as_json: bool
+    which: tuple[str, ...], archive: "Location", endpoint: str, *, as_json: bool
 ) -> int:
     import json
 

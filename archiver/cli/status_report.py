@@ -3,19 +3,21 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from archiver.archive.bag import Bag
 from archiver.archive.lock import holder
+from archiver.archive.store import Store
 from archiver.catalogue.history import History
 from archiver.catalogue.queries import HeldFile, Known, Queries, State, Tally
 from archiver.errors import storage_errors
+from archiver.location import Location, absolute
 from archiver.manifest.sources import Manifests
-from archiver.pipeline.indexing import open_to_read
+from archiver.pipeline.indexing import opened_to_read
 from archiver.run import Holdings, Run
+from archiver.stores import layout_of
 from archiver.units import counted, format_size, printable
 
 _SHOWN_RUNS = 5
@@ -40,7 +42,7 @@ class Unfinished:
 class Status:
     """Where an archive stands; times are in UTC, sizes in bytes."""
 
-    archive: Path
+    archive: Location
     holdings: Holdings
     held: Tally
     unfinished: dict[State, Unfinished]
@@ -55,7 +57,7 @@ class Status:
 
     def lines(self) -> Iterator[str]:
         """Describe it for a person."""
-        yield from _headed("archive", [str(self.archive.absolute())])
+        yield from _headed("archive", [absolute(self.archive)])
         yield from _headed("held", self._held())
         for state, unfinished in self.unfinished.items():
             yield from _headed(state, [_count(unfinished.tally)])
@@ -70,7 +72,7 @@ class Status:
     def as_json(self) -> dict[str, object]:
         """Return it for `--json`."""
         return {
-            "archive": str(self.archive.absolute()),
+            "archive": absolute(self.archive),
             "held": asdict(self.holdings) | {"first": self.held.first, "last": self.held.last},
             **{state: _unfinished_json(known) for state, known in self.unfinished.items()},
             "running": self.running,
@@ -97,18 +99,14 @@ class Status:
             yield described_run(run, running=run is running)
 
 
-def look(archive: Path) -> Status:
+def look(archive: Location) -> Status:
     """Return where an archive stands, also while a run holds it.
 
     Raises:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
-    bag = Bag(archive)
-    bag.require()
-    with storage_errors(f"looking at {archive}"):
-        disk = shutil.disk_usage(archive)
-    with closing(open_to_read(bag)) as catalogue:
+    with opened_to_read(archive) as (store, catalogue):
         queries, history = catalogue.queries, catalogue.history
         runs = history.last(_SHOWN_RUNS)
         return Status(
@@ -118,10 +116,17 @@ def look(archive: Path) -> Status:
             {state: _unfinished(queries, state) for state in _UNFINISHED},
             runs,
             _last_fixity_run(history),
-            holder(bag.layout.lock) if _open_run(history) else None,
-            disk.free,
-            disk.total,
+            holder(store.layout.lock) if _open_run(history) else None,
+            *_space(store),
         )
+
+
+def _space(store: Store) -> tuple[int, int]:
+    """Return how many bytes are free on the disk here, and its size."""
+    root = store.layout.root
+    with storage_errors(f"looking at {root}"):
+        disk = shutil.disk_usage(root)
+    return disk.free, disk.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,29 +155,27 @@ class Running:
         return ", ".join(some) or "nothing yet"
 
 
-def follow(archive: Path) -> Running | None:
+def follow(archive: Location) -> Running | None:
     """Return how far the run is that holds an archive, without the lock; None if none does.
 
     Raises:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
-    bag = Bag(archive)
-    bag.require()
-    if not (process := holder(bag.layout.lock)):
+    if not (process := holder(layout_of(archive).lock)):
         return None
-    with closing(open_to_read(bag)) as catalogue:
+    with opened_to_read(archive) as (store, catalogue):
         queries = catalogue.queries
         run = _open_run(catalogue.history)
         found = {state: queries.changed(state, run.began) if run else 0 for state in FOUND}
-        sizes = _unfinished_sizes(bag)
+        sizes = _unfinished_sizes(store)
         return Running(process, run, queries.holdings(), found, len(sizes), sum(sizes))
 
 
-def _unfinished_sizes(bag: Bag) -> list[int]:
+def _unfinished_sizes(store: Store) -> list[int]:
     """Return the sizes of what is staged, or will be; files come and go meanwhile."""
     sizes = []
-    for directory, _, names in os.walk(bag.layout.incoming):
+    for directory, _, names in os.walk(store.layout.incoming):
         for name in names:
             if not name.endswith(".json"):
                 with suppress(OSError):
@@ -180,7 +183,7 @@ def _unfinished_sizes(bag: Bag) -> list[int]:
     return sizes
 
 
-def states(archive: Path, manifests: Manifests) -> Iterator[Known]:
+def states(archive: Location, manifests: Manifests) -> Iterator[Known]:
     """Yield what is known of each generation that the manifests list.
 
     Raises:
@@ -188,10 +191,8 @@ def states(archive: Path, manifests: Manifests) -> Iterator[Known]:
         ManifestUnreadable: if no manifest can be read.
         StorageError: if the archive's records cannot be read.
     """
-    bag = Bag(archive)
-    bag.require()
     manifests.check()
-    with closing(open_to_read(bag)) as catalogue:
+    with opened_to_read(archive) as (_, catalogue):
         for ids in manifests.entries():
             yield from map(catalogue.queries.of, ids.generations())
     manifests.check()

@@ -12,6 +12,7 @@ import click
 from archiver.catalogue.queries import State
 from archiver.cli.status_report import FOUND, Running, Status, described, local
 from archiver.cli.terminal import fill
+from archiver.location import absolute
 from archiver.run import Run
 from archiver.units import counted, format_duration, format_size
 
@@ -36,7 +37,7 @@ class Row:
 
 def rows(status: Status) -> Iterator[Row]:
     """Describe where an archive stands."""
-    yield Row("archive", str(status.archive.absolute()))
+    yield Row("archive", absolute(status.archive))
     yield _held(status)
     for state, unfinished in status.unfinished.items():
         if tally := unfinished.tally.count:

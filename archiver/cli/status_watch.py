@@ -5,18 +5,18 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TextIO
 
 from archiver.cli.status_report import Running, follow
 from archiver.cli.status_view import drawn, rows_of_run
+from archiver.location import Location
 from archiver.units import format_size
 
 _INTERVAL = 1.0
 """How often to look, in seconds."""
 
 
-def runs(archive: Path) -> Iterator[Running]:
+def runs(archive: Location) -> Iterator[Running]:
     """Yield how far the run is that holds an archive, about once a second, until it ends.
 
     Raises:
@@ -77,7 +77,7 @@ class Lines:
         """Leave what is printed."""
 
 
-def watch(archive: Path, *, colours: bool) -> Running | None:
+def watch(archive: Location, *, colours: bool) -> Running | None:
     """Follow a run to its end on standard output; return how far it was then, if there was one.
 
     Raises:

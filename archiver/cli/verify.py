@@ -24,12 +24,11 @@ from archiver.cli.params import Count, Parsed, share
 from archiver.units import parse_duration
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from archiver.cli.fetching import FetchOptions
     from archiver.cli.reporting import Job
     from archiver.fixity.report import FixityReport
     from archiver.fixity.verify import Selection
+    from archiver.location import Location
     from archiver.progress import Progress
 
 
@@ -62,7 +61,7 @@ if TYPE_CHECKING:
 @monitoring_options
 @fetch_options
 @config_option
-def verify(archive: "Path", repair: bool, accept_changed: bool, **options: Any) -> int:
+def verify(archive: "Location", repair: bool, accept_changed: bool, **options: Any) -> int:
     """Check that every file in the archive matches its checksum.
 
     Reports what is missing, changed, unreadable, unexpected or contradictory. It needs no key and
@@ -93,7 +92,7 @@ def _is_given(parameter: str) -> bool:
     return source is ParameterSource.COMMANDLINE
 
 
-def _verify(archive: "Path", selection: "Selection") -> "Job":
+def _verify(archive: "Location", selection: "Selection") -> "Job":
     from archiver.cli.reporting import Job
     from archiver.fixity.report import FixityReport
     from archiver.fixity.verify import verify as run
@@ -105,7 +104,7 @@ def _verify(archive: "Path", selection: "Selection") -> "Job":
 
 
 def _repair(
-    archive: "Path", selection: "Selection", fetch: "FetchOptions", *, accept_changed: bool
+    archive: "Location", selection: "Selection", fetch: "FetchOptions", *, accept_changed: bool
 ) -> "Job":
     import asyncio
 

@@ -8,20 +8,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from archiver.archive import other_manifests, tags
-from archiver.archive.bag import Bag
 from archiver.archive.layout import QUARANTINE
+from archiver.archive.store import Store
 from archiver.errors import storage_errors
 from archiver.fixity.reconcile import Reconciliation
 from archiver.fixity.report import Audit, Finding, Repairs
 
 
-def check_structure(bag: Bag) -> Iterator[Finding]:
+def check_structure(store: Store) -> Iterator[Finding]:
     """Yield what is wrong with what makes an archive a bag.
 
     Raises:
         StorageError: if it cannot be read.
     """
-    layout = bag.layout
+    layout = store.layout
     with storage_errors(f"reading {layout.declaration}"):
         if not layout.data.is_dir():
             yield Finding("missing", layout.data.name, "a bag has such a directory")
@@ -37,29 +37,29 @@ def check_structure(bag: Bag) -> Iterator[Finding]:
             yield Finding("contradictory", layout.declaration.name, detail)
 
 
-def check_other_manifests(bag: Bag, tables: Reconciliation) -> Iterator[Finding]:
+def check_other_manifests(store: Store, tables: Reconciliation) -> Iterator[Finding]:
     """Yield what manifests list, other than the checksum manifest, and is not so.
 
     Raises:
         StorageError: if they cannot be read.
     """
-    with storage_errors(f"reading the manifests in {bag.layout.root}"):
-        for manifest in other_manifests.payload_manifests(bag.layout):
+    with storage_errors(f"reading the manifests in {store.layout.root}"):
+        for manifest in other_manifests.payload_manifests(store.layout):
             tables.add_others(manifest.name, other_manifests.payload_lines(manifest))
         yield from tables.differing()
-        for manifest in other_manifests.tag_manifests(bag.layout):
-            yield from _wrong_lines(bag, manifest)
+        for manifest in other_manifests.tag_manifests(store.layout):
+            yield from _wrong_lines(store, manifest)
 
 
-def check_oxum(bag: Bag, tables: Reconciliation) -> Iterator[Finding]:
+def check_oxum(store: Store, tables: Reconciliation) -> Iterator[Finding]:
     """Yield what is wrong with `Payload-Oxum`, where it is given.
 
     Raises:
         StorageError: if it cannot be read.
     """
-    name, payload = bag.layout.info.name, tables.payload()
-    with storage_errors(f"reading {bag.layout.info}"):
-        oxums = tags.payload_oxums(bag.layout)
+    name, payload = store.layout.info.name, tables.payload()
+    with storage_errors(f"reading {store.layout.info}"):
+        oxums = tags.payload_oxums(store.layout)
     if len(oxums) > 1:
         yield Finding("contradictory", name, f"it has {len(oxums)} lines of Payload-Oxum")
     elif oxums and payload and oxums[0] != payload:
@@ -67,7 +67,7 @@ def check_oxum(bag: Bag, tables: Reconciliation) -> Iterator[Finding]:
         yield Finding("contradictory", name, detail)
 
 
-def repair_declarations(bag: Bag, found: Audit, repairs: Repairs) -> None:
+def repair_declarations(store: Store, found: Audit, repairs: Repairs) -> None:
     """Put right what a bag says of itself, as far as that is known.
 
     The rest is brought up to date at the end of each run: see `confirm_declarations`.
@@ -75,27 +75,27 @@ def repair_declarations(bag: Bag, found: Audit, repairs: Repairs) -> None:
     Raises:
         StorageError: if the disk fails.
     """
-    layout, paths = bag.layout, found.findings.paths("contradictory")
+    layout, paths = store.layout, found.findings.paths("contradictory")
     with storage_errors(f"repairing the tag files of {layout.root}"):
         if layout.declaration.name in paths:
-            bag.quarantine.copy([layout.declaration.name])
+            store.copy_aside([layout.declaration.name])
             tags.declare_anew(layout)
             repairs.done[layout.declaration.name] = "it is written anew"
         for manifest in other_manifests.payload_manifests(layout):
             if manifest.name in paths:
-                bag.set_manifest_aside(manifest)
+                store.set_aside([manifest.name])
                 repairs.done[manifest.name] = f"it is moved to {QUARANTINE}"
 
 
-def confirm_declarations(bag: Bag, found: Audit, repairs: Repairs) -> None:
+def confirm_declarations(store: Store, found: Audit, repairs: Repairs) -> None:
     """Note which declarations are right now.
 
     Raises:
         StorageError: if they cannot be read.
     """
-    names = {bag.layout.info.name, *map(_name, other_manifests.tag_manifests(bag.layout))}
+    names = {store.layout.info.name, *map(_name, other_manifests.tag_manifests(store.layout))}
     for name in names.intersection(found.findings.paths("contradictory")):
-        if wrong := next(_wrong_lines(bag, bag.layout.root / name), None):
+        if wrong := next(_wrong_lines(store, store.layout.root / name), None):
             repairs.failed[name] = f"{wrong.detail}: put that file right, or move {name} away"
         else:
             repairs.done[name] = "it is brought up to date"
@@ -106,9 +106,9 @@ def without_declarations(paths: Iterable[str]) -> list[str]:
     return [path for path in paths if path.startswith("data/")]
 
 
-def _wrong_lines(bag: Bag, manifest: Path) -> Iterator[Finding]:
+def _wrong_lines(store: Store, manifest: Path) -> Iterator[Finding]:
     if manifest.name.startswith("tagmanifest-"):
-        for name, problem in other_manifests.wrong_lines(bag.layout, manifest):
+        for name, problem in other_manifests.wrong_lines(store.layout, manifest):
             yield Finding("contradictory", manifest.name, f"{name[:100]!r} {problem}")
 
 

@@ -3,17 +3,16 @@
 import json
 from pathlib import Path
 
-from archiver.archive.bag import Bag
 from archiver.archive.layout import MANIFEST
+from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
-from archiver.errors import storage_errors
 from archiver.fixity.declarations import without_declarations
 from archiver.fixity.report import Audit, Repairs
 from archiver.generation import generation_at
 from archiver.media import NotWhole, inspect
 
 
-def repair_records(bag: Bag, catalogue: Catalogue, audit: Audit, repairs: Repairs) -> None:
+def repair_records(store: Store, catalogue: Catalogue, audit: Audit, repairs: Repairs) -> None:
     """Correct the records of files that are proven right.
 
     A file is if it matches either record of it or, where there is no record, if it is a
@@ -27,12 +26,11 @@ def repair_records(bag: Bag, catalogue: Catalogue, audit: Audit, repairs: Repair
     paths = without_declarations(found)
     if not malformed and not paths:
         return
-    with storage_errors(f"keeping {bag.layout.manifest} aside"):
-        bag.quarantine.copy([MANIFEST])
-    records = _recorded(bag, catalogue, paths)
-    proven = [path for path in paths if _is_proven(bag, path, records[path], repairs)]
+    store.copy_aside([MANIFEST])
+    records = _recorded(store, catalogue, paths)
+    proven = [path for path in paths if _is_proven(store, path, records[path], repairs)]
     if malformed or proven:
-        adopted = bag.adopt(proven)
+        adopted = store.adopt(proven)
         catalogue.correct(adopted)
         for file in adopted:
             repairs.done[file.path] = "the records match the file again"
@@ -40,18 +38,18 @@ def repair_records(bag: Bag, catalogue: Catalogue, audit: Audit, repairs: Repair
         repairs.done[place] = "the line is removed; the manifest as it was is in the quarantine"
 
 
-def _recorded(bag: Bag, catalogue: Catalogue, paths: list[str]) -> dict[str, set[str]]:
+def _recorded(store: Store, catalogue: Catalogue, paths: list[str]) -> dict[str, set[str]]:
     """Return for each path the checksums that the manifest and the catalogue have for it."""
     records = {path: catalogue.checksums(path) for path in paths}
-    for line in bag.manifest.lines():
+    for line in store.manifest.lines():
         if line.path in records:
             records[line.path].add(line.sha256)
     return records
 
 
-def _is_proven(bag: Bag, path: str, recorded: set[str], repairs: Repairs) -> bool:
+def _is_proven(store: Store, path: str, recorded: set[str], repairs: Repairs) -> bool:
     """Return whether the file is proven right; if not, `repairs` has the reason."""
-    actual = bag.sha256(path)
+    actual = store.sha256(path)
     if actual is None:
         if not recorded:
             repairs.failed[path] = "it is not there"
@@ -59,7 +57,7 @@ def _is_proven(bag: Bag, path: str, recorded: set[str], repairs: Repairs) -> boo
         if actual in recorded:
             return True
         repairs.failed[path] = "it matches none of its records"
-    elif generation_at(path) is None or not _is_whole(bag.layout.root / path):
+    elif generation_at(path) is None or not _is_whole(store.layout.root / path):
         repairs.failed[path] = (
             "it is not a complete video or response of a generation: move it away"
         )

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from archiver.archive.bag import Bag
 from archiver.archive.staging import (
     StagedFile,
     StagedGeneration,
@@ -15,6 +14,7 @@ from archiver.archive.staging import (
     properties,
     write_contents,
 )
+from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.catalogue.worklist import Entry
 from archiver.checksums import BagFile
@@ -24,19 +24,22 @@ from archiver.fixity.records import repair_records
 from archiver.fixity.report import Audit, FixityReport, Repairs
 from archiver.fixity.verify import Selection, audit
 from archiver.generation import LISTED, Generation, entry_number, generation_at
+from archiver.location import Location, parse_location
 from archiver.outcomes import Outcome, Worklist
 from archiver.pipeline.families import Families
 from archiver.pipeline.indexing import absorb, describe
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.results import Fetched, Result
+from archiver.pipeline.sidecars import read
 from archiver.pipeline.workers import Work, fetch_all
 from archiver.progress import Progress, Silent
 from archiver.run import Completed, Ended, Skipped, TimeUp
 from archiver.settings import Settings
+from archiver.stores import look_into, open_store
 
 
 async def repair(
-    archive: Path | str,
+    archive: Location | str,
     selection: Selection,
     settings: Settings,
     progress: Progress | None = None,
@@ -54,26 +57,27 @@ async def repair(
         ArchiveLocked: if a run holds it.
         StorageError: if the disk fails.
     """
-    root, began, progress = Path(archive), datetime.now(UTC), progress or Silent()
+    began, progress, location = datetime.now(UTC), progress or Silent(), parse_location(archive)
     stale_after = settings.timings.stale_after
-    Bag(root).require()
+    with look_into(location) as store:
+        store.require()
     with (
-        Bag.open(root, settings.lock_wait) as bag,
-        closing(Catalogue.open(bag.layout.catalogue)) as catalogue,
+        open_store(location, settings.lock_wait) as store,
+        closing(Catalogue.open(store.layout.catalogue)) as catalogue,
         catalogue.history.recording("repair", began) as record,
     ):
-        found, repairs = audit(bag, selection, progress, alone=True), Repairs()
-        recover(bag, catalogue, stale_after, forget=False)
-        repair_records(bag, catalogue, found, repairs)
-        repair_declarations(bag, found, repairs)
-        damage = _find_damage(bag, catalogue, found, repairs)
+        found, repairs = audit(store, selection, progress, alone=True), Repairs()
+        recover(store, catalogue, stale_after, forget=False)
+        repair_records(store, catalogue, found, repairs)
+        repair_declarations(store, found, repairs)
+        damage = _find_damage(store, catalogue, found, repairs)
         if accept_changed:
-            damage = _without_entries(bag, catalogue, damage, repairs)
-        replacement = _Replacement(bag, catalogue, damage, repairs, accept_changed, stale_after)
+            damage = _without_entries(store, catalogue, damage, repairs)
+        replacement = _Replacement(store, catalogue, damage, repairs, accept_changed, stale_after)
         ended = await _fetch(replacement, settings, progress)
-        absorb(bag, catalogue)
-        describe(bag, catalogue)
-        confirm_declarations(bag, found, repairs)
+        absorb(store, catalogue)
+        describe(store, catalogue)
+        confirm_declarations(store, found, repairs)
         report = FixityReport("repair", began, datetime.now(UTC), ended, found, repairs)
         record(report.run)
     return report
@@ -84,7 +88,7 @@ async def _fetch(replacement: "_Replacement", settings: Settings, progress: Prog
     ended: Ended = Completed()
     if replacement.waiting:
         progress.planned(Worklist(to_fetch=len(replacement.waiting)))
-        layout, nobody = replacement.bag.layout, Families(())  # whose a video is, is known
+        layout, nobody = replacement.store.layout, Families(())  # whose a video is, is known
         work = Work(layout, replacement.take, replacement.commit, nobody)
         ended = await fetch_all(work, settings, progress)
     match ended:
@@ -105,26 +109,27 @@ class _Damage:
     """Those of them that the checksum manifest lists: the others the catalogue alone remembers."""
 
 
-def _find_damage(bag: Bag, catalogue: Catalogue, found: Audit, repairs: Repairs) -> _Damage:
+def _find_damage(store: Store, catalogue: Catalogue, found: Audit, repairs: Repairs) -> _Damage:
     """Return the files to fetch anew; some were repaired without that."""
     paths = {*found.findings.paths("missing", "changed", "unreadable")} - repairs.done.keys()
-    listed = {line.path: line.sha256 for line in bag.manifest.lines() if line.path in paths}
+    listed = {line.path: line.sha256 for line in store.manifest.lines() if line.path in paths}
     unlisted = {
         path: sha256
         for path in found.findings.paths("contradictory")
-        if path not in listed and not bag.exists(path)
+        if path not in listed and not store.exists(path)
         for sha256 in catalogue.checksums(path)
     }
     return _Damage(listed | unlisted, listed)
 
 
-def _without_entries(bag: Bag, catalogue: Catalogue, damage: _Damage, repairs: Repairs) -> _Damage:
+def _without_entries(
+    store: Store, catalogue: Catalogue, damage: _Damage, repairs: Repairs
+) -> _Damage:
     """Remove the sidecars with what manifests say, which nobody else has; return the rest."""
     entries = {path: sha256 for path, sha256 in damage.recorded.items() if entry_number(path)}
     if entries:
-        with storage_errors(f"moving sidecars of {bag.layout.root}"):
-            bag.quarantine.move(entries)
-        bag.withdraw(entries)
+        store.set_aside(entries)
+        store.withdraw(entries)
         catalogue.forget([BagFile(path, sha256, 0) for path, sha256 in entries.items()])
         done = "it is removed; the next backup writes what its lists say"
         repairs.done |= dict.fromkeys(entries, done)
@@ -136,7 +141,7 @@ def _without_entries(bag: Bag, catalogue: Catalogue, damage: _Damage, repairs: R
 class _Replacement:
     """Replaces damaged files by what is fetched for their generations."""
 
-    bag: Bag
+    store: Store
     catalogue: Catalogue
     damage: _Damage
     repairs: Repairs
@@ -168,8 +173,7 @@ class _Replacement:
         """Return what ModelsLab listed of a generation that no endpoint knows: its links."""
         if generation.endpoint != LISTED or generation.sidecar_path in self.damage.recorded:
             return None
-        with storage_errors(f"reading {generation.sidecar_path}"):
-            return (self.bag.layout.root / generation.sidecar_path).read_text(encoding="utf-8")
+        return read(self.store, generation.sidecar_path).decode(errors="replace") or None
 
     def commit(self, group: Sequence[Result]) -> Sequence[Outcome]:
         """Put what was fetched in place."""
@@ -185,21 +189,21 @@ class _Replacement:
     def _outcome(self, result: Result) -> Outcome:
         match result:
             case Fetched(staged, outcome):
-                Staging(self.bag.layout, staged.generation).clear()
+                Staging(self.store.layout, staged.generation).clear()
                 self._note_rest(staged.generation, "ModelsLab has different files now")
                 return outcome
             case outcome:
-                Staging(self.bag.layout, outcome.generation).tidy(self.stale_after)
+                Staging(self.store.layout, outcome.generation).tidy(self.stale_after)
                 self._note_rest(outcome.generation, str(outcome))
                 return outcome
 
     def _replace(self, group: Sequence[StagedGeneration]) -> None:
         """Put the files of a group in the places of damaged ones."""
-        with storage_errors(f"staging files in {self.bag.layout.root}"):
-            write_contents(self.bag.layout, group)
+        with storage_errors(f"staging files in {self.store.layout.root}"):
+            write_contents(self.store.layout, group)
         recorded = self.damage.recorded
         files = [file for staged in group for file in self._replacements(staged)]
-        self.bag.restore(files, self.damage.listed)
+        self.store.restore(files, self.damage.listed)
         self.catalogue.correct([file.target for file in files], properties(files))
         for file in files:
             same = recorded[file.target.path] == file.target.sha256

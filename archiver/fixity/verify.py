@@ -15,13 +15,12 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from typing import TypeAlias
 
-from archiver.archive.bag import Bag
 from archiver.archive.checksum_manifest import open_file, parse, problem_of
 from archiver.archive.layout import MANIFEST
 from archiver.archive.other_manifests import checksum_of
+from archiver.archive.store import Store
 from archiver.catalogue.database import CatalogueDamaged
 from archiver.catalogue.store import Catalogue
 from archiver.errors import StorageError
@@ -33,11 +32,13 @@ from archiver.fixity.declarations import (
 )
 from archiver.fixity.reconcile import Listed, Reconciliation
 from archiver.fixity.report import Audit, Finding, Findings, FixityReport
+from archiver.location import Location, parse_location
 from archiver.media.files import examine
 from archiver.media.info import EXTENSIONS, Properties
 from archiver.pipeline.indexing import index_in_memory, open_to_read
 from archiver.pipeline.sidecars import describe_held
 from archiver.progress import ByteProgress, Silent
+from archiver.stores import look_into
 
 _BATCH = 10_000
 _VIDEOS = tuple(f".{extension}" for extension in EXTENSIONS)
@@ -54,7 +55,7 @@ class Selection:
 
 
 def verify(
-    archive: Path | str,
+    archive: Location | str,
     selection: Selection | None = None,
     progress: ByteProgress | None = None,
 ) -> FixityReport:
@@ -64,81 +65,84 @@ def verify(
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
-    bag, began = Bag(Path(archive)), datetime.now(UTC)
-    found = audit(bag, selection or Selection(), progress or Silent())
-    report = FixityReport("verify", began, datetime.now(UTC), audit=found)
-    _remember(bag, lambda catalogue: describe_held(bag, catalogue, lambda: True))
-    _remember(bag, lambda catalogue: catalogue.history.add(report.run))
+    began = datetime.now(UTC)
+    with look_into(parse_location(archive)) as store:
+        found = audit(store, selection or Selection(), progress or Silent())
+        report = FixityReport("verify", began, datetime.now(UTC), audit=found)
+        _remember(store, lambda catalogue: describe_held(store, catalogue, lambda: True))
+        _remember(store, lambda catalogue: catalogue.history.add(report.run))
     return report
 
 
-def audit(bag: Bag, selection: Selection, progress: ByteProgress, *, alone: bool = False) -> Audit:
+def audit(
+    store: Store, selection: Selection, progress: ByteProgress, *, alone: bool = False
+) -> Audit:
     """Compare them, and return what is found; `alone` if no other run can be writing.
 
     Raises:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
-    bag.require()
+    store.require()
     try:
-        with closing(open_to_read(bag)) as catalogue:
-            return _audit(bag, catalogue, selection, progress, alone=alone)
+        with closing(open_to_read(store)) as catalogue:
+            return _audit(store, catalogue, selection, progress, alone=alone)
     except CatalogueDamaged as damage:
-        name = bag.layout.catalogue.relative_to(bag.layout.root).as_posix()
+        name = store.layout.catalogue.relative_to(store.layout.root).as_posix()
         detail = f"{damage.reason}: the next backup sets it aside and rebuilds it"
-        with closing(index_in_memory(bag)) as catalogue:
-            found = _audit(bag, catalogue, selection, progress, alone=alone)
+        with closing(index_in_memory(store)) as catalogue:
+            found = _audit(store, catalogue, selection, progress, alone=alone)
         found.findings.add(Finding("contradictory", name, detail))
         return found
 
 
 def _audit(
-    bag: Bag, catalogue: Catalogue, selection: Selection, progress: ByteProgress, *, alone: bool
+    store: Store, catalogue: Catalogue, selection: Selection, progress: ByteProgress, *, alone: bool
 ) -> Audit:
     findings, last_run = Findings(), catalogue.history.last(1, "backup", "repair")
-    findings.extend(check_structure(bag))
+    findings.extend(check_structure(store))
     tables = Reconciliation(catalogue.connection)
-    tables.add_found(bag.files())
-    tables.ignore(bag.being_committed())
-    _read_manifest(bag, tables, findings)
-    tables.add_found([path for path in tables.not_found() if bag.exists(path)])  # since then
+    tables.add_found(store.files())
+    tables.ignore(store.being_committed())
+    _read_manifest(store, tables, findings)
+    tables.add_found([path for path in tables.not_found() if store.exists(path)])  # since then
     listed = tables.listed()
     findings.extend(tables.findings())
     # While a run is writing, or was killed, what is brought up to date at its end is not.
     at_rest = alone or all(run.ended for run in last_run)
     if at_rest:
-        others = list(check_other_manifests(bag, tables))
+        others = list(check_other_manifests(store, tables))
     tables.choose(math.ceil(listed * selection.sample), selection.older_than)
-    reading = _Reading(bag, findings, progress)
+    reading = _Reading(store, findings, progress)
     reading.read(tables, selection.threads)
     catalogue.connection.commit()  # to see what was written since, and to be in nobody's way
     if at_rest and (alone or catalogue.history.last(1, "backup", "repair") == last_run):
         findings.extend(others)
         if not without_declarations(finding.path for finding in findings.kept):
-            findings.extend(check_oxum(bag, tables))  # else it cannot add up
-    _remember(bag, lambda known: known.set_verified(tables.matching()))
-    _remember(bag, lambda known: known.set_sizes(tables.resized()))
-    _remember(bag, lambda known: known.set_properties(tables.properties()))
+            findings.extend(check_oxum(store, tables))  # else it cannot add up
+    _remember(store, lambda known: known.set_verified(tables.matching()))
+    _remember(store, lambda known: known.set_sizes(tables.resized()))
+    _remember(store, lambda known: known.set_properties(tables.properties()))
     return Audit(listed, reading.checked, reading.bytes, findings)
 
 
-def _read_manifest(bag: Bag, tables: Reconciliation, findings: Findings) -> None:
+def _read_manifest(store: Store, tables: Reconciliation, findings: Findings) -> None:
     """Take in the checksum manifest; name the lines that are no checksum lines."""
-    numbered = enumerate(bag.manifest.raw_lines(), 1)
+    numbered = enumerate(store.manifest.raw_lines(), 1)
     while batch := list(islice(numbered, _BATCH)):
         for number, line in batch:
             if isinstance(line, bytes):
-                _read_odd_line(bag, number, line, tables, findings)
+                _read_odd_line(store, number, line, tables, findings)
         good = [(number, line) for number, line in batch if not isinstance(line, bytes)]
         tables.add_listed([Listed(line.path, line.sha256, number) for number, line in good])
 
 
 def _read_odd_line(
-    bag: Bag, number: int, line: bytes, tables: Reconciliation, findings: Findings
+    store: Store, number: int, line: bytes, tables: Reconciliation, findings: Findings
 ) -> None:
     """Name a line that is no checksum line; the last one may only have lost its end."""
     if not line.endswith((b"\n", b"\r")):
-        if bag.being_committed():  # then a backup is just writing it
+        if store.being_committed():  # then a backup is just writing it
             return
         if found := parse(line + b"\n"):
             tables.add_listed([Listed(found.path, found.sha256, number)])
@@ -165,14 +169,14 @@ _Matching: TypeAlias = tuple[str, _Read]
 class _Reading:
     """Reads files in several threads, and compares their checksums."""
 
-    def __init__(self, bag: Bag, findings: Findings, progress: ByteProgress) -> None:
+    def __init__(self, store: Store, findings: Findings, progress: ByteProgress) -> None:
         self.checked = 0
         self.bytes = 0
-        self._bag = bag
+        self._store = store
         self._findings = findings
         self._progress = progress
         self._seen: set[str] = set()
-        self._describes = Catalogue.is_writable(bag.layout.catalogue)  # else nobody remembers it
+        self._describes = Catalogue.is_writable(store.layout.catalogue)  # else nobody remembers it
 
     def read(self, tables: Reconciliation, threads: int) -> None:
         """Read the chosen files, and note which of them match."""
@@ -201,13 +205,13 @@ class _Reading:
         directories = {listed.path.rpartition("/")[0] for listed in group} - self._seen
         for directory in sorted(directories):
             self._seen.add(directory)
-            if self._bag.leads_out(directory):
+            if self._store.leads_out(directory):
                 self._findings.add(Finding("contradictory", directory, _LEADS_OUT))
 
     def _check(self, listed: Listed) -> _Read:
         """Read a file; return what is wrong with it, if anything, and what it is."""
-        path = self._bag.layout.at(listed.path)
-        if os.path.islink(path) and self._bag.leads_out(listed.path):  # noqa: PTH114
+        path = self._store.layout.at(listed.path)
+        if os.path.islink(path) and self._store.leads_out(listed.path):  # noqa: PTH114
             return _Read(Finding("unreadable", listed.path, f"{_LEADS_OUT}: it is not read"))
         try:
             with open_file(path) as file:
@@ -231,16 +235,16 @@ class _Reading:
     def _compare_others(self, listed: Listed) -> Finding | None:
         """Return which manifest of another algorithm has another checksum of a file, if any."""
         for manifest, checksum in listed.others:
-            if checksum_of(self._bag.layout.at(listed.path), manifest) != checksum:
+            if checksum_of(self._store.layout.at(listed.path), manifest) != checksum:
                 return Finding(
                     "contradictory", manifest, f"it has another checksum of {listed.path}"
                 )
         return None
 
 
-def _remember(bag: Bag, what: Callable[[Catalogue], object]) -> None:
+def _remember(store: Store, what: Callable[[Catalogue], object]) -> None:
     """Write to the catalogue, if the disk allows it: a read-only archive has no memory."""
-    path = bag.layout.catalogue
+    path = store.layout.catalogue
     if Catalogue.is_writable(path):
         with suppress(StorageError), closing(Catalogue.open(path)) as catalogue:
             what(catalogue)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.archive.bag import Bag
 from archiver.gallery.data import Data
 from archiver.gallery.posters import PosterProgress, available
 from archiver.gallery.written import Written
+from archiver.location import Location
+from archiver.stores import look_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,9 @@ class Silent:
         """Show nothing."""
 
 
-def browse(archive: Path, progress: PosterProgress | None = None, *, whole: bool = True) -> Gallery:
+def browse(
+    archive: Location, progress: PosterProgress | None = None, *, whole: bool = True
+) -> Gallery:
     """Write the gallery of an archive, or bring it up to date.
 
     Unless it is to read the `whole` catalogue, it costs in proportion to what is new. It needs no
@@ -43,15 +46,15 @@ def browse(archive: Path, progress: PosterProgress | None = None, *, whole: bool
         ConfigurationError: if another page stands in the place of ours.
         StorageError: if the catalogue cannot be read, or the disk does not take it.
     """
-    bag = Bag(archive)
-    bag.require()
-    data = Data(bag)
-    written = data.update(whole=whole)
-    if available():
-        written = _with_posters(data, written, progress or Silent())
+    with look_into(archive) as store:
+        store.require()
+        data = Data(store)
+        written = data.update(whole=whole)
+        if available():
+            written = _with_posters(data, written, progress or Silent())
     chunks = written.chunks.values()
     lacking = sum(chunk.without_poster for chunk in chunks)
-    return Gallery(bag.layout.page, sum(chunk.rows for chunk in chunks), lacking)
+    return Gallery(store.layout.page, sum(chunk.rows for chunk in chunks), lacking)
 
 
 def _with_posters(data: Data, written: Written, progress: PosterProgress) -> Written:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
-from archiver.archive.bag import Bag
+from archiver.archive.store import Store
 from archiver.catalogue.queries import HeldFile, Known, Queries
 from archiver.catalogue.store import Catalogue
 from archiver.errors import storage_errors
@@ -30,10 +30,10 @@ UNFINISHED = -1
 class Data:
     """The gallery's data of one archive."""
 
-    def __init__(self, bag: Bag) -> None:
-        self.posters = Posters(bag.layout)
-        self._bag = bag
-        self._directory = bag.layout.gallery
+    def __init__(self, store: Store) -> None:
+        self.posters = Posters(store.layout)
+        self._store = store
+        self._directory = store.layout.gallery
         self._record = self._directory / "written.json"
 
     def update(self, *, whole: bool, chunks: Collection[int] = ()) -> Written:
@@ -46,16 +46,16 @@ class Data:
             StorageError: if the catalogue cannot be read, or the disk does not take it.
             ConfigurationError: if another page stands in the place of ours.
         """
-        page = Page(self._bag)
+        page = Page(self._store)
         page.check()
         with (
-            storage_errors(f"writing the gallery of {self._bag.layout.root}"),
-            closing(open_to_read(self._bag)) as catalogue,
+            storage_errors(f"writing the gallery of {self._store.layout.root}"),
+            closing(open_to_read(self._store)) as catalogue,
             scripts.alone(self._directory),
         ):
             old = Written.read(self._record) or Written()
             now = self._updated(catalogue, old, {*chunks}, whole=whole or not old.chunks)
-            index = summary(self._bag, catalogue, now)
+            index = summary(self._store, catalogue, now)
             scripts.write(self._directory, {"index.js": scripts.script("index", index)})
             page.write()
             now.write(self._record)
@@ -68,7 +68,7 @@ class Data:
         Raises:
             StorageError: if the catalogue cannot be read.
         """
-        with closing(open_to_read(self._bag)) as catalogue:
+        with closing(open_to_read(self._store)) as catalogue:
             known = list(catalogue.queries.numbered(_numbers(number)))
         return [video for video in _shown(reversed(known)) if self.posters.of(video) is None]
 

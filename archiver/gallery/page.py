@@ -6,9 +6,9 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from archiver.archive import other_manifests
-from archiver.archive.bag import Bag
 from archiver.archive.layout import GALLERY
 from archiver.archive.lock import locked
+from archiver.archive.store import Store
 from archiver.archive.tags import is_our_page
 from archiver.errors import ConfigurationError, storage_errors
 from archiver.gallery import scripts
@@ -22,9 +22,9 @@ _LOCK_WAIT = 60.0
 class Page:
     """The page of an archive."""
 
-    def __init__(self, bag: Bag) -> None:
-        self._bag = bag
-        self._path = bag.layout.page
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._path = store.layout.page
 
     def check(self) -> None:
         """Make sure that no other page stands in the place of ours.
@@ -47,18 +47,18 @@ class Page:
             ArchiveLocked: if a tag manifest lists the page, and a run holds the archive for long.
         """
         assets = _assets()
-        directory = self._bag.layout.gallery
+        directory = self._store.layout.gallery
         changed = {name: data for name, data in assets.items() if _differs(directory / name, data)}
         if changed:
             scripts.write(directory, changed)
-        text = _rendered(self._bag.layout.root.absolute().name, assets)
+        text = _rendered(self._store.layout.root.absolute().name, assets)
         if _differs(self._path, text):
             scripts.write(self._path.parent, {self._path.name: text})
             self._relist()
 
     def _relist(self) -> None:
         """Bring the tag manifests up to date that list the page, as a backup would."""
-        layout = self._bag.layout
+        layout = self._store.layout
         if other_manifests.tag_manifests(layout):
             with locked(layout.lock, _LOCK_WAIT):
                 for manifest in other_manifests.tag_manifests(layout):

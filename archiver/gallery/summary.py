@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from archiver.archive.bag import Bag
+from archiver.archive.store import Store
 from archiver.catalogue.history import History
 from archiver.catalogue.queries import State
 from archiver.catalogue.store import Catalogue
@@ -16,14 +16,14 @@ _SHOWN_RUNS = 12
 _STATES: tuple[State, ...] = ("held", "pending", "failed", "lost")
 
 
-def summary(bag: Bag, catalogue: Catalogue, written: Written) -> dict[str, object]:
+def summary(store: Store, catalogue: Catalogue, written: Written) -> dict[str, object]:
     """Return what the page is given of the archive as a whole.
 
     Raises:
         OSError: if the disk cannot be looked at.
         StorageError: if the catalogue cannot be read.
     """
-    disk = shutil.disk_usage(bag.layout.root)
+    disk = shutil.disk_usage(store.layout.root)
     queries, history = catalogue.queries, catalogue.history
     fixity = last_fixity_run(history)
     return {

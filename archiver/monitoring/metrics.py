@@ -26,11 +26,12 @@ from typing import NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from archiver.archive.layout import Layout
 from archiver.catalogue.history import History
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ArchiverError, storage_errors
+from archiver.location import Location, absolute
 from archiver.run import Command, Holdings, Run
+from archiver.stores import layout_of
 from archiver.version import __version__
 
 _LOOKED_AT = 20
@@ -42,22 +43,22 @@ class Snapshot:
     """What is known of an archive: its last runs and successes, and what it holds."""
 
     archive: str
-    """Its path."""
+    """Its path, or its URL."""
     runs: Mapping[Command, Run] = field(default_factory=dict)
     successes: Mapping[Command, datetime] = field(default_factory=dict)
     holdings: Holdings | None = None
 
 
-def look(archive: Path, run: Run) -> Snapshot:
+def look(archive: Location, run: Run) -> Snapshot:
     """Return what the archive's records and `run`, which may not be among them, amount to.
 
     Where there are none, or they cannot be read, only `run` is known.
     """
-    path = str(archive.absolute())
+    path = absolute(archive)
     succeeded = {run.command: run.ended} if run.exit_status == 0 and run.ended else {}
     alone = Snapshot(path, {run.command: run}, succeeded)
     try:
-        if not (catalogue := Catalogue.open_to_read(Layout(archive).catalogue)):
+        if not (catalogue := Catalogue.open_to_read(layout_of(archive).catalogue)):
             return alone
         with closing(catalogue):
             runs = _last_runs(catalogue.history) | {run.command: run}

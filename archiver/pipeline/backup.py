@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archiver.archive.bag import Bag
+from archiver.archive.store import Store
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ApiUnreachable, ConfigurationError, Interrupted, StorageError
 from archiver.eventloop import started
+from archiver.location import Location, parse_location
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
 from archiver.pipeline.indexing import describe, open_to_read
@@ -22,6 +23,7 @@ from archiver.pipeline.waiting import Waiting
 from archiver.progress import Progress, Silent
 from archiver.run import Completed, Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
+from archiver.stores import look_into, open_store
 
 if TYPE_CHECKING:
     from archiver.modelslab.rate_limit import RateLimit
@@ -35,14 +37,15 @@ _WRITING = 30.0
 
 
 async def backup(
-    archive: Path | str,
+    archive: Location | str,
     manifests: Sequence[Path | str],
     settings: Settings,
     progress: Progress | None = None,
 ) -> Report:
     """Archive what the manifests list and the archive does not hold yet.
 
-    With `settings.discover` one's own generations are archived too, and no manifest is needed. An
+    The archive is a directory, or a place in a bucket: `s3://bucket/prefix`. With
+    `settings.discover` one's own generations are archived too, and no manifest is needed. An
     error that ends a run which has begun is in the report.
 
     Raises:
@@ -55,23 +58,23 @@ async def backup(
     names, progress = [str(name) for name in manifests], progress or Silent()
     sources = Manifests(names, settings.endpoint)
     _check(sources, settings)
-    with Bag.open(Path(archive), settings.lock_wait) as bag:
-        report = await _back_up(bag, sources, settings, progress)
+    with open_store(parse_location(archive), settings.lock_wait) as store:
+        report = await _back_up(store, sources, settings, progress)
         match report.ended:
             case Stopped(CatalogueDamaged() as damage):
-                set_aside(bag.layout.catalogue)
+                set_aside(store.layout.catalogue)
                 if sources.used_up:
                     return report
                 reason = damage.reason
                 _LOG.warning("%s: it is set aside and rebuilt, without its history", reason)
                 sources = Manifests(names, settings.endpoint)
-                return await _back_up(bag, sources, settings, progress)
+                return await _back_up(store, sources, settings, progress)
         return report
 
 
 @contextmanager
 def plan(
-    archive: Path,
+    archive: Location,
     manifests: Sequence[str],
     settings: Settings,
     discovery: "Discovery | None" = None,
@@ -88,16 +91,16 @@ def plan(
     """
     sources = Manifests(manifests, settings.endpoint)
     _check(sources, settings)
-    bag = Bag(archive)
-    bag.check()
-    with closing(open_to_read(bag)) as catalogue:
-        own = _sorting(bag, catalogue, discovery, settings) if discovery else None
+    with look_into(archive) as store, closing(open_to_read(store)) as catalogue:
+        own = _sorting(store, catalogue, discovery, settings) if discovery else None
         lists = _Lists(sources, own)
         worklist = _worklist(catalogue, lists, settings, Waiting(settings.max_time), keep=False)
         yield Plan(worklist, sources.problems, lists.discovered), catalogue.worklist.names()
 
 
-async def _back_up(bag: Bag, sources: Manifests, settings: Settings, progress: Progress) -> Report:
+async def _back_up(
+    store: Store, sources: Manifests, settings: Settings, progress: Progress
+) -> Report:
     """Back up into an archive whose lock is held; a damaged catalogue is in the report.
 
     Raises:
@@ -105,25 +108,25 @@ async def _back_up(bag: Bag, sources: Manifests, settings: Settings, progress: P
     """
     began = datetime.now(UTC)
     try:
-        return await _run(bag, sources, settings, progress, began)
+        return await _run(store, sources, settings, progress, began)
     except CatalogueDamaged as damage:
         return Report.failed_to_begin(began, damage)
 
 
 async def _run(
-    bag: Bag, sources: Manifests, settings: Settings, progress: Progress, began: datetime
+    store: Store, sources: Manifests, settings: Settings, progress: Progress, began: datetime
 ) -> Report:
     with (
-        closing(Catalogue.open(bag.layout.catalogue)) as catalogue,
+        closing(Catalogue.open(store.layout.catalogue)) as catalogue,
         catalogue.history.recording("backup", began) as record,
-        _described_on_error(bag, catalogue),
+        _described_on_error(store, catalogue),
     ):
-        recover(bag, catalogue, settings.timings.stale_after)
+        recover(store, catalogue, settings.timings.stale_after)
         waiting = Waiting(settings.max_time)
         lists, rate_limit = _Lists(sources), None
         if settings.discover:
             discovery, rate_limit = await _discover(settings, waiting, progress)
-            lists = _Lists(sources, _sorting(bag, catalogue, discovery, settings))
+            lists = _Lists(sources, _sorting(store, catalogue, discovery, settings))
         worklist = _worklist(catalogue, lists, settings, waiting)
         progress.planned(worklist)
         tally = Tally()
@@ -134,10 +137,10 @@ async def _run(
             ended = Skipped(TimeUp().reason)
         elif worklist.to_fetch:
             settings = replace(settings, max_time=waiting.time_left)
-            ended = await _fetch(_Ground(bag, catalogue, tally), rate_limit, settings, progress)
+            ended = await _fetch(_Ground(store, catalogue, tally), rate_limit, settings, progress)
         elif lists.unreachable:
             ended = Stopped(lists.unreachable)
-        ended = _finish(bag, catalogue, ended, waiting)
+        ended = _finish(store, catalogue, ended, waiting)
         report = Report(
             began,
             datetime.now(UTC),
@@ -155,7 +158,7 @@ async def _run(
 class _Ground:
     """What a run works on, and where it counts what becomes of it."""
 
-    bag: Bag
+    store: Store
     catalogue: Catalogue
     tally: Tally
 
@@ -205,11 +208,11 @@ async def _discover(
 
 
 def _sorting(
-    bag: Bag, catalogue: Catalogue, discovery: "Discovery", settings: Settings
+    store: Store, catalogue: Catalogue, discovery: "Discovery", settings: Settings
 ) -> "Sorting":
     from archiver.pipeline.listed import Sorting  # noqa: PLC0415
 
-    return Sorting(discovery, catalogue.listed, bag.layout, settings.retry_lost)
+    return Sorting(discovery, catalogue.listed, store, settings.retry_lost)
 
 
 def _worklist(
@@ -241,27 +244,35 @@ async def _fetch(
     from archiver.pipeline.families import VIDEO_FAMILIES, Families  # noqa: PLC0415
     from archiver.pipeline.workers import Work, fetch_all  # noqa: PLC0415
 
-    bag, catalogue = ground.bag, ground.catalogue
-    commit = GroupCommit(bag, catalogue, settings.timings.stale_after, ground.tally)
+    store, catalogue = ground.store, ground.catalogue
+    commit = GroupCommit(store, catalogue, settings.timings.stale_after, ground.tally)
     worklist = catalogue.worklist
     families = Families(worklist.families(VIDEO_FAMILIES))
-    work = Work(bag.layout, worklist.take, commit.commit, families, worklist.resolve, rate_limit)
+    work = Work(
+        store.layout,
+        worklist.take,
+        commit.commit,
+        families,
+        worklist.resolve,
+        rate_limit,
+        store.begin_upload,
+    )
     return await fetch_all(work, settings, progress)
 
 
-def _finish(bag: Bag, catalogue: Catalogue, ended: Ended, waiting: Waiting) -> Ended:
+def _finish(store: Store, catalogue: Catalogue, ended: Ended, waiting: Waiting) -> Ended:
     """Note what is reported, and bring the records up to date; return how the run ended."""
     try:
         catalogue.worklist.set_reported()
         if isinstance(ended, Completed | Skipped):
-            ended = _keep_what_is_said(bag, catalogue, waiting) or ended
-        describe(bag, catalogue)
+            ended = _keep_what_is_said(store, catalogue, waiting) or ended
+        describe(store, catalogue)
     except StorageError as error:
         return ended if isinstance(ended, Stopped) else Stopped(error)
     return ended
 
 
-def _keep_what_is_said(bag: Bag, catalogue: Catalogue, waiting: Waiting) -> Ended | None:
+def _keep_what_is_said(store: Store, catalogue: Catalogue, waiting: Waiting) -> Ended | None:
     """Keep what is said of generations that were held before, unless a signal ends the run."""
     if not (catalogue.worklist.held_with_sayings(None, 1) or catalogue.undescribed(1)):
         return None  # as on most runs
@@ -270,19 +281,19 @@ def _keep_what_is_said(bag: Bag, catalogue: Catalogue, waiting: Waiting) -> Ende
 
     try:
         with waiting.on_signals():
-            add_entries(bag, catalogue, waiting.for_seconds(_WRITING))
-            describe_held(bag, catalogue, waiting.for_seconds(_READING))
+            add_entries(store, catalogue, waiting.for_seconds(_WRITING))
+            describe_held(store, catalogue, waiting.for_seconds(_READING))
     except Interrupted as interrupted:
         return Stopped(interrupted)
     return None
 
 
 @contextmanager
-def _described_on_error(bag: Bag, catalogue: Catalogue) -> Iterator[None]:
+def _described_on_error(store: Store, catalogue: Catalogue) -> Iterator[None]:
     """Bring `bag-info.txt` up to date also after an error: something may have been recovered."""
     try:
         yield
     except BaseException:
         with suppress(StorageError):
-            describe(bag, catalogue)
+            describe(store, catalogue)
         raise

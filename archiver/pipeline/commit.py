@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
 
-from archiver.archive.bag import Bag
 from archiver.archive.staging import StagedGeneration, Staging, properties
+from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue, Record
 from archiver.outcomes import (
     Archived,
@@ -29,7 +29,7 @@ from archiver.pipeline.sidecars import with_entries
 class GroupCommit:
     """Commits the results of a backup. Whoever calls it is in a thread, one at a time."""
 
-    bag: Bag
+    store: Store
     catalogue: Catalogue
     stale_after: float
     tally: Tally
@@ -45,7 +45,7 @@ class GroupCommit:
         outcomes = [decision.outcome for decision in decisions]
         found = (record_of(decision.outcome, decision.streak) for decision in decisions)
         records = [record for record in found if record]
-        commit_staged(self.bag, self.catalogue, fetched, records)
+        commit_staged(self.store, self.catalogue, fetched, records)
         dead = (each for each in outcomes if isinstance(each, DeadLinks))
         self.catalogue.listed.set_dead((each.generation, each.paths) for each in dead)
         for outcome in outcomes:
@@ -62,9 +62,9 @@ class GroupCommit:
     def _tidy(self, outcome: Outcome) -> None:
         match outcome:
             case Lost(generation):
-                Staging(self.bag.layout, generation).discard()
+                Staging(self.store.layout, generation).discard()
             case Failed(generation) | DeadLinks(generation):
-                Staging(self.bag.layout, generation).tidy(self.stale_after)
+                Staging(self.store.layout, generation).tidy(self.stale_after)
             case Archived() | Pending() | Unfinished() | Duplicate():
                 pass
             case _:
@@ -72,33 +72,33 @@ class GroupCommit:
 
 
 def commit_staged(
-    bag: Bag,
+    store: Store,
     catalogue: Catalogue,
     group: Sequence[StagedGeneration],
     records: Sequence[Record],
 ) -> None:
-    """Commit staged generations to the bag, with what manifests say of them.
+    """Commit staged generations to the store, with what manifests say of them.
 
     All records are committed to the catalogue with them.
 
     Raises:
         StorageError: if the disk fails.
     """
-    whole = with_entries(bag, catalogue, group)
+    whole = with_entries(store, catalogue, group)
     described = [described for _, described in whole]
     group = [staged for staged, _ in whole if staged.files]
     files = [file for staged in group for file in staged.files]
     targets, said = [file.target for file in files], properties(files)
 
     def record() -> None:
-        catalogue.record(records, targets, bag.manifest.mark(), described, said)
+        catalogue.record(records, targets, store.manifest.mark(), described, said)
 
     if not group:
         record()
         return
     if listed := catalogue.known(target.path for target in targets):
-        bag.withdraw(listed)  # of generations that had lost others of their files
-    bag.commit(group, record)
+        store.withdraw(listed)  # of generations that had lost others of their files
+    store.commit(group, record)
 
 
 def record_of(outcome: Outcome, streak: Streak | None = None) -> Record | None:

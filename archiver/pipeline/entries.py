@@ -6,8 +6,8 @@ What they say of a generation that is fetched is committed with it.
 import logging
 from collections.abc import Callable
 
-from archiver.archive.bag import Bag
 from archiver.archive.staging import StagedGeneration
+from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation
 from archiver.pipeline.commit import commit_staged
@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 _GROUP = 500
 
 
-def add_entries(bag: Bag, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
+def add_entries(store: Store, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
     """Write what manifests say of held generations, while there is time; the rest another time.
 
     Raises:
@@ -25,13 +25,13 @@ def add_entries(bag: Bag, catalogue: Catalogue, has_time: Callable[[], bool]) ->
     """
     last = None
     while group := catalogue.worklist.held_with_sayings(last, _GROUP):
-        commit_staged(bag, catalogue, [_held(bag, generation) for generation in group], ())
+        commit_staged(store, catalogue, [_held(store, generation) for generation in group], ())
         last = group[-1]
         if not has_time():
             _LOG.info("the next run goes on writing what the manifests say")
             return
 
 
-def _held(bag: Bag, generation: Generation) -> StagedGeneration:
+def _held(store: Store, generation: Generation) -> StagedGeneration:
     """Return a generation to which nothing is to be added but what manifests say."""
-    return StagedGeneration(generation, (), read(bag, generation.sidecar_path))
+    return StagedGeneration(generation, (), read(store, generation.sidecar_path))

@@ -1,12 +1,16 @@
 """Indexing: keeping the catalogue in step with the checksum manifest."""
 
-from archiver.archive.bag import Bag
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
-from archiver.errors import storage_errors
+from archiver.location import Location
+from archiver.stores import look_into
 
 
-def absorb(bag: Bag, catalogue: Catalogue) -> int:
+def absorb(store: Store, catalogue: Catalogue) -> int:
     """Let the catalogue learn what the checksum manifest lists and it does not know yet.
 
     Return how many lines were read.
@@ -16,43 +20,58 @@ def absorb(bag: Bag, catalogue: Catalogue) -> int:
     Raises:
         StorageError: if the disk fails.
     """
-    known, now = catalogue.mark(), bag.manifest.mark()
-    whole = not bag.manifest.has(known)
-    lines = bag.manifest.lines(0 if whole else known.size)
-    files = (BagFile(line.path, line.sha256, bag.size_of(line.path)) for line in lines)
+    known, now = catalogue.mark(), store.manifest.mark()
+    whole = not store.manifest.has(known)
+    lines = store.manifest.lines(0 if whole else known.size)
+    files = (BagFile(line.path, line.sha256, store.size_of(line.path)) for line in lines)
     return catalogue.absorb(files, now, whole=whole)
 
 
-def describe(bag: Bag, catalogue: Catalogue) -> None:
+def describe(store: Store, catalogue: Catalogue) -> None:
     """Bring the tag files up to date; a file that was not there when it was listed may be back.
 
     Raises:
         StorageError: if the disk fails.
     """
-    with storage_errors(f"reading the sizes of files in {bag.layout.root}"):
-        catalogue.set_sizes([(path, bag.size_of(path)) for path in catalogue.empty()])
-    bag.describe(*catalogue.totals())
+    if empty := catalogue.empty():
+        catalogue.set_sizes(store.sizes(empty))
+    store.describe(*catalogue.totals())
 
 
-def open_to_read(bag: Bag) -> Catalogue:
+@contextmanager
+def opened_to_read(location: Location) -> Iterator[tuple[Store, Catalogue]]:
+    """Return the store of an archive and its catalogue, only to read them.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        StorageError: if it cannot be read.
+        ConfigurationError: if it cannot be reached, or a newer archiver wrote it.
+    """
+    with look_into(location) as store:
+        store.require()
+        with closing(open_to_read(store)) as catalogue:
+            yield store, catalogue
+
+
+def open_to_read(store: Store) -> Catalogue:
     """Open an archive's catalogue only to read it; where there is none, the manifest serves.
 
     Raises:
         StorageError: if it cannot be read.
         ConfigurationError: if a newer archiver wrote it.
     """
-    if catalogue := Catalogue.open_to_read(bag.layout.catalogue):
+    if catalogue := Catalogue.open_to_read(store.layout.catalogue):
         return catalogue
-    return index_in_memory(bag)
+    return index_in_memory(store)
 
 
-def index_in_memory(bag: Bag) -> Catalogue:
+def index_in_memory(store: Store) -> Catalogue:
     """Return a catalogue of what the checksum manifest lists, nowhere but in memory.
 
     Raises:
         StorageError: if it cannot be read.
     """
     catalogue = Catalogue.in_memory()
-    if bag.layout.manifest.exists():
-        absorb(bag, catalogue)
+    if store.layout.manifest.exists():
+        absorb(store, catalogue)
     return catalogue

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from archiver.archive.layout import Layout
+from archiver.archive.store import Store
 from archiver.catalogue.listed import Dead, Listed, ListedTable, Namesake
 from archiver.errors import ArchiverError
 from archiver.generation import LISTED
@@ -16,6 +16,7 @@ from archiver.manifest import Ids, Problems, Unreadable
 from archiver.manifest.carried import carried_links
 from archiver.pipeline.families import agree
 from archiver.pipeline.report import Discovered
+from archiver.pipeline.sidecars import parsed, read
 from archiver.units import counted
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Sorting:
 
     discovery: Discovery
     table: ListedTable
-    layout: Layout
+    store: Store
     retry: bool
     """Whether dead links are tried again whenever they were tried last."""
     summary: Discovered = field(init=False)
@@ -109,11 +110,7 @@ class Sorting:
 
     def _in_sidecar(self, held: Namesake) -> list[list[str]]:
         """Return the links in the response of what is held: it may have come from a proxy."""
-        path = self.layout.root / held.generation.sidecar_path
-        try:
-            response = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return []
+        response = parsed(read(self.store, held.generation.sidecar_path))
         return [[link] for link in carried_links(response)]
 
     def _left_alone(self, item: "Item", dead: Dead | None) -> bool:

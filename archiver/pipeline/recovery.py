@@ -4,10 +4,9 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from archiver.archive import recovery
-from archiver.archive.bag import Bag
 from archiver.archive.letter_case import LetterCase
 from archiver.archive.staging import StagedGeneration, Staging, staged_generations
+from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile
 from archiver.generation import LISTED
@@ -17,7 +16,7 @@ from archiver.units import counted
 _LOG = logging.getLogger(__name__)
 
 
-def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool = True) -> None:
+def recover(store: Store, catalogue: Catalogue, stale_after: float, *, forget: bool = True) -> None:
     """Finish what an interrupted run has left.
 
     First the group that it was committing, then the generations that it had staged whole. Files
@@ -26,16 +25,16 @@ def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool 
     Raises:
         StorageError: if the disk fails.
     """
-    files = recovery.recover(bag)
+    files = store.recover()
     if files:
         _LOG.info("recovered %s from an interrupted run", counted(len(files), "file"))
-    absorb(bag, catalogue)
+    absorb(store, catalogue)
     catalogue.read_again(file.target.path for file in files)
-    bag.clear_journal(files)  # the catalogue knows of them now
+    store.clear_journal(files)  # the catalogue knows of them now
     if unlisted := catalogue.unlisted():
-        _relist(bag, catalogue, unlisted, forget=forget)
-    whole, letter_case = [], LetterCase(bag.layout)
-    for staging in staged_generations(bag.layout):
+        _relist(store, catalogue, unlisted, forget=forget)
+    whole, letter_case = [], LetterCase(store.layout)
+    for staging in staged_generations(store.layout):
         if letter_case.rival(staging.generation):
             continue  # it stays staged until it can have a name of its own
         if not catalogue.holds(staging.generation) and (staged := _complete(staging)):
@@ -44,15 +43,15 @@ def recover(bag: Bag, catalogue: Catalogue, stale_after: float, *, forget: bool 
         else:
             staging.tidy(stale_after)  # of a held one a repair may have left something to resume
     if whole:
-        _commit(bag, catalogue, whole)
+        _commit(store, catalogue, whole)
 
 
-def _commit(bag: Bag, catalogue: Catalogue, whole: Sequence[StagedGeneration]) -> None:
+def _commit(store: Store, catalogue: Catalogue, whole: Sequence[StagedGeneration]) -> None:
     # Hardly any run has something to recover, and all the others start sooner without these.
     from archiver.pipeline.commit import commit_staged  # noqa: PLC0415
 
     records = [Record(each.generation, "held", served_by=("an earlier run",)) for each in whole]
-    commit_staged(bag, catalogue, whole, records)
+    commit_staged(store, catalogue, whole, records)
 
 
 def _complete(staging: Staging) -> StagedGeneration | None:
@@ -78,12 +77,12 @@ def _complete(staging: Staging) -> StagedGeneration | None:
             return None
 
 
-def _relist(bag: Bag, catalogue: Catalogue, files: Sequence[BagFile], *, forget: bool) -> None:
+def _relist(store: Store, catalogue: Catalogue, files: Sequence[BagFile], *, forget: bool) -> None:
     """Write back the checksum lines that somebody has removed, of files that still match."""
-    relisted, missing = bag.relist(files)
+    relisted, missing = store.relist(files)
     if forget:
         catalogue.forget(missing)
-    absorb(bag, catalogue)
+    absorb(store, catalogue)
     changed = len(files) - len(relisted) - len(missing)
     counts = {
         "written back": len(relisted),

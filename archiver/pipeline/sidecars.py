@@ -10,9 +10,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from archiver.archive.bag import Bag
-from archiver.archive.checksum_manifest import open_file
 from archiver.archive.staging import StagedGeneration, Staging
+from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue, Described
 from archiver.generation import Generation, entry_number
 from archiver.manifest.said import DOCUMENTS_LIMIT, additions
@@ -24,20 +23,20 @@ LARGEST = 8 << 20
 _BATCH = 500
 
 
-def describe_held(bag: Bag, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
+def describe_held(store: Store, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
     """Read sidecars that were not read yet, while there is time; the rest is for another run.
 
     Raises:
         StorageError: if the catalogue cannot be read or written.
     """
     while batch := catalogue.undescribed(_BATCH):
-        catalogue.describe([_described(bag, catalogue, generation) for generation in batch])
+        catalogue.describe([_described(store, catalogue, generation) for generation in batch])
         if not has_time():
             return
 
 
 def with_entries(
-    bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]
+    store: Store, catalogue: Catalogue, group: Sequence[StagedGeneration]
 ) -> list[tuple[StagedGeneration, Described]]:
     """Add what manifests say of generations and no sidecar has; and return what all say."""
     generations = [staged.generation for staged in group]
@@ -45,7 +44,7 @@ def with_entries(
     saying = catalogue.worklist.says(generations)
     saying |= {first[path] for path in catalogue.known(first)}
     return [
-        _with_entries(bag, catalogue, staged)
+        _with_entries(store, catalogue, staged)
         if staged.generation.name in saying
         else (staged, Described(staged.generation, metadata_of(parsed(staged.response))))
         for staged in group
@@ -53,12 +52,12 @@ def with_entries(
 
 
 def _with_entries(
-    bag: Bag, catalogue: Catalogue, staged: StagedGeneration
+    store: Store, catalogue: Catalogue, staged: StagedGeneration
 ) -> tuple[StagedGeneration, Described]:
-    generation, staging = staged.generation, Staging(bag.layout, staged.generation)
+    generation, staging = staged.generation, Staging(store.layout, staged.generation)
     sayings = catalogue.worklist.sayings(generation)
     paths = [path for path in sidecars_of(catalogue, generation) if _order(path)]
-    known = [document for document in documents(bag, paths) if isinstance(document, dict)]
+    known = [document for document in documents(store, paths) if isinstance(document, dict)]
     added = additions(known, (json.loads(saying.text) for saying in sayings))
     first = max(map(_order, paths), default=0) + 1
     last = DOCUMENTS_LIMIT
@@ -82,19 +81,14 @@ def parsed(text: bytes) -> object:
         return None
 
 
-def read(bag: Bag, path: str) -> bytes:
+def read(store: Store, path: str) -> bytes:
     """Return the text of a sidecar; none if it cannot be read: `verify` names it then."""
-    try:
-        with open_file(bag.layout.at(path)) as file:
-            text = file.read(LARGEST + 1)
-    except OSError:
-        return b""
-    return text if len(text) <= LARGEST else b""
+    return store.read(path, LARGEST) or b""
 
 
-def documents(bag: Bag, paths: Sequence[str]) -> Iterator[object]:
+def documents(store: Store, paths: Sequence[str]) -> Iterator[object]:
     """Yield what is in sidecars."""
-    return (parsed(read(bag, path)) for path in paths)
+    return (parsed(read(store, path)) for path in paths)
 
 
 def sidecars_of(catalogue: Catalogue, generation: Generation) -> list[str]:
@@ -103,8 +97,8 @@ def sidecars_of(catalogue: Catalogue, generation: Generation) -> list[str]:
     return sorted((path for path in paths if path.endswith(".json")), key=_order)
 
 
-def _described(bag: Bag, catalogue: Catalogue, generation: Generation) -> Described:
-    found = documents(bag, sidecars_of(catalogue, generation))
+def _described(store: Store, catalogue: Catalogue, generation: Generation) -> Described:
+    found = documents(store, sidecars_of(catalogue, generation))
     return Described(generation, metadata_of(*found))
 
 

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
+from archiver.archive.staging import StagedGeneration
 from archiver.catalogue.worklist import Entry
 from archiver.download.downloader import Downloader
 from archiver.download.transfer import Transfer
@@ -27,6 +29,9 @@ from archiver.run import Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
 from archiver.threads import in_thread
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 _AHEAD = 2
 """For each download under way this many generations may be in hand: asked about, or waiting."""
 
@@ -46,6 +51,8 @@ class Work:
     """Remembers that an assumed generation is another, and returns what is to be fetched then."""
     rate_limit: RateLimit | None = None
     """That of what was asked before on the same run."""
+    begin_upload: Callable[[StagedGeneration], "Future[None] | None"] = lambda _staged: None
+    """Begins to send what is staged to a store that is far away."""
 
 
 async def fetch_all(work: Work, settings: Settings, progress: Progress) -> Ended:
@@ -145,7 +152,13 @@ class _Workers:
             case _:
                 if isinstance(result, Fetched):
                     self._scheduler.served(job)
+                    await self._upload(result.staged)
                 await self._groups.put(result)
+
+    async def _upload(self, staged: StagedGeneration) -> None:
+        """Send what is staged to the store, where that takes long, beside the downloads."""
+        if upload := self._work.begin_upload(staged):
+            await asyncio.wrap_future(upload)
 
     async def _commit_results(self) -> None:
         while group := await self._groups.next():

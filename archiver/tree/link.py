@@ -9,11 +9,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from archiver.archive.bag import Bag
+from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, storage_errors
+from archiver.location import Location
 from archiver.pipeline.indexing import open_to_read
 from archiver.progress import ByteProgress, Silent
+from archiver.stores import look_into
 from archiver.tree import names
 from archiver.tree.state import How, Link, State, load, save
 from archiver.tree.target import Blocked, Damaged, Target, native, parents, portable
@@ -103,7 +105,7 @@ class _Place:
 
 
 def link(
-    archive: Path, root: Path, naming: Naming, progress: ByteProgress | None = None
+    archive: Location, root: Path, naming: Naming, progress: ByteProgress | None = None
 ) -> Changes:
     """Bring the tree at `root` in step with the archive; return what was done.
 
@@ -113,17 +115,21 @@ def link(
         ArchiveLocked: if another run is at work in the target.
         StorageError: if the archive's records cannot be read, or the target not be written.
     """
-    bag, target = Bag(archive), Target(archive, root)
-    bag.require()
+    with look_into(archive) as store:
+        store.require()
+        return _link(store, Target(store.layout.root, root), naming, progress or Silent())
+
+
+def _link(store: Store, target: Target, naming: Naming, progress: ByteProgress) -> Changes:
     target.check()
-    with target.locked(), storage_errors(f"making links in {root}"):
-        changes = _planned(bag, target, naming)
+    with target.locked(), storage_errors(f"making links in {target.root}"):
+        changes = _planned(store, target, naming)
         if changes.made or changes.removed or _forgets(changes):
-            _apply(changes, bag, target, progress or Silent())
+            _apply(changes, store, target, progress)
         return changes
 
 
-def plan(archive: Path, root: Path, naming: Naming) -> Changes:
+def plan(archive: Location, root: Path, naming: Naming) -> Changes:
     """Find out what `link` would do, and touch nothing.
 
     Raises:
@@ -131,21 +137,22 @@ def plan(archive: Path, root: Path, naming: Naming) -> Changes:
         ConfigurationError: if the target is of no use, or it is another archive's.
         StorageError: if the archive's records, or the target, cannot be read.
     """
-    bag, target = Bag(archive), Target(archive, root)
-    bag.require()
-    target.check()
-    with storage_errors(f"looking at {root}"):
-        return _planned(bag, target, naming)
+    with look_into(archive) as store:
+        store.require()
+        target = Target(store.layout.root, root)
+        target.check()
+        with storage_errors(f"looking at {root}"):
+            return _planned(store, target, naming)
 
 
 # --- Deciding
 
 
-def _planned(bag: Bag, target: Target, naming: Naming) -> Changes:
+def _planned(store: Store, target: Target, naming: Naming) -> Changes:
     state = load(target.root)
-    _check_archive(state, bag, target)
+    _check_archive(state, store, target)
     ours = {each.path: each for each in state.links if target.is_ours(each)}
-    with closing(open_to_read(bag)) as catalogue:
+    with closing(open_to_read(store)) as catalogue:
         videos = dict(_held(catalogue, naming.template, state))
     changes = Changes(state)
     changes.last = [
@@ -161,9 +168,9 @@ def _planned(bag: Bag, target: Target, naming: Naming) -> Changes:
     return changes
 
 
-def _check_archive(state: State, bag: Bag, target: Target) -> None:
+def _check_archive(state: State, store: Store, target: Target) -> None:
     """Make sure that the links that there are lead to this archive, perhaps moved since."""
-    root, before = bag.layout.root, Path(native(state.archive))
+    root, before = store.layout.root, Path(native(state.archive))
     if state.archive and before.exists() and not before.samefile(root):
         raise ConfigurationError(
             f"{target.root} has links to another archive, {before}: name a directory of its own"
@@ -223,8 +230,8 @@ def _forgets(changes: Changes) -> bool:
 # --- Doing
 
 
-def _apply(changes: Changes, bag: Bag, target: Target, progress: ByteProgress) -> None:
-    archive = portable(str(bag.layout.root.resolve()))
+def _apply(changes: Changes, store: Store, target: Target, progress: ByteProgress) -> None:
+    archive = portable(str(store.layout.root.resolve()))
     needed = {place for each in changes.made for place in parents(each.path)}
     directories = changes.state.directories | {each for each in needed if not target.exists(each)}
     about = (*changes.kept, *changes.last, *changes.removed, *changes.made)

@@ -1,0 +1,137 @@
+"""The store: the place of an archive, whatever it is; a directory's is the bag in it.
+
+The order in which a group is committed, and what a crash leaves of it, is each store's own; the
+promises are the same.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from archiver.archive.checksum_manifest import ChecksumManifest
+from archiver.archive.layout import Layout
+from archiver.archive.staging import StagedFile, StagedGeneration
+from archiver.checksums import BagFile
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+
+class Store(Protocol):
+    """The place of an archive. Whoever writes to it has its lock. Its methods block.
+
+    They raise `StorageError` where the store fails.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """What is on the disk here: the catalogue, the journal, what is staged."""
+        ...
+
+    @property
+    def manifest(self) -> ChecksumManifest:
+        """The checksum manifest, as it is on the disk here."""
+        ...
+
+    # --- Writing
+
+    def recover(self) -> Sequence[StagedFile]:
+        """Finish the group that a crash left between two steps; return its files."""
+        ...
+
+    def begin_upload(self, staged: StagedGeneration) -> "Future[None] | None":
+        """Begin to send what is staged to the store, where that takes long; see `commit`."""
+        ...
+
+    def commit(self, group: Sequence[StagedGeneration], record: Callable[[], None]) -> None:
+        """Make a group of generations part of the archive, durably.
+
+        `record` commits the catalogue.
+        """
+        ...
+
+    def clear_journal(self, files: Iterable[StagedFile]) -> None:
+        """Clear the journal, of whose files the catalogue knows now, and what was staged."""
+        ...
+
+    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are there and match; return those, and the missing."""
+        ...
+
+    def withdraw(self, paths: Collection[str]) -> None:
+        """Remove the lines of files that are about to be committed anew."""
+        ...
+
+    def adopt(self, paths: Iterable[str]) -> list[BagFile]:
+        """Write a line for files that are there; any other lines of theirs are removed."""
+        ...
+
+    def restore(self, files: Sequence[StagedFile], recorded: Mapping[str, str]) -> None:
+        """Put staged files in the places of damaged or missing ones, which are quarantined.
+
+        Where a checksum is not the `recorded` one of its path, its line is written anew.
+        """
+        ...
+
+    def set_aside(self, paths: Iterable[str]) -> None:
+        """Move files into the quarantine, where they are there."""
+        ...
+
+    def copy_aside(self, paths: Iterable[str]) -> None:
+        """Keep a copy of files in the quarantine: they stay in place at every instant."""
+        ...
+
+    def describe(self, files: int, payload_bytes: int) -> None:
+        """Bring the tag files up to date, for this many files and bytes."""
+        ...
+
+    # --- Reading
+
+    def require(self) -> None:
+        """Make sure that there is an archive; raise `NotAnArchive` if there is none."""
+        ...
+
+    def being_committed(self) -> list[str]:
+        """Return the paths that the journal names: a run is placing them, or a crash was."""
+        ...
+
+    def files(self) -> Iterator[str]:
+        """Yield the path of every file under `data/`."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is such a file."""
+        ...
+
+    def leads_out(self, path: str) -> bool:
+        """Return whether a path leads out of the archive, through a symbolic link."""
+        ...
+
+    def size_of(self, path: str) -> int:
+        """Return a file's size in bytes; 0 if there is no such file, or it takes long to ask."""
+        ...
+
+    def sizes(self, paths: Collection[str]) -> Iterable[tuple[str, int]]:
+        """Return the sizes of files in bytes, by their paths, however long it takes to ask."""
+        ...
+
+    def sha256(self, path: str) -> str | None:
+        """Return a file's checksum; None if it cannot be read."""
+        ...
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
+        ...
+
+    def local(self, path: str) -> AbstractContextManager[Path]:
+        """Return where a file is on the disk here: for as long as it is asked for.
+
+        It may be missing or damaged there as in the archive.
+        """
+        ...
