@@ -52,6 +52,11 @@ class Bag:
         """What people call it."""
         return str(self.layout.root)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines may have written to it, whose catalogue is elsewhere: no."""
+        return False
+
     @classmethod
     @contextmanager
     def open(cls, root: Path, lock_wait: float = 0) -> Iterator["Bag"]:

@@ -30,6 +30,11 @@ class Store(Protocol):
         ...
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other machines may have written to it, whose catalogue is elsewhere."""
+        ...
+
+    @property
     def layout(self) -> Layout:
         """What is on the disk here: the catalogue, the journal, what is staged."""
         ...
@@ -92,6 +97,14 @@ class Store(Protocol):
         ...
 
     # --- Reading
+
+    def check(self) -> None:
+        """Make sure that this is an archive, or that there is a place for one.
+
+        Raises:
+            NotAnArchive: if it is neither.
+        """
+        ...
 
     def require(self) -> None:
         """Make sure that there is an archive; raise `NotAnArchive` if there is none."""

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING
 from archiver.archive.store import Store
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
-from archiver.errors import ApiUnreachable, ConfigurationError, Interrupted, StorageError
+from archiver.errors import (
+    ApiUnreachable,
+    ArchiverError,
+    ConfigurationError,
+    Interrupted,
+    NotAnArchive,
+)
 from archiver.eventloop import started
 from archiver.location import Location, parse_location
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
-from archiver.pipeline.indexing import describe, open_to_read
+from archiver.pipeline.indexing import catch_up, describe, open_to_read
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Discovered, Plan, Report, Tally
 from archiver.pipeline.waiting import Waiting
@@ -91,11 +97,24 @@ def plan(
     """
     sources = Manifests(manifests, settings.endpoint)
     _check(sources, settings)
-    with look_into(archive) as store, closing(open_to_read(store)) as catalogue:
+    with _planning(archive) as (store, catalogue):
         own = _sorting(store, catalogue, discovery, settings) if discovery else None
         lists = _Lists(sources, own)
         worklist = _worklist(catalogue, lists, settings, Waiting(settings.max_time), keep=False)
         yield Plan(worklist, sources.problems, lists.discovered), catalogue.worklist.names()
+
+
+@contextmanager
+def _planning(archive: Location) -> Iterator[tuple[Store, Catalogue]]:
+    """Return the store and the catalogue of an archive that need not be there yet."""
+    with look_into(archive) as store:
+        store.check()
+        if store.is_shared:
+            with suppress(NotAnArchive):
+                store.require()
+                catch_up(store)
+        with closing(open_to_read(store)) as catalogue:
+            yield store, catalogue
 
 
 async def _back_up(
@@ -267,7 +286,7 @@ def _finish(store: Store, catalogue: Catalogue, ended: Ended, waiting: Waiting) 
         if isinstance(ended, Completed | Skipped):
             ended = _keep_what_is_said(store, catalogue, waiting) or ended
         describe(store, catalogue)
-    except StorageError as error:
+    except ArchiverError as error:
         return ended if isinstance(ended, Stopped) else Stopped(error)
     return ended
 
@@ -294,6 +313,6 @@ def _described_on_error(store: Store, catalogue: Catalogue) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(StorageError):
+        with suppress(ArchiverError):
             describe(store, catalogue)
         raise

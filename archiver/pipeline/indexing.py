@@ -1,11 +1,13 @@
 """Indexing: keeping the catalogue in step with the checksum manifest."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
+from archiver.archive.lock import locked
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
+from archiver.errors import ArchiveLocked
 from archiver.location import Location
 from archiver.stores import look_into
 
@@ -27,14 +29,23 @@ def absorb(store: Store, catalogue: Catalogue) -> int:
     return catalogue.absorb(files, now, whole=whole)
 
 
+def set_sizes(store: Store, catalogue: Catalogue) -> None:
+    """Let the catalogue learn the sizes of files of which it did not know them.
+
+    Raises:
+        StorageError: if the store or the disk fails.
+    """
+    if empty := catalogue.empty():
+        catalogue.set_sizes(store.sizes(empty))
+
+
 def describe(store: Store, catalogue: Catalogue) -> None:
     """Bring the tag files up to date; a file that was not there when it was listed may be back.
 
     Raises:
         StorageError: if the disk fails.
     """
-    if empty := catalogue.empty():
-        catalogue.set_sizes(store.sizes(empty))
+    set_sizes(store, catalogue)
     store.describe(*catalogue.totals())
 
 
@@ -49,8 +60,27 @@ def opened_to_read(location: Location) -> Iterator[tuple[Store, Catalogue]]:
     """
     with look_into(location) as store:
         store.require()
+        if store.is_shared:
+            catch_up(store)
         with closing(open_to_read(store)) as catalogue:
             yield store, catalogue
+
+
+def catch_up(store: Store) -> None:
+    """Let the catalogue here learn what other machines have archived, unless a run does that.
+
+    Raises:
+        StorageError: if the store or the disk fails.
+    """
+    layout = store.layout
+    with (
+        suppress(ArchiveLocked),
+        locked(layout.lock),
+        closing(Catalogue.open(layout.catalogue)) as catalogue,
+    ):
+        if catalogue.mark() != store.manifest.mark():
+            absorb(store, catalogue)
+            set_sizes(store, catalogue)
 
 
 def open_to_read(store: Store) -> Catalogue:

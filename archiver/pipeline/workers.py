@@ -12,7 +12,7 @@ from archiver.archive.staging import StagedGeneration
 from archiver.catalogue.worklist import Entry
 from archiver.download.downloader import Downloader
 from archiver.download.transfer import Transfer
-from archiver.errors import StorageError
+from archiver.errors import ArchiverError
 from archiver.generation import Generation
 from archiver.modelslab.client import Client, EndpointUnavailable, Halt
 from archiver.modelslab.rate_limit import RateLimit
@@ -123,7 +123,7 @@ class _Workers:
         try:
             while job := await self._scheduler.next():
                 await self._fetch(job)
-        except StorageError as error:
+        except ArchiverError as error:
             self.shutdown.abort(Stopped(error))
 
     async def _fetch(self, job: Job) -> None:
@@ -164,7 +164,7 @@ class _Workers:
         while group := await self._groups.next():
             try:
                 outcomes = await in_thread(self._work.commit, group)
-            except StorageError as error:
+            except ArchiverError as error:
                 self.shutdown.abort(Stopped(error))
                 return
             self._groups.committed(group)

@@ -1,0 +1,615 @@
+"""The bucket: an archive in it, of which every line of the checksum manifest is true.
+
+The order in which a group of generations is committed:
+
+1. the journal of uploads names each generation, and its objects are created, the response last:
+   the store proves each against the recorded checksum, and writes over nothing;
+2. a segment with the group's lines is created, which only the holder of the lease can;
+3. the lines are appended to the copy of the checksum manifest that is here;
+4. the catalogue commits, and the journal forgets the group.
+
+Segments are rolled up into `manifest-sha256.txt`, every few minutes and at the end of a run. What
+a crash leaves between two steps is found by the journal; where that is not to be had, by listing
+the bucket.
+"""
+
+import hashlib
+import logging
+import tempfile
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from archiver.archive import tags
+from archiver.archive.checksum_manifest import ChecksumManifest
+from archiver.archive.layout import INCOMING, MANIFEST, QUARANTINE, STATE
+from archiver.archive.lock import locked
+from archiver.archive.partial_file import this_boot
+from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
+from archiver.bucket.client import open_objects
+from archiver.bucket.lease import Lease, leased
+from archiver.bucket.objects import Absent, Body, ConditionFailed, Objects, Stored, Unchanged
+from archiver.bucket.probe import probe
+from archiver.bucket.segments import Segments, refresh
+from archiver.bucket.state import LastRun, layout_of_bucket
+from archiver.bucket.uploads import Cancelling, UploadJournal, Uploads
+from archiver.checksums import BagFile
+from archiver.errors import (
+    ArchiveLocked,
+    ArchiverError,
+    NotAnArchive,
+    StorageError,
+    storage_errors,
+)
+from archiver.generation import Generation, generation_at
+from archiver.location import BucketUrl
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_LOG = logging.getLogger(__name__)
+_STALE_UPLOAD = timedelta(days=1)
+_FEW = 50
+"""Of this many objects each is asked about; of more, all are listed."""
+_SMALL = 8 << 20
+_DECLARATION = "bagit.txt"
+_TAG_FILES = (_DECLARATION, "bag-info.txt")
+
+
+class Bucket:
+    """An archive in a bucket. Whoever writes to it has its lease. Its methods block."""
+
+    def __init__(
+        self,
+        url: BucketUrl,
+        objects: Objects,
+        lease: Lease | None = None,
+        last: LastRun | None = None,
+    ) -> None:
+        self.url = url
+        self.objects = objects
+        self.layout = layout_of_bucket(url)
+        self.manifest = ChecksumManifest(self.layout.manifest)
+        self._segments = Segments(objects, lease, self.layout) if lease else None
+        self._last = last or LastRun()
+        self._journal = UploadJournal(self.layout.state / "uploads.jsonl")
+        self._uploads = Uploads(self._send)
+        self._sent: dict[str, BagFile] = {}
+        """What this run has sent and not committed yet, by its path."""
+        self._lock = Lock()
+        self._tag_files: dict[str, tuple[bytes, Stored] | None] = {}
+        self._alone = False
+        """Whether no other program's manifests are beside ours."""
+
+    @classmethod
+    @contextmanager
+    def open(cls, url: BucketUrl, lock_wait: float = 0) -> Iterator["Bucket"]:
+        """Open the archive at `url`, or create an empty one, and hold its lease.
+
+        Raises:
+            NotAnArchive: if there is something else.
+            ConfigurationError: if it cannot be reached, or the store does not keep its promises.
+            ArchiveLocked: if another run still holds it after `lock_wait` seconds.
+            StorageError: if the store or the disk fails.
+        """
+        layout = layout_of_bucket(url)
+        with storage_errors(f"preparing {layout.root}"):
+            layout.incoming.mkdir(parents=True, exist_ok=True)
+        with locked(layout.lock, lock_wait), open_objects(url) as objects:
+            last = LastRun.read(layout)
+            cls(url, objects).check()
+            if not last.probed:
+                probe(objects)
+            with leased(objects, lock_wait) as lease:
+                bucket = cls(url, objects, lease, last)
+                LastRun(lease.run, this_boot(), ended=False, probed=True).write(layout)
+                with bucket._in_use():
+                    yield bucket
+
+    @classmethod
+    @contextmanager
+    def look_into(cls, url: BucketUrl) -> Iterator["Bucket"]:
+        """Return the archive at `url`, only to read from it; there may be none.
+
+        Raises:
+            ConfigurationError: if it cannot be reached.
+            StorageError: if the store fails.
+        """
+        with open_objects(url) as objects:
+            yield cls(url, objects)
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.url)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines may have written to it: what is known here may be old."""
+        return True
+
+    # --- Beginning and end
+
+    def check(self) -> None:
+        """Make sure that this is an archive, or that there is nothing at all.
+
+        Raises:
+            NotAnArchive: if it is neither.
+            StorageError: if it cannot be read.
+        """
+        if self.objects.head(_DECLARATION) or self._is_begun():
+            return
+        if other := next(iter(self.objects.list()), None):
+            raise NotAnArchive(
+                f"{self.url} is not an archive: it has other objects, such as {other.path!r}, and "
+                f"no {_DECLARATION}; name a prefix of its own"
+            )
+
+    def require(self) -> None:
+        """Make sure that there is an archive, and bring up to date what is known of it here.
+
+        Raises:
+            NotAnArchive: if there is none.
+            StorageError: if it cannot be read.
+        """
+        if not self.objects.head(MANIFEST) and not self._is_begun():
+            raise NotAnArchive(f"there is no archive at {self.url}: it has no {MANIFEST}")
+        with storage_errors(f"preparing {self.layout.root}"):
+            self.layout.incoming.mkdir(parents=True, exist_ok=True)
+        with suppress(ArchiveLocked), locked(self.layout.lock):  # else that run keeps it so
+            refresh(self.objects, self.layout)
+
+    def _is_begun(self) -> bool:
+        """Return whether a run was killed before it wrote what makes it an archive."""
+        return next(iter(self.objects.list(f"{STATE}/")), None) is not None
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Bring what is here up to date; in the end, leave as little as possible to recover."""
+        if aborted := self.objects.abort_uploads(_STALE_UPLOAD):
+            _LOG.info("%s: %d uploads of killed runs are aborted", self.url, aborted)
+        refresh(self.objects, self.layout)
+        self._read_tag_files()
+        try:
+            yield
+        except BaseException:
+            self._uploads.close()
+            with suppress(ArchiverError):
+                self._roll_up()
+            raise
+        self._uploads.close()
+        try:
+            self._roll_up()
+        except ArchiverError as error:
+            _LOG.warning("%s: the next run rolls up its checksum manifest: %s", self.url, error)
+            return
+        if not self._sent:
+            LastRun(self._writer.run, this_boot(), ended=True, probed=True).write(self.layout)
+
+    # --- Writing
+
+    def recover(self) -> Sequence[StagedFile]:
+        """List what a run has sent whole and a crash kept from being listed; return its files.
+
+        The journal names it. Where that may lack something, since the machine was restarted, the
+        run was another machine's, or nothing is known here of any, the bucket is listed.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        listed = self._listed()
+        journal = [files for files in self._journal.read() if not _all_in(listed, files)]
+        found = journal if self._journal_serves() else [*journal, *self._sent_without(listed)]
+        whole = {files[0].directory: files for files in found if self._is_whole(files)}
+        files = [file for group in whole.values() for file in group]
+        self._append([file.target for file in files if file.target.path not in listed])
+        return files
+
+    def begin_upload(self, staged: StagedGeneration) -> "Future[None]":
+        """Begin to send what is staged; if that fails, what is in memory of it is kept here.
+
+        Raises:
+            StorageError: if the disk does not take it.
+        """
+        self._journal.add(staged.files)
+        return self._uploads.begin(staged, self._keep)
+
+    def commit(self, group: Sequence[StagedGeneration], record: Callable[[], None]) -> None:
+        """Make a group of generations part of the archive, durably; `record` commits the catalogue.
+
+        Raises:
+            StorageError: if the store or the disk fails: what was not committed is recovered.
+            ArchiveLocked: if the lease was lost.
+        """
+        files = [file for generation in group for file in generation.files]
+        self._set_manifests_aside()
+        rest = [each for each in group if not self._is_sent(each.files)]
+        try:
+            self._send_all(rest)
+            self._append([file.target for file in files])
+        except ArchiverError:
+            self._keep_all(group)
+            raise
+        record()  # before the journal forgets it: until then a crash is recovered from that
+        self.clear_journal(files)
+        if self._writer.is_due():
+            self._roll_up()
+
+    def clear_journal(self, files: Iterable[StagedFile]) -> None:
+        """Forget what was sent, of which the catalogue knows now, and what was staged for it.
+
+        Raises:
+            StorageError: if the disk does not take it.
+        """
+        directories = {file.directory for file in files}
+        with self._lock:
+            for file in files:
+                self._sent.pop(file.target.path, None)
+        self._journal.remove(directories)
+        with storage_errors(f"clearing what was staged in {self.layout.incoming}"):
+            for directory in directories:
+                discard(self.layout, directory)
+
+    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are there and match; return those, and the missing.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        there = {file.path: self.objects.head(file.path) for file in files}
+        missing = [file for file in files if there[file.path] is None]
+        matching = [file for file in files if _matches(there[file.path], file)]
+        self._append(matching)
+        return matching, missing
+
+    def withdraw(self, paths: Collection[str]) -> None:
+        """Remove the lines of files that are about to be committed anew.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        self._roll_up()
+        self.copy_aside([MANIFEST])
+        self._writer.rewrite({*paths})
+
+    def adopt(self, paths: Iterable[str]) -> list[BagFile]:
+        """Write a line for files that are there, read back; any other lines of theirs are removed.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        files = [file for path in paths if (file := self._read_back(path))]
+        self._roll_up()
+        self._writer.rewrite({file.path for file in files}, files)
+        return files
+
+    def restore(self, files: Sequence[StagedFile], recorded: Mapping[str, str]) -> None:
+        """Put staged files in the places of damaged or missing ones, which are quarantined.
+
+        Where a checksum is not the `recorded` one of its path, the old line is removed before and
+        a new one written after.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        changed = [f.target for f in files if recorded.get(f.target.path) != f.target.sha256]
+        if changed:
+            self._set_manifests_aside()
+            self._roll_up()
+            self._writer.rewrite({target.path for target in changed})
+        for file in files:
+            self._replace(file, None)
+        self._append(changed)
+
+    def set_aside(self, paths: Iterable[str]) -> None:
+        """Move objects into the quarantine, where they are there.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        self.objects.delete(self._quarantined(paths))
+
+    def copy_aside(self, paths: Iterable[str]) -> None:
+        """Keep a copy of objects in the quarantine: they stay in place.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        self._quarantined(paths)
+
+    def describe(self, files: int, payload_bytes: int) -> None:
+        """Roll up the segments, and bring `bag-info.txt` up to date, for this many files and bytes.
+
+        Raises:
+            StorageError: if the store or the disk does not take it.
+            ArchiveLocked: if the lease was lost.
+        """
+        self._roll_up()
+        tags.describe(self.layout, files, payload_bytes)
+        self._write_tag_files()
+
+    # --- Reading
+
+    def being_committed(self) -> list[str]:
+        """Return the paths of what a run on this machine has sent and may not have listed."""
+        return [file.target.path for files in self._journal.read() for file in files]
+
+    def files(self) -> Iterator[str]:
+        """Yield the path of every object under `data/`.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        return (each.path for each in self.objects.list("data/"))
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is such an object.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        return self.objects.head(path) is not None
+
+    def leads_out(self, path: str) -> bool:  # noqa: ARG002
+        """Return False: in a bucket no path leads anywhere else."""
+        return False
+
+    def size_of(self, path: str) -> int:  # noqa: ARG002
+        """Return 0: it takes long to ask. See `sizes`."""
+        return 0
+
+    def sizes(self, paths: Collection[str]) -> Iterable[tuple[str, int]]:
+        """Return the sizes of objects in bytes, by their paths.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        wanted = frozenset(paths)
+        if len(wanted) <= _FEW:
+            asked = map(self.objects.head, wanted)
+            return [(each.path, each.size) for each in asked if each]
+        listed = self.objects.list("data/")
+        return [(each.path, each.size) for each in listed if each.path in wanted]
+
+    def sha256(self, path: str) -> str | None:
+        """Return the checksum of an object, read back; None if it cannot be read."""
+        try:
+            file = self._read_back(path)
+        except StorageError:
+            return None
+        return file.sha256 if file else None
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return what is in a small object; None if there is none, or it is larger than `limit`.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        found = self.objects.head(path)
+        if not found or found.size > limit:
+            return None
+        read = self.objects.get(path, limit)
+        return read[0] if read else None
+
+    @contextmanager
+    def local(self, path: str) -> Iterator[Path]:
+        """Download an object to the disk here, for as long as it is asked for.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        with storage_errors(f"downloading {path} to {self.layout.state}"):
+            directory = tempfile.TemporaryDirectory(prefix="local-", dir=self.layout.state)
+            with directory as name, self.objects.open(path) as reading:
+                here = Path(name) / path.rpartition("/")[2]
+                if reading:
+                    with here.open("wb") as file:
+                        for block in reading:
+                            file.write(block)
+                yield here
+
+    # --- Sending
+
+    def _send(self, file: StagedFile, cancelling: Cancelling) -> None:
+        """Create an object; one that is in its place is ours, or is quarantined."""
+        try:
+            cancelling.result(
+                lambda: self.objects.begin_put(file.target.path, self._body(file), Absent())
+            )
+        except ConditionFailed:
+            self._replace(file, file.target)
+        with self._lock:
+            self._sent[file.target.path] = file.target
+
+    def _send_all(self, group: Iterable[StagedGeneration]) -> None:
+        """Send what was not sent by the workers; what an earlier run has sent is not sent again."""
+        for staged in group:
+            if any(not each.is_sidecar for each in staged.files):
+                self._journal.add(staged.files)
+            for file in staged.files:
+                if not self._is_sent([file]) and not self._is_there(file.target):
+                    self._send(file, Cancelling())
+
+    def _replace(self, file: StagedFile, same: BagFile | None) -> None:
+        """Put a file in the place of an object, which is quarantined unless it is the `same`."""
+        path, tries = file.target.path, 3
+        while tries := tries - 1:
+            there = self.objects.head(path)
+            if same and there and _matches(there, same):
+                return
+            if there:
+                self.copy_aside([path])
+            condition = Unchanged(there.etag) if there else Absent()
+            with suppress(ConditionFailed):  # somebody was in between: look again
+                self.objects.put(path, self._body(file), condition)
+                return
+        raise StorageError(f"{self.url}: somebody else writes to {path} again and again")
+
+    def _body(self, file: StagedFile) -> Body:
+        target, staged = file.target, self.layout.at(file.staged)
+        return Body(target.sha256, target.bytes, file.content, staged)
+
+    def _is_sent(self, files: Iterable[StagedFile]) -> bool:
+        with self._lock:
+            return all(self._sent.get(file.target.path) == file.target for file in files)
+
+    def _is_there(self, file: BagFile) -> bool:
+        return _matches(self.objects.head(file.path), file)
+
+    def _keep(self, staged: StagedGeneration) -> None:
+        """Keep here what is only in memory of a generation: its links may be dead next time."""
+        self._keep_all([staged])
+
+    def _keep_all(self, group: Sequence[StagedGeneration]) -> None:
+        with suppress(OSError):
+            write_contents(self.layout, group)
+
+    # --- The checksum manifest
+
+    @property
+    def _writer(self) -> Segments:
+        """The segments, to which only who has the lease writes."""
+        if not self._segments:
+            raise RuntimeError("the archive is open only to read it")
+        return self._segments
+
+    def _append(self, files: Sequence[BagFile]) -> None:
+        """Write lines: in the bucket, then here."""
+        if files:
+            self._writer.append(files)
+            with storage_errors(f"writing {self.layout.manifest}"):
+                self.manifest.append(files)
+
+    def _roll_up(self) -> None:
+        self._writer.roll_up()
+        self._journal.shorten()
+
+    def _listed(self) -> "_Paths":
+        return _Paths(line.path for line in self.manifest.lines())
+
+    # --- Recovery
+
+    def _journal_serves(self) -> bool:
+        """Return whether the journal has all that was sent and not listed."""
+        last, taken_over = self._last, self._writer.taken_over
+        return bool(last.run) and last.boot == this_boot() and taken_over in (None, last.run)
+
+    def _sent_without(self, listed: "_Paths") -> Iterator[tuple[StagedFile, ...]]:
+        """Yield the objects of each generation that are there, and no line has all of them."""
+        found = ((generation_at(each.path), each) for each in self.objects.list("data/"))
+        known = ((generation, each) for generation, each in found if generation)
+        groups: dict[Generation, list[Stored]] = {}
+        for generation, each in known:
+            if each.path not in listed:
+                groups.setdefault(generation, []).append(each)
+        for generation, objects in groups.items():
+            heads = filter(None, (self.objects.head(each.path) for each in objects))
+            yield tuple(_staged(generation, each) for each in heads)
+
+    def _is_whole(self, files: Sequence[StagedFile]) -> bool:
+        """Return whether all of a generation was sent, as the response shows that comes last."""
+        paths = {file.target.path for file in files}
+        generation = generation_at(files[0].target.path) if files else None
+        return (
+            generation is not None
+            and generation.sidecar_path in paths
+            and len(paths) > 1
+            and all(file.target.sha256 and self._is_there(file.target) for file in files)
+        )
+
+    # --- Tag files, other manifests, the quarantine
+
+    def _read_tag_files(self) -> None:
+        """Have the tag files here as they are in the bucket."""
+        with storage_errors(f"writing the tag files in {self.layout.root}"):
+            for name in _TAG_FILES:
+                found, path = self.objects.get(name, _SMALL), self.layout.root / name
+                self._tag_files[name] = found
+                if found:
+                    path.write_bytes(found[0])
+                else:
+                    path.unlink(missing_ok=True)
+            tags.declare(self.layout)
+
+    def _write_tag_files(self) -> None:
+        """Write to the bucket which tag files are others here."""
+        for name in _TAG_FILES:
+            with storage_errors(f"reading {name} in {self.layout.root}"):
+                data = (self.layout.root / name).read_bytes()
+            there = self._tag_files.get(name)
+            if there and there[0] == data:
+                continue
+            body = Body(hashlib.sha256(data).hexdigest(), len(data), data)
+            condition = Unchanged(there[1].etag) if there else Absent()
+            try:
+                self._tag_files[name] = data, self.objects.put(name, body, condition)
+            except ConditionFailed:
+                raise StorageError(f"{self.url}: somebody else has changed {name}") from None
+
+    def _set_manifests_aside(self) -> None:
+        """Quarantine manifests of other programs: they do not list what is added."""
+        if self._alone:
+            return
+        others = [
+            each.path
+            for prefix in ("manifest-", "tagmanifest-")
+            for each in self.objects.list(prefix)
+            if each.path != MANIFEST and each.path.endswith(".txt")
+        ]
+        self.set_aside(others)
+        for name in others:
+            _LOG.warning("%s is moved to %s: it would be wrong now", name, QUARANTINE)
+        self._alone = True
+
+    def _quarantined(self, paths: Iterable[str]) -> list[str]:
+        """Copy objects into the quarantine; return which were there."""
+        aside = f"{QUARANTINE}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        there = [path for path in paths if self.objects.head(path)]
+        for path in there:
+            self.objects.copy(path, f"{aside}/{path}")
+        return there
+
+    def _read_back(self, path: str) -> BagFile | None:
+        digest, size = hashlib.sha256(), 0
+        with self.objects.open(path) as reading:
+            if not reading:
+                return None
+            for block in reading:
+                digest.update(block)
+                size += len(block)
+        return BagFile(path, digest.hexdigest(), size)
+
+
+class _Paths:
+    """Paths of the checksum manifest, of which there may be millions: eight bytes for each."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._digests = array("Q", sorted(map(_digest, paths)))
+
+    def __contains__(self, path: str) -> bool:
+        digest = _digest(path)
+        place = bisect_left(self._digests, digest)
+        return place < len(self._digests) and self._digests[place] == digest
+
+
+def _digest(path: str) -> int:
+    return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest())
+
+
+def _all_in(listed: _Paths, files: Sequence[StagedFile]) -> bool:
+    return all(file.target.path in listed for file in files)
+
+
+def _matches(there: Stored | None, file: BagFile) -> bool:
+    return there is not None and (there.sha256, there.size) == (file.sha256, file.bytes)
+
+
+def _staged(generation: Generation, each: Stored) -> StagedFile:
+    place = f"{INCOMING}/{generation.name.replace('/', '~')}"
+    target = BagFile(each.path, each.sha256, each.size)
+    return StagedFile(f"{place}/{each.path.rpartition('/')[2]}", target)
