@@ -1,7 +1,7 @@
 """Locations: where an archive is, a directory or a place in a bucket."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -39,9 +39,7 @@ Location: TypeAlias = Path | BucketUrl
 """Where an archive is."""
 
 
-def parse_location(
-    written: Location | str, *, endpoint_url: str | None = None, state_dir: Path | None = None
-) -> Location:
+def parse_location(written: Location | str) -> Location:
     """Return the location that somebody wrote: `s3://bucket/prefix`, or a path.
 
     Raises:
@@ -49,7 +47,7 @@ def parse_location(
     """
     if not isinstance(written, str):
         return written
-    if not written.lower().startswith(_SCHEME):
+    if not is_bucket_url(written):
         return Path(written)
     bucket, _, prefix = written[len(_SCHEME) :].partition("/")
     if not _BUCKET.fullmatch(bucket):
@@ -57,7 +55,19 @@ def parse_location(
     parts = [part for part in prefix.split("/") if part]
     if {".", ".."}.intersection(parts):
         raise ConfigurationError(f"{written!r}: a prefix has no '.' or '..' in it")
-    return BucketUrl(bucket, "/".join(parts), endpoint_url=endpoint_url, state_dir=state_dir)
+    return BucketUrl(bucket, "/".join(parts))
+
+
+def is_bucket_url(written: str) -> bool:
+    """Return whether a text is meant as the URL of a bucket."""
+    return written.lower().startswith(_SCHEME)
+
+
+def reached(location: Location, endpoint_url: str | None, state_dir: Path | None) -> Location:
+    """Return a location that is reached so, if it is in a bucket."""
+    if isinstance(location, Path):
+        return location
+    return replace(location, endpoint_url=endpoint_url, state_dir=state_dir)
 
 
 def absolute(location: Location) -> str:

@@ -10,7 +10,9 @@ from typing import TypeAlias, cast
 
 import click
 
+from archiver.cli.params import Archive
 from archiver.errors import ConfigurationError
+from archiver.location import is_bucket_url
 from archiver.units import printable
 
 _Options: TypeAlias = dict[str, click.Parameter]
@@ -193,7 +195,9 @@ def _typed(option: click.Parameter, value: object, directory: Path) -> object:
         return _flag(value)
     if option.nargs != 1:
         return _paths(value, directory)
-    if isinstance(option.type, click.Path):
+    if isinstance(option.type, click.Path) or (
+        isinstance(option.type, Archive) and not is_bucket_url(str(value))
+    ):
         return _path(value, directory)
     return _text(value)
 

@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from archiver.cli.help import GENERAL, Argument, Option
 from archiver.cli.params import (
-    REACHED,
     Archive,
     Count,
     Directory,
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from _typeshed import DataclassInstance
+
+    from archiver.location import Location
 
 _Command = TypeVar("_Command", bound="Callable[..., Any] | click.Command")
 _Kind = TypeVar("_Kind", bound="DataclassInstance")
@@ -139,11 +140,6 @@ manifests_argument = argument(
 )  # fmt: skip
 
 
-def _remember(ctx: click.Context, option: click.Parameter, value: object) -> None:
-    """Keep how a bucket is reached for the location of the archive."""
-    ctx.meta.setdefault(REACHED, {})[option.name] = value
-
-
 def endpoint_url(text: str) -> str:
     """Return the URL of a store's S3 API.
 
@@ -155,22 +151,35 @@ def endpoint_url(text: str) -> str:
     return text
 
 
+def _located(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the archive as one value: in a bucket, with how that is reached."""
+
+    @wraps(command)
+    def located(
+        archive: "Location", endpoint_url: str | None, state_dir: "Path | None", **options: Any
+    ) -> Any:
+        from archiver.location import reached
+
+        return command(archive=reached(archive, endpoint_url, state_dir), **options)
+
+    return located
+
+
 bucket_options = _all(
     _input(
-        "--endpoint-url", metavar="URL", type=Parsed("url", endpoint_url), is_eager=True,
-        expose_value=False, callback=_remember,
+        "--endpoint-url", metavar="URL", type=Parsed("url", endpoint_url),
         help="The URL of the S3 API of a bucket that is not Amazon's: Cloudflare R2, Backblaze B2, "
         "MinIO, Ceph, SeaweedFS.",
     ),
     _input(
-        "--state-dir", metavar="DIR", type=Directory(), is_eager=True, expose_value=False,
-        callback=_remember, show_default="the platform's place for state",
-        help="Where the catalogue, and what is on its way, of archives in buckets are.",
+        "--state-dir", metavar="DIR", type=Directory(), show_default="the platform's place",
+        help="Where the catalogue of an archive in a bucket is, and what is on its way there.",
     ),
 )  # fmt: skip
 archive_option = _all(
+    _located,
     _input(
-        "-a", "--archive", metavar="DIR|URL", type=Archive(), required=True,
+        "-a", "--archive", metavar="DIR", type=Archive(), required=True,
         help="The archive, a directory or s3://BUCKET/PREFIX; a backup creates it if it does not "
         "exist.",
     ),

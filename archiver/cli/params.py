@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from archiver.location import Location
     from archiver.monitoring.ping import PingUrl
 
-REACHED = "archiver.cli.reached"
-"""Where a context remembers how a bucket is reached: the eager options, by their names."""
-
 
 class Parsed(click.ParamType[Any]):
     """A value that a function parses; its `ValueError` is shown to the user."""
@@ -78,15 +75,14 @@ class Archive(click.ParamType["Location"]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Location":
-        """Return a location, which is reached as other options say."""
+        """Return a location."""
         from archiver.errors import ConfigurationError
         from archiver.location import parse_location
 
         if value == "":
             self.fail("it is empty", param, ctx)
-        reached = ctx.meta.get(REACHED, {}) if ctx else {}
         try:
-            return parse_location(value, **reached)
+            return parse_location(value)
         except ConfigurationError as error:
             self.fail(str(error), param, ctx)
 

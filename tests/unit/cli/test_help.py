@@ -55,7 +55,7 @@ def test_options_are_in_groups() -> None:
     assert list(found) == BACKUP
     first, last = found[BACKUP[0]], found[BACKUP[-1]]
     assert re.findall(r"^  (?:-., )?(\S+)", first, re.MULTILINE)[:3] == [
-        "[MANIFEST]...", "--archive", "--endpoint",
+        "[MANIFEST]...", "--archive", "--endpoint-url",
     ]  # fmt: skip
     assert re.findall(r"--[a-z]+(?= FILE|  )", last) == ["--config", "--help"]
 
