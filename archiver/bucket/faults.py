@@ -6,6 +6,7 @@ import aiohttp
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
+from archiver.bucket.objects import ChecksumRefused
 from archiver.errors import ArchiverError, ConfigurationError, StorageError
 from archiver.http.errors import describe_error
 from archiver.units import printable
@@ -65,10 +66,6 @@ _WRONG: Mapping[str, str] = {
 }
 """What is wrong with the configuration, by the store's code, or its status where it gives none."""
 _BAD_CHECKSUM = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"}
-
-
-class ChecksumRefused(StorageError):
-    """The store did not take an object, as its bytes do not match its checksum."""
 
 
 def status_of(error: Exception) -> int:
