@@ -37,6 +37,30 @@ class DownloadSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketSettings:
+    """How to reach a bucket: `timeout` in seconds, sizes in bytes, `limit_rate` in bytes a second.
+
+    `retries` is how often a request is repeated that failed for a reason that may pass.
+    """
+
+    endpoint_url: str | None = None
+    """Where the store is; by default what botocore finds, which is AWS if it finds nothing."""
+    timeout: float = 60.0
+    """How long a connection may stay silent."""
+    retries: int = 8
+    limit_rate: float | None = None
+    """Of all uploads together."""
+    connections: int = 32
+    """How many there may be at once."""
+    pause_first: float = 0.5
+    """The first pause before a request is repeated; later ones grow."""
+    multipart_above: int = 1 << 30
+    """Larger objects are written, and copied, in parts."""
+    part_size: int = 64 << 20
+    """How large a part is at least."""
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """How long to pause, in seconds. Nobody needs to set these; tests shorten them."""
 

@@ -8,6 +8,9 @@ import pytest
 
 from archiver.emulator.server import Emulator
 from tests.support.backups import KEY, Backups
+from tests.support.seaweed import place, seaweed
+
+__all__ = ["place", "seaweed"]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from archiver.errors import StorageError
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
@@ -59,6 +61,10 @@ Condition: TypeAlias = Absent | Unchanged
 
 class ConditionFailed(Exception):
     """The condition of a write does not hold: somebody else was first (412 or 409)."""
+
+
+class ChecksumRefused(StorageError):
+    """The store did not take an object: its bytes do not match its checksum."""
 
 
 class Reading(Protocol):

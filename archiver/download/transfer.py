@@ -10,7 +10,6 @@ from archiver.apikey import ApiKey
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.fitting import DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile, Payload
-from archiver.download.bandwidth import Bandwidth
 from archiver.download.faults import THROTTLING, TransferError, check_status, is_final
 from archiver.download.hosts import Host, Hosts
 from archiver.download.links import parse, shown
@@ -25,6 +24,7 @@ from archiver.download.resume import (
 )
 from archiver.download.sink import Sink
 from archiver.http import redirects
+from archiver.http.bandwidth import Bandwidth
 from archiver.http.errors import describe_error
 from archiver.media import NotWhole
 from archiver.outcomes import LinkFault

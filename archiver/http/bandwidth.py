@@ -1,4 +1,4 @@
-"""Bandwidth: a limit on the bytes of all downloads together, shared among them fairly."""
+"""Bandwidth: a limit on the bytes of all transfers together, shared among them fairly."""
 
 from math import inf
 
@@ -18,12 +18,12 @@ class Bandwidth:
         self.limiter = AsyncLimiter(_PIECES * _BURST, _BURST)
 
     def share(self) -> "Share":
-        """Return the share of one download."""
+        """Return the share of one transfer."""
         return Share(self)
 
 
 class Share:
-    """The bytes that one download has taken and not yet waited for."""
+    """The bytes that one transfer has taken and not yet waited for."""
 
     def __init__(self, bandwidth: Bandwidth) -> None:
         self._bandwidth = bandwidth

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from archiver.download.bandwidth import Bandwidth
+from archiver.http.bandwidth import Bandwidth
 from tests.support.marks import slow
 
 

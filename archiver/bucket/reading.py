@@ -1,0 +1,131 @@
+"""Reading: what a store says of an object, and its bytes."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from archiver.bucket.connection import Connection, date_of
+from archiver.bucket.faults import TROUBLE
+from archiver.bucket.objects import Stored
+from archiver.bucket.reports import read_entry, read_report
+from archiver.errors import StorageError
+
+if TYPE_CHECKING:
+    from aiobotocore.response import StreamingBody
+
+_ABSENT = (404,)
+_BLOCK = 1 << 18
+
+
+async def head(connection: Connection, path: str) -> Stored | None:
+    """Return what the store says of an object; None if there is none."""
+    response = await connection.ask_unless(
+        _ABSENT,
+        "HeadObject",
+        f"looking at {connection.url}/{path}",
+        partial(connection.client.head_object, **connection.place(path), ChecksumMode="ENABLED"),
+    )
+    return read_report(path, response, response["ContentLength"]) if response else None
+
+
+async def get(connection: Connection, path: str, limit: int) -> tuple[bytes, Stored] | None:
+    """Return a small object, whole; None if there is none."""
+    return await connection.ask_unless(
+        _ABSENT,
+        "GetObject",
+        f"reading {connection.url}/{path}",
+        partial(_get, connection, path, limit),
+    )
+
+
+async def _get(connection: Connection, path: str, limit: int) -> tuple[bytes, Stored]:
+    """Read an object at once; botocore compares its bytes with its checksum."""
+    response = await connection.client.get_object(**connection.place(path), ChecksumMode="ENABLED")
+    size = response["ContentLength"]
+    async with response["Body"] as body:
+        if size > limit:
+            why = f"{connection.url}/{path} is larger than {limit} bytes: it has {size}"
+            raise StorageError(why)
+        return await body.read(), read_report(path, response, size)
+
+
+class Download:
+    """An object that is being read: where its connection breaks, it goes on from there."""
+
+    stored: Stored
+
+    def __init__(self, connection: Connection, path: str) -> None:
+        self._connection = connection
+        self._place = connection.place(path)
+        self._path = path
+        self._doing = f"reading {connection.url}/{path}"
+        self._offset = 0
+        self._body: StreamingBody | None = None
+
+    async def begin(self) -> bool:
+        """Request the object; return whether there is one."""
+        get_object = self._connection.client.get_object
+        response = await self._connection.ask_unless(
+            _ABSENT,
+            "GetObject",
+            self._doing,
+            partial(get_object, **self._place, ChecksumMode="ENABLED"),
+        )
+        if response:
+            self.stored = read_report(self._path, response, response["ContentLength"])
+            self._body = response["Body"]
+        return response is not None
+
+    async def block(self) -> bytes:
+        """Return the next bytes; none at the end."""
+        if self._offset == self.stored.size:
+            return b""
+        return await self._connection.ask("GetObject", self._doing, self._next)
+
+    async def close(self) -> None:
+        """Close the connection unless it has been read to the end."""
+        if self._body:
+            self._body.close()
+            self._body = None
+
+    async def _next(self) -> bytes:
+        body = self._body = self._body or await self._rest()
+        try:
+            block = await body.read(_BLOCK)
+        except TROUBLE:
+            await self.close()
+            raise
+        if not block:
+            await self.close()
+            raise aiohttp.ClientPayloadError
+        self._offset += len(block)
+        return block
+
+    async def _rest(self) -> "StreamingBody":
+        """Request the bytes that are missing, of the same object (RFC 9110, 14.2 and 13.1.1)."""
+        response = await self._connection.client.get_object(
+            **self._place, Range=f"bytes={self._offset}-", IfMatch=self.stored.etag
+        )
+        if not response.get("ContentRange", "").startswith(f"bytes {self._offset}-"):
+            response["Body"].close()
+            raise StorageError(f"{self._doing} was interrupted, and the store cannot resume")
+        return response["Body"]
+
+
+async def list_page(connection: Connection, prefix: str, token: str) -> tuple[list[Stored], str]:
+    """Return up to 1,000 objects whose paths begin with a prefix, and the token of the next."""
+    page: dict[str, Any] = {"ContinuationToken": token} if token else {}
+    response = await connection.ask(
+        "ListObjectsV2",
+        f"listing {connection.url}/{prefix}",
+        partial(
+            connection.client.list_objects_v2,
+            Bucket=connection.url.bucket,
+            Prefix=connection.url.key(prefix),
+            **page,
+        ),
+    )
+    now, path = date_of(response), connection.url.path
+    entries = [read_entry(path(each["Key"]), each, now) for each in response.get("Contents", ())]
+    return entries, response.get("NextContinuationToken", "")

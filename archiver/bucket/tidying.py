@@ -1,0 +1,93 @@
+"""Tidying: objects and uploads that are moved or deleted."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from archiver.bucket.connection import Connection, date_of
+from archiver.bucket.faults import TROUBLE
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3.type_defs import MultipartUploadTypeDef
+
+AT_ONCE = 1000
+"""How many objects a request can delete."""
+
+
+async def copy(connection: Connection, path: str, target: str) -> None:
+    """Copy an object within the store."""
+    await connection.ask(
+        "CopyObject",
+        f"copying {connection.url}/{path}",
+        partial(
+            connection.client.copy_object,
+            **connection.place(target),
+            CopySource={"Bucket": connection.url.bucket, "Key": connection.url.key(path)},
+        ),
+    )
+
+
+async def delete(connection: Connection, paths: Sequence[str]) -> None:
+    """Delete some objects: together, and what was not deleted so one by one."""
+    keys = [connection.url.key(path) for path in paths]
+    try:
+        response = await connection.client.delete_objects(
+            Bucket=connection.url.bucket,
+            Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+        )
+    except TROUBLE:
+        left = keys
+    else:
+        left = [error["Key"] for error in response.get("Errors", ())]
+    for key in left:
+        await connection.ask(
+            "DeleteObject",
+            f"deleting s3://{connection.url.bucket}/{key}",
+            partial(connection.client.delete_object, Bucket=connection.url.bucket, Key=key),
+        )
+
+
+async def abort_uploads(connection: Connection, older_than: timedelta) -> int:
+    """Abort multipart uploads under the prefix that were begun longer ago; return how many."""
+    stale = [each async for each in _stale_uploads(connection, older_than)]
+    for upload in stale:
+        await connection.ask_unless(
+            (404,),
+            "AbortMultipartUpload",
+            f"aborting an upload to s3://{connection.url.bucket}/{upload['Key']}",
+            partial(
+                connection.client.abort_multipart_upload,
+                Bucket=connection.url.bucket,
+                Key=upload["Key"],
+                UploadId=upload["UploadId"],
+            ),
+        )
+    return len(stale)
+
+
+async def _stale_uploads(
+    connection: Connection, older_than: timedelta
+) -> AsyncIterator["MultipartUploadTypeDef"]:
+    marker: dict[str, Any] = {}
+    while True:
+        response = await connection.ask(
+            "ListMultipartUploads",
+            f"listing the uploads to {connection.url}",
+            partial(
+                connection.client.list_multipart_uploads,
+                Bucket=connection.url.bucket,
+                Prefix=connection.url.key(""),
+                **marker,
+            ),
+        )
+        before = date_of(response) - older_than
+        for upload in response.get("Uploads", ()):
+            if upload["Initiated"] < before:
+                yield upload
+        if not response.get("IsTruncated"):
+            return
+        marker = {
+            "KeyMarker": response["NextKeyMarker"],
+            "UploadIdMarker": response["NextUploadIdMarker"],
+        }
