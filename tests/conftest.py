@@ -9,8 +9,9 @@ import pytest
 from archiver.emulator.server import Emulator
 from tests.support.backups import KEY, Backups
 from tests.support.seaweed import place, seaweed
+from tests.support.store_proxy import proxy
 
-__all__ = ["place", "seaweed"]
+__all__ = ["place", "proxy", "seaweed"]
 
 
 @pytest.fixture

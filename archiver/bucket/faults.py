@@ -1,7 +1,5 @@
 """Faults: what an error of botocore or of a connection means, for people."""
 
-from collections.abc import Mapping
-
 import aiohttp
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
@@ -41,7 +39,7 @@ _EXPIRED = "the credentials have expired: renew them"
 _DENIED = "access denied: the credentials do not allow {operation}"
 _ELSEWHERE = "the bucket is in another region: set AWS_REGION to it"
 _NOT_S3 = "what responds there is no S3 store: check the endpoint URL"
-_WRONG: Mapping[str, str] = {
+_WRONG: dict[str, str] = {
     "403": _DENIED,
     "AccessDenied": _DENIED,
     "AllAccessDisabled": _DENIED,
@@ -65,6 +63,11 @@ _WRONG: Mapping[str, str] = {
     "MethodNotAllowed": _NOT_S3,
 }
 """What is wrong with the configuration, by the store's code, or its status where it gives none."""
+_GONE: dict[str, str] = {
+    "NoSuchKey": "it is not there any more",
+    "412": "it has changed meanwhile",
+    "PreconditionFailed": "it has changed meanwhile",
+}
 _BAD_CHECKSUM = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"}
 
 
@@ -110,8 +113,9 @@ def describe(error: Exception, operation: str, timeout: float) -> str:
     match error:
         case botocore.ClientError():
             code = code_of(error)
-            unknown = f"the store responds {status_of(error)} {code}".rstrip()
-            return _WRONG.get(code, unknown).format(operation=operation)
+            status = str(status_of(error))
+            unknown = f"the store responds {status} {code.removeprefix(status)}".rstrip()
+            return (_WRONG | _GONE).get(code, unknown).format(operation=operation)
         case botocore.HTTPClientError() | botocore.ConnectionError():
             return describe_error(cause_of(error), timeout)
         case botocore.BotoCoreError() | ResponseParserError():
