@@ -4,7 +4,7 @@ import aiohttp
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
-from archiver.bucket.objects import ChecksumRefused
+from archiver.bucket.objects import ChecksumRefused, NotSupported
 from archiver.errors import ArchiverError, ConfigurationError, StorageError
 from archiver.http.errors import describe_error
 from archiver.units import printable
@@ -68,6 +68,8 @@ _GONE: dict[str, str] = {
     "412": "it has changed meanwhile",
     "PreconditionFailed": "it has changed meanwhile",
 }
+_UNSUPPORTED = {"501", "NotImplemented", "InvalidArgument", "InvalidRequest"}
+"""What stores say to headers that they do not know."""
 _BAD_CHECKSUM = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"}
 
 
@@ -153,6 +155,8 @@ def translate(error: Exception, doing: str, why: str, *, worked: bool) -> Archiv
     """Return the error for people; `worked` is whether such a request has succeeded before."""
     if code_of(error) in _BAD_CHECKSUM:
         return ChecksumRefused(f"the store failed while {doing}: it received other bytes")
+    if code_of(error) in _UNSUPPORTED:
+        return NotSupported(f"the store failed while {doing}: {why}")
     if is_configuration(error) and not worked:
         return ConfigurationError(f"failed while {doing}: {why}")
     return StorageError(f"the store failed while {doing}: {why}")

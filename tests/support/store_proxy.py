@@ -323,9 +323,10 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Length"] = str(len(whole))
         date = parsedate_to_datetime(headers["Date"]) + self.server.proxy.clock
         headers["Date"] = format_datetime(date, usegmt=True)
-        if isinstance(fault, Rewrite):
-            headers |= fault.headers
-        return {name: value for name, value in headers.items() if value}
+        rewritten = fault.headers if isinstance(fault, Rewrite) else {}
+        replaced = {name.lower() for name in rewritten}
+        kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
+        return kept | {name: value for name, value in rewritten.items() if value}
 
     def _return_body(self, blocks: Iterator[bytes], fault: Fault | None) -> None:
         sent = 0
