@@ -36,9 +36,14 @@ class LoopThread:
         """Start the thread."""
         self._thread.start()
 
-    def end(self) -> None:
-        """Cancel what still runs, wait until it has ended, and end the thread."""
+    def cancel(self) -> None:
+        """Cancel what still runs, and wait until it has ended."""
         self.run(_cancel_all())
+
+    def end(self) -> None:
+        """Cancel what still runs, and end the thread."""
+        self.cancel()
+        self.run(_shut_down())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -60,6 +65,9 @@ async def _cancel_all() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+
+
+async def _shut_down() -> None:
     loop = asyncio.get_running_loop()
     await loop.shutdown_asyncgens()
     await loop.shutdown_default_executor()

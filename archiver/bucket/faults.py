@@ -1,12 +1,10 @@
 """Faults: what an error of botocore or of a connection means, for people."""
 
-from collections.abc import Mapping
-
 import aiohttp
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
-from archiver.bucket.objects import ChecksumRefused
+from archiver.bucket.objects import ChecksumRefused, NotSupported
 from archiver.errors import ArchiverError, ConfigurationError, StorageError
 from archiver.http.errors import describe_error
 from archiver.units import printable
@@ -39,9 +37,9 @@ _NO_CREDENTIALS = (
 _WRONG_KEY = "the store does not know the access key: check the credentials"
 _EXPIRED = "the credentials have expired: renew them"
 _DENIED = "access denied: the credentials do not allow {operation}"
-_ELSEWHERE = "the bucket is in another region: set AWS_REGION to it"
+_ELSEWHERE = "the bucket is elsewhere: set AWS_DEFAULT_REGION, or correct the endpoint URL"
 _NOT_S3 = "what responds there is no S3 store: check the endpoint URL"
-_WRONG: Mapping[str, str] = {
+_WRONG: dict[str, str] = {
     "403": _DENIED,
     "AccessDenied": _DENIED,
     "AllAccessDisabled": _DENIED,
@@ -56,6 +54,9 @@ _WRONG: Mapping[str, str] = {
     "NoSuchBucket": "there is no such bucket: create it, or correct the URL",
     "InvalidBucketName": "there can be no bucket of that name: correct the URL",
     "301": _ELSEWHERE,
+    "302": _ELSEWHERE,
+    "307": _ELSEWHERE,
+    "308": _ELSEWHERE,
     "PermanentRedirect": _ELSEWHERE,
     "AuthorizationHeaderMalformed": _ELSEWHERE,
     "IllegalLocationConstraintException": _ELSEWHERE,
@@ -65,6 +66,13 @@ _WRONG: Mapping[str, str] = {
     "MethodNotAllowed": _NOT_S3,
 }
 """What is wrong with the configuration, by the store's code, or its status where it gives none."""
+_GONE: dict[str, str] = {
+    "NoSuchKey": "it is not there any more",
+    "412": "it has changed meanwhile",
+    "PreconditionFailed": "it has changed meanwhile",
+}
+_UNSUPPORTED = {"501", "NotImplemented", "InvalidArgument", "InvalidRequest"}
+"""What stores say to headers that they do not know."""
 _BAD_CHECKSUM = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"}
 
 
@@ -77,10 +85,12 @@ def status_of(error: Exception) -> int:
 
 
 def code_of(error: Exception) -> str:
-    """Return what a store calls an error, or an empty string."""
+    """Return what a store calls an error; its status if it calls it nothing."""
     match error:
-        case botocore.ClientError(response={"Error": {"Code": code}}):
+        case botocore.ClientError(response={"Error": {"Code": code}}) if code:
             return printable(str(code)[:60])
+        case botocore.ClientError():
+            return str(status_of(error))
     return ""
 
 
@@ -110,8 +120,9 @@ def describe(error: Exception, operation: str, timeout: float) -> str:
     match error:
         case botocore.ClientError():
             code = code_of(error)
-            unknown = f"the store responds {status_of(error)} {code}".rstrip()
-            return _WRONG.get(code, unknown).format(operation=operation)
+            status = str(status_of(error))
+            unknown = f"the store responds {status} {code.removeprefix(status)}".rstrip()
+            return (_WRONG | _GONE).get(code, unknown).format(operation=operation)
         case botocore.HTTPClientError() | botocore.ConnectionError():
             return describe_error(cause_of(error), timeout)
         case botocore.BotoCoreError() | ResponseParserError():
@@ -149,6 +160,8 @@ def translate(error: Exception, doing: str, why: str, *, worked: bool) -> Archiv
     """Return the error for people; `worked` is whether such a request has succeeded before."""
     if code_of(error) in _BAD_CHECKSUM:
         return ChecksumRefused(f"the store failed while {doing}: it received other bytes")
+    if code_of(error) in _UNSUPPORTED:
+        return NotSupported(f"the store failed while {doing}: {why}")
     if is_configuration(error) and not worked:
         return ConfigurationError(f"failed while {doing}: {why}")
     return StorageError(f"the store failed while {doing}: {why}")

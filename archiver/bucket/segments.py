@@ -19,8 +19,8 @@ from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.durable import fsync
 from archiver.archive.layout import MANIFEST, Layout
 from archiver.bucket import fence, segment
-from archiver.bucket.bodies import in_file, in_memory
 from archiver.bucket.lease import Lease
+from archiver.bucket.measured import in_file, in_memory
 from archiver.bucket.mirror import Base, Mirror
 from archiver.bucket.objects import Absent, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.segment import EMPTIED, Segment
