@@ -50,13 +50,13 @@ class Discovery:
     """How many items name no generation."""
     trouble: NotListed | None = None
 
-    def add_to(self, problems: Problems) -> None:
-        """Add what was wrong."""
+    def add_to(self, problems: Problems, *, items: bool = True) -> None:
+        """Add what was wrong, also with `items` that may belong to any shard."""
         if self.trouble:
             problems.add(Unreadable(_NAME, self.trouble.reason))
-        if self.not_understood:
-            items = counted(self.not_understood, "item")
-            problems.add(Unreadable(_NAME, f"{items} without a usable ID"))
+        if self.not_understood and items:
+            without = counted(self.not_understood, "item")
+            problems.add(Unreadable(_NAME, f"{without} without a usable ID"))
 
 
 @dataclass(slots=True)
