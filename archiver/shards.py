@@ -70,7 +70,8 @@ class Shard:
 
     def part(self, ids: Iterable[str]) -> list[str]:
         """Return those of the IDs that belong to it."""
-        return [id_ for id_ in ids if self.has(id_)]
+        number, of = self.number, self.of
+        return [id_ for id_ in ids if shard_of(id_, of) == number]
 
 
 def placed(path: str, shard: Shard | None) -> str:
