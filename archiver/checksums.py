@@ -1,8 +1,9 @@
 """Checksums: what a line of the checksum manifest records of a file."""
 
+import re
 from dataclasses import dataclass
 
-_CODES = {ord(character): f"%{ord(character):02X}" for character in "%\r\n"}
+_ENCODED = re.compile("[%\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,8 @@ class Checksum:
 
     def __str__(self) -> str:
         """The line, in which the path is encoded as BagIt has it (RFC 8493, 2.1.3)."""
-        return f"{self.sha256}  {self.path.translate(_CODES)}\n"
+        path = _ENCODED.sub(lambda found: f"%{ord(found[0]):02X}", self.path)
+        return f"{self.sha256}  {path}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,8 @@ class StagedGeneration:
 
     generation: Generation
     files: tuple[StagedFile, ...]
-    response: bytes = field(default=b"", compare=False, repr=False)
-    """The text of the response."""
+    document: object = field(default=None, compare=False, repr=False)
+    """The response; None if it cannot be read."""
 
     @property
     def payload_bytes(self) -> int:
@@ -101,6 +101,7 @@ class Staging:
         self.generation = generation
         self._layout = layout
         self._place = f"{INCOMING}/{generation.name.replace('/', '~')}"
+        self._document = document
         self._response = b"" if document is None else _encoded(document)
         self._response_written = False
 
@@ -178,7 +179,7 @@ class Staging:
             BagFile(self.generation.sidecar_path, sha256, size),
             None if self._response_written else self._response,
         )
-        return StagedGeneration(self.generation, (*payloads, response), self._response)
+        return StagedGeneration(self.generation, (*payloads, response), self._document)
 
     def sidecar(self, path: str, document: object) -> StagedFile:
         """Return a further sidecar, still to be written, that becomes the file at `path`."""
@@ -192,6 +193,8 @@ class Staging:
             self._response = (self._directory / _RESPONSE).read_bytes()
         except OSError:
             return None
+        with suppress(ValueError, RecursionError):
+            self._document = json.loads(self._response)
         self._response_written = True
         return self._response
 
