@@ -14,9 +14,8 @@ class Checksum:
     path: str
 
     def __str__(self) -> str:
-        """The line, in which the path is encoded as BagIt has it (RFC 8493, 2.1.3)."""
-        path = _ENCODED.sub(lambda found: f"%{ord(found[0]):02X}", self.path)
-        return f"{self.sha256}  {path}\n"
+        """The line itself."""
+        return checksum_line(self.sha256, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +33,9 @@ class Mark:
 
     size: int
     tail: bytes
+
+
+def checksum_line(sha256: str, path: str) -> str:
+    """Return a line, in which the path is encoded as BagIt has it (RFC 8493, 2.1.3)."""
+    encoded = _ENCODED.sub(lambda found: f"%{ord(found[0]):02X}", path)
+    return f"{sha256}  {encoded}\n"

@@ -169,7 +169,7 @@ class Staging:
                 partial = self._partial_path(output)
                 os.rename(partial, self._layout.at(f"{self._place}/{name}"))  # noqa: PTH104
                 Path(f"{partial}.json").unlink(missing_ok=True)
-        return self._staged(output, payload)
+        return self._staged(name, output, payload)
 
     def staged(self, payloads: Sequence[StagedFile]) -> StagedGeneration:
         """Return the generation, of which these are the payloads."""
@@ -256,12 +256,12 @@ class Staging:
             return None
         with storage_errors(f"flushing {path}"):
             fsync(path)
-        return self._staged(output, payload)
+        return self._staged(path.name, output, payload)
 
-    def _staged(self, output: Output, payload: Payload) -> StagedFile:
+    def _staged(self, name: str, output: Output, payload: Payload) -> StagedFile:
         path = self.generation.payload_path(output.number, output.of, payload.media.extension)
         return StagedFile(
-            f"{self._place}/{_name(output, payload)}",
+            f"{self._place}/{name}",
             BagFile(path, payload.sha256, payload.size),
             payload.content,
             payload.media.properties,
