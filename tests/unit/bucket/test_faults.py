@@ -60,7 +60,7 @@ ASK: dict[str, Callable[[Objects], object]] = {
 def faulty(place: Place, proxy: StoreProxy) -> Place:
     """A place behind the proxy, whose silence is soon too long."""
     there = place.at(proxy.endpoint_url)
-    return replace(there, settings=replace(there.settings, timeout=1.0))
+    return replace(there, settings=replace(there.settings, timeout=0.5))
 
 
 @pytest.mark.parametrize("name", PASSING)
