@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -56,6 +56,7 @@ class Contender:
     prepare: Callable[[], object] = _nothing
     check: Callable[[Measurement], object] = _nothing
     cwd: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _started(contender: Contender, out: BinaryIO, err: BinaryIO) -> "subprocess.
     return subprocess.Popen(
         contender.command,
         cwd=contender.cwd,
-        env=_clean_environment(),
+        env=_clean_environment() | contender.env,
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=err,
@@ -129,7 +130,7 @@ def _started(contender: Contender, out: BinaryIO, err: BinaryIO) -> "subprocess.
     )
 
 
-def _clean_environment() -> dict[str, str]:
+def _clean_environment() -> Mapping[str, str]:
     """Return an environment without proxies or settings, and with a made-up key."""
     return {"PATH": search_path(), "HOME": os.devnull, "MODELSLAB_API_KEY": "a-key-for-benchmarks"}
 

