@@ -7,7 +7,7 @@ checksum that it proved then. Whether its bytes are still so, only reading them 
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
@@ -132,7 +132,7 @@ class Reports:
         self._read_back = ReadBack(store)
 
     def check(self, listed: Listed) -> Checked:
-        """Ask for the size and the checksum of an object; return what is wrong with it, if anything.
+        """Ask for the size and the checksum of an object; return what is wrong with it.
 
         Raises:
             StorageError: if it is not this object alone of which the store says nothing.
@@ -173,9 +173,9 @@ class _Stream:
             digest.update(block)
         return digest.hexdigest()
 
-    def differing(self) -> Iterable[str]:
-        """Return the manifests that have another checksum of what was read."""
-        return (name for name, known, digest in self._others if digest.hexdigest() != known)
+    def differing(self) -> Iterator[str]:
+        """Yield the manifests that have another checksum of what was read."""
+        yield from (name for name, known, digest in self._others if digest.hexdigest() != known)
 
 
 def _is_to_describe(listed: Listed) -> bool:

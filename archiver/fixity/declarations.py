@@ -86,8 +86,9 @@ def repair_declarations(store: Store, found: Audit, repairs: Repairs) -> None:
         store.copy_aside([declaration.name])
         with storage_errors(f"writing {declaration}"):
             tags.declare_anew(store.layout)
-    for name in {declaration.name, MANIFEST}.intersection([*wrong, *found.findings.paths("missing")]):
-        repairs.done[name] = "it is written anew"
+    gone = found.findings.paths("contradictory", "missing")
+    anew = [name for name in (declaration.name, MANIFEST) if name in gone]
+    repairs.done |= dict.fromkeys(anew, "it is written anew")
     aside = [name for name in wrong if _is_to_go(store, name)]
     if aside:
         store.set_aside(aside)

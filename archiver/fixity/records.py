@@ -6,8 +6,8 @@ from archiver.archive.layout import MANIFEST
 from archiver.archive.store import Store
 from archiver.bucket.segment import SEGMENTS
 from archiver.catalogue.store import Catalogue
-from archiver.fixity.declarations import without_declarations
 from archiver.errors import StorageError
+from archiver.fixity.declarations import without_declarations
 from archiver.fixity.report import Audit, Repairs
 from archiver.generation import generation_at
 from archiver.media import NotWhole, inspect

@@ -96,11 +96,12 @@ class Audit:
 
     def __str__(self) -> str:
         """How many files were checked, and how."""
-        checked = f"{self.checked:,} of {self.listed:,} files checked"
+        checked, size = f"{self.checked:,} of {self.listed:,} files checked", format_size(self.bytes)
         if not self.reported:
-            return f"{checked}, {format_size(self.bytes)}"
-        how = f"{checked}, {self.reported:,} by what the store reports"
-        return f"{how} and {self.read:,} read back, {format_size(self.bytes)}"
+            return f"{checked}, {size}"
+        if not self.read:
+            return f"{checked} by what the store reports, none read back,"
+        return f"{checked}, {self.reported:,} by what the store reports, {self.read:,} read: {size}"
 
 
 @dataclass(frozen=True, slots=True)

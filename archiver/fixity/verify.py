@@ -163,9 +163,7 @@ def _read_manifest(
     tables.add_further(list(_read_segments(records.segments, findings)))
 
 
-def _read_segments(
-    segments: Iterable[tuple[str, bytes]], findings: Findings
-) -> Iterator[Listed]:
+def _read_segments(segments: Iterable[tuple[str, bytes]], findings: Findings) -> Iterator[Listed]:
     """Yield the lines of segments, numbered together; name what is none."""
     number = 0
     for name, content in segments:

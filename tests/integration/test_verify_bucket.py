@@ -1,0 +1,328 @@
+"""Fixity in a bucket: what the store reports, what is read back, and what a repair does there."""
+
+import asyncio
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archiver.catalogue.store import Catalogue
+from archiver.emulator.scripts import LinkScript, OutputScript, Script
+from archiver.emulator.server import Emulator
+from archiver.errors import ArchiveLocked, NotAnArchive, StorageError
+from archiver.fixity.repair import repair
+from archiver.fixity.report import FixityReport
+from archiver.fixity.verify import Selection, verify
+from archiver.stores import open_store
+from tests.support.backups import Backups, generation
+from tests.support.buckets import Machine, assert_lines_true, download, paths_of
+from tests.support.marks import slow
+from tests.support.running import assert_valid_bag
+from tests.support.seaweed import Place
+from tests.support.store_proxy import Corrupt, Respond, StoreProxy
+
+ALL, READ = Selection(), Selection(read=True)
+ONE = "data/v6/deepfake/1.mp4"
+TWO = "data/v6/deepfake/2-2.mp4"
+RESPONSE = "data/v6/deepfake/1.json"
+MANIFEST = "manifest-sha256.txt"
+FILES = 7
+IDS = ("1", "2", "3")
+
+
+class Objects:
+    """What another program does to the objects of an archive."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def put(self, path: str, body: bytes, *, checked: bool = True) -> None:
+        """Write an object, with its checksum or without one."""
+        sums = {"ChecksumSHA256": b64encode(hashlib.sha256(body).digest()).decode()}
+        self._client.put_object(**self._at(path), Body=body, **(sums if checked else {}))
+
+    def delete(self, path: str) -> None:
+        """Delete an object."""
+        self._client.delete_object(**self._at(path))
+
+    def edit(self, path: str, change: Callable[[str], str]) -> None:
+        """Write another text into an object."""
+        self.put(path, change(self.place.read(path).decode()).encode())
+
+    def edit_line(self, change: Callable[[str], str], path: str = ONE) -> None:
+        """Change a line of the checksum manifest."""
+        self.edit(MANIFEST, lambda text: _edited(text, path, change))
+
+    @property
+    def _client(self) -> Any:
+        return self.place.server.client
+
+    def _at(self, path: str) -> dict[str, str]:
+        return {"Bucket": self.place.url.bucket, "Key": self.place.url.key(path)}
+
+
+def _edited(text: str, path: str, change: Callable[[str], str]) -> str:
+    lines = text.splitlines(keepends=True)
+    return "".join(change(line) if line.endswith(f"  {path}\n") else line for line in lines)
+
+
+@pytest.fixture
+async def held(tmp_path: Path, emulator: Emulator, place: Place) -> Machine:
+    """An archive that holds three generations."""
+    for id_ in IDS:
+        emulator.scripts[generation(id_)] = Script()
+    two = (OutputScript(), OutputScript(size=7_000))
+    emulator.scripts[generation("2")] = Script(outputs=two)
+    machine = Machine(place, emulator, tmp_path / "one")
+    report = await machine.run(*IDS)
+    assert report.archived == 3
+    emulator.forget()
+    return machine
+
+
+@pytest.fixture
+def objects(held: Machine) -> Objects:
+    return Objects(held.place)
+
+
+@pytest.fixture
+def other(held: Machine, tmp_path: Path) -> Machine:
+    """Another machine, which knows nothing of the archive yet."""
+    return Machine(held.place, held.emulator, tmp_path / "two")
+
+
+async def verified(
+    machine: Machine, selection: Selection = ALL, endpoint_url: str | None = None
+) -> FixityReport:
+    url = replace(machine.url, endpoint_url=endpoint_url or machine.url.endpoint_url)
+    return await asyncio.to_thread(verify, url, selection)
+
+
+async def repaired(
+    machine: Machine, selection: Selection = ALL, *, accept_changed: bool = False
+) -> FixityReport:
+    settings = Backups(machine.home, machine.emulator).settings()
+    return await repair(machine.url, selection, settings, accept_changed=accept_changed)
+
+
+def found(report: FixityReport) -> list[tuple[str, str]]:
+    """Return the kind and the path of each finding, in the manifest without the line's number."""
+    return [(finding.kind, finding.path.partition(":")[0]) for finding in report.findings]
+
+
+def quarantined(machine: Machine, path: str) -> list[bytes]:
+    """Return what lies in the quarantine of an object."""
+    return [
+        machine.place.read(each)
+        for each in paths_of(machine.place)
+        if re.fullmatch(rf"\.archiver/quarantine/[^/]+/{re.escape(path)}", each)
+    ]
+
+
+async def assert_in_order(machine: Machine, directory: Path) -> None:
+    """Nothing is found by reading, each line is true, and the downloaded bag validates."""
+    assert (await verified(machine, READ)).findings == []
+    assert_lines_true(machine.place)
+    await assert_valid_bag(await download(machine.place, directory))
+
+
+async def test_the_store_is_asked_of_every_object(held: Machine) -> None:
+    """By default no object is read, and the report says so, in words and in numbers."""
+    report = await verified(held)
+    audit = report.audit
+    assert (audit.listed, audit.reported, audit.read, audit.bytes) == (FILES, FILES, 0, 0)
+    assert (report.findings, report.exit_status) == ([], 0)
+    assert next(report.lines()).startswith(
+        "7 of 7 files checked by what the store reports, none read back, in "
+    )
+    numbers = report.as_json()
+    assert [numbers[name] for name in ("checked", "read", "reported")] == [7, 0, 7]
+    assert held.emulator.requests == []
+
+
+async def test_every_object_is_read_back_on_demand(held: Machine) -> None:
+    """With `--read` every byte is hashed here."""
+    report = await verified(held, READ)
+    size = sum(len(held.place.read(path)) for path in paths_of(held.place) if path[:4] == "data")
+    audit = report.audit
+    assert (audit.reported, audit.read, audit.bytes) == (0, FILES, size)
+    assert (report.findings, report.exit_status) == ([], 0)
+
+
+@pytest.mark.parametrize("selection", [ALL, READ], ids=["reported", "read"])
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda to: to.put(ONE, b"something else"), [("changed", ONE)]),
+        (lambda to: to.put(ONE, to.place.read(ONE)[:100]), [("changed", ONE)]),
+        (lambda to: to.put(ONE, b"", checked=False), [("changed", ONE)]),
+        (lambda to: to.put(RESPONSE, b"{}"), [("changed", RESPONSE)]),
+        (lambda to: to.delete(ONE), [("missing", ONE)]),
+        (lambda to: to.put("data/notes.txt", b"x"), [("unexpected", "data/notes.txt")]),
+        (lambda to: to.put("data/v6/", b""), []),
+        (lambda to: to.edit_line(lambda line: ""), [("contradictory", ONE)]),
+        (lambda to: to.edit_line(lambda line: "0" * 64 + line[64:]),
+         [("changed", ONE), ("contradictory", ONE)]),
+        (lambda to: to.edit_line(lambda line: line[:30] + "\n"),
+         [("contradictory", MANIFEST), ("contradictory", ONE)]),
+        (lambda to: to.edit_line(lambda line: line + line), [("contradictory", ONE)]),
+        (lambda to: to.edit_line(lambda line: line.upper().replace("DATA/V6/DEEPFAKE/1.MP4", ONE)),
+         []),
+        (lambda to: to.delete("bagit.txt"), [("missing", "bagit.txt")]),
+        (lambda to: to.put("bagit.txt", b"mine"), [("contradictory", "bagit.txt")]),
+        (lambda to: to.edit("bag-info.txt", lambda text: text.replace("Oxum: ", "Oxum: 1")),
+         [("contradictory", "bag-info.txt")]),
+        (lambda to: to.put("manifest-sha512.txt", b"00  data/x\n"),
+         [("contradictory", "manifest-sha512.txt"), ("contradictory", "manifest-sha512.txt")]),
+        (lambda to: to.put("tagmanifest-md5.txt", b"00  bagit.txt\n"),
+         [("contradictory", "tagmanifest-md5.txt")]),
+        (lambda to: to.put("tagmanifest-md5.txt", b"00  ../outside\n00  gone.txt\n"),
+         [("contradictory", "tagmanifest-md5.txt"), ("contradictory", "tagmanifest-md5.txt")]),
+    ],
+)  # fmt: skip
+async def test_each_damage_has_its_name(
+    held: Machine,
+    objects: Objects,
+    damage: Callable[[Objects], object],
+    expected: list[tuple[str, str]],
+    selection: Selection,
+) -> None:
+    """The findings name the damage, whichever way it is looked for, and the exit status is 4."""
+    damage(objects)
+    report = await verified(held, selection)
+    assert sorted(found(report)) == expected
+    assert report.exit_status == (4 if expected else 0)
+    assert all(str(finding).isprintable() for finding in report.findings)
+
+
+async def test_the_manifest_that_is_gone_is_missing(held: Machine, objects: Objects) -> None:
+    """Each file is then contradictory, as the catalogue knows it; a repair lists them again."""
+    objects.delete(MANIFEST)
+    report = await verified(held)
+    assert ("missing", MANIFEST) in found(report)
+    assert len(report.findings) == FILES + 1
+    assert (await repaired(held)).exit_status == 0
+    assert len(assert_lines_true(held.place)) == FILES
+
+
+async def test_an_object_without_a_checksum_does_not_count_as_verified(
+    held: Machine, objects: Objects
+) -> None:
+    """What another program has put there is named, until it is read back."""
+    objects.put(ONE, held.place.read(ONE), checked=False)
+    report = await verified(held)
+    (finding,) = report.findings
+    assert (finding.kind, finding.path) == ("unverified", ONE)
+    assert finding.detail == "the store keeps no checksum of it: --read reads it back"
+    assert (report.audit.checked, report.audit.reported, report.exit_status) == (6, 6, 4)
+    assert (await verified(held, READ)).exit_status == 0
+
+
+async def test_only_what_was_read_is_verified_from_then_on(held: Machine) -> None:
+    """A sample reads what was read longest ago, and asks the store about the others."""
+    with closing(Catalogue.open(held.state / ".archiver/catalogue.sqlite")) as catalogue:
+        catalogue.connection.execute("UPDATE file SET verified = NULL")
+        catalogue.connection.commit()
+    await verified(held)
+    sample = replace(ALL, sample=0.5)
+    audits = [(await verified(held, sample)).audit for _ in range(2)]
+    assert [(audit.read, audit.reported) for audit in audits] == [(4, 3), (4, 3)]
+    audit = (await verified(held, replace(ALL, older_than=3600))).audit
+    assert (audit.read, audit.reported) == (0, FILES)
+
+
+async def test_reading_finds_what_the_store_does_not_know(held: Machine, proxy: StoreProxy) -> None:
+    """Bytes that have changed under the store are found by reading alone, and it is not hidden."""
+    for _ in range(2):
+        proxy.instruct(Corrupt(50), "GET", "1.mp4")
+    report = await verified(held, endpoint_url=proxy.endpoint_url)
+    assert (found(report), report.audit.read) == ([], 0)
+    assert proxy.came("GET", "1.mp4") == []
+    report = await verified(held, READ, proxy.endpoint_url)
+    assert (found(report), report.exit_status) == ([("changed", ONE)], 4)
+
+
+async def test_a_size_that_is_another_is_read_back(held: Machine) -> None:
+    """Where the recorded size contradicts a checksum that is right, the bytes decide."""
+    with closing(Catalogue.open(held.state / ".archiver/catalogue.sqlite")) as catalogue:
+        catalogue.set_sizes([(ONE, 17)])
+    report = await verified(held)
+    assert (report.findings, report.audit.read, report.audit.reported) == ([], 1, FILES - 1)
+    assert (await verified(held)).audit.read == 0
+
+
+@pytest.mark.parametrize("selection", [ALL, READ], ids=["reported", "read"])
+async def test_a_store_that_is_busy_is_asked_again(
+    held: Machine, proxy: StoreProxy, selection: Selection
+) -> None:
+    """A few 503s are no finding: each request is repeated with backoff."""
+    proxy.instruct(Respond(503, "SlowDown"), "HEAD|GET", "data", times=4)
+    report = await verified(held, selection, proxy.endpoint_url)
+    assert (report.findings, report.audit.checked) == ([], FILES)
+
+
+@pytest.mark.parametrize("selection", [ALL, READ], ids=["reported", "read"])
+async def test_an_object_that_the_store_cannot_give_is_unreadable(
+    held: Machine, proxy: StoreProxy, selection: Selection
+) -> None:
+    """The others are checked all the same."""
+    proxy.instruct(Respond(501, "NotImplemented"), "HEAD|GET", "1.mp4", times=1000)
+    report = await verified(held, selection, proxy.endpoint_url)
+    assert (found(report), report.audit.checked) == ([("unreadable", ONE)], FILES)
+
+
+@pytest.mark.parametrize("selection", [ALL, READ], ids=["reported", "read"])
+async def test_a_store_that_is_gone_is_no_finding(
+    held: Machine, proxy: StoreProxy, selection: Selection
+) -> None:
+    """It ends the run with 74, as a disk that fails does: nothing is said of any file."""
+    for target in ("data/", MANIFEST):
+        proxy.instruct(Respond(501, "NotImplemented"), "HEAD", target, times=10_000)
+    proxy.instruct(Respond(501, "NotImplemented"), "GET", r"data/v6/.*mp4", times=10_000)
+    with pytest.raises(StorageError) as caught:
+        await verified(held, selection, proxy.endpoint_url)
+    assert caught.value.exit_status == 74
+
+
+async def test_another_machine_verifies_without_any_records(
+    held: Machine, other: Machine, objects: Objects
+) -> None:
+    """All that is needed is in the bucket; what it has read it remembers."""
+    assert (await verified(other)).findings == []
+    objects.put(ONE, b"other")
+    objects.delete(TWO)
+    assert sorted(found(await verified(other, READ))) == [("changed", ONE), ("missing", TWO)]
+    audit = (await verified(other, replace(ALL, older_than=3600))).audit
+    assert (audit.read, audit.reported) == (1, FILES - 1 - 1)
+
+
+async def test_old_records_of_another_machine_ring_no_alarm(held: Machine, other: Machine) -> None:
+    """What this machine knows is older than the bucket, and that is no damage."""
+    await verified(other)
+    held.emulator.scripts[generation("5")] = Script()
+    assert (await held.run("5")).archived == 1
+    report = await verified(other)
+    assert (report.findings, report.audit.listed) == ([], FILES + 2)
+
+
+def test_what_is_no_archive_is_named(place: Place, tmp_path: Path, emulator: Emulator) -> None:
+    """A prefix without an archive is an error, and stays as it is."""
+    with pytest.raises(NotAnArchive, match=MANIFEST):
+        verify(Machine(place, emulator, tmp_path / "one").url)
+    assert place.keys() == []
+
+
+async def test_verify_needs_no_lease(held: Machine, other: Machine) -> None:
+    """It works while a run here has lock and lease; a repair does not, from wherever."""
+    with open_store(held.url):
+        assert (await verified(held)).findings == []
+        assert (await verified(other)).findings == []
+        for machine in (held, other):
+            with pytest.raises(ArchiveLocked):
+                await repaired(machine)
