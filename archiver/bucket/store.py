@@ -83,6 +83,7 @@ class Bucket:
         self._segments = Segments(objects, lease, self.layout) if lease else None
         self._last = last or LastRun()
         self._journal = UploadJournal(self.layout.state / "uploads.jsonl")
+        self._restoring = UploadJournal(self.layout.state / "restoring.jsonl")
         self._uploads = Uploads(self._send)
         self._sent: dict[str, BagFile] = {}
         """What this run has sent and not committed yet, by its path."""
@@ -216,7 +217,7 @@ class Bucket:
         whole = {files[0].directory: files for files in found if self._is_whole(files)}
         files = [file for group in whole.values() for file in group]
         self._append([file.target for file in files if file.target.path not in listed])
-        return files
+        return [*files, *self._restore_rest(listed)]
 
     def begin_upload(self, staged: StagedGeneration) -> "Future[None]":
         """Begin to send what is staged; if that fails, what is in memory of it is kept here.
@@ -281,6 +282,7 @@ class Bucket:
         Raises:
             StorageError: if the store or the disk fails.
         """
+        self._set_manifests_aside()
         self._roll_up()
         self.copy_aside([MANIFEST])
         self._writer.rewrite({*paths})
@@ -292,6 +294,7 @@ class Bucket:
             StorageError: if the store or the disk fails.
         """
         files = [file for path in paths if (file := self._read_back(path))]
+        self._set_manifests_aside()
         self._roll_up()
         self._writer.rewrite({file.path for file in files}, files)
         return files
@@ -300,19 +303,23 @@ class Bucket:
         """Put staged files in the places of damaged or missing ones, which are quarantined.
 
         Where a checksum is not the `recorded` one of its path, the old line is removed before and
-        a new one written after.
+        a new one written after. In between a journal names the file.
 
         Raises:
             StorageError: if the store or the disk fails.
         """
-        changed = [f.target for f in files if recorded.get(f.target.path) != f.target.sha256]
+        changed = [f for f in files if recorded.get(f.target.path) != f.target.sha256]
         if changed:
             self._set_manifests_aside()
             self._roll_up()
-            self._writer.rewrite({target.path for target in changed})
+            self._restoring.add(changed)
+            self._restoring.shorten()  # durably: no other line says what they are to be
+            self._writer.rewrite({file.target.path for file in changed})
         for file in files:
             self._replace(file, None)
-        self._append(changed)
+        if changed:
+            self._append([file.target for file in changed])
+            self._restoring.clear()
 
     def set_aside(self, paths: Iterable[str]) -> None:
         """Move objects into the quarantine, where they are there.
@@ -568,6 +575,19 @@ class Bucket:
         """Return whether the journal has all that was sent and not listed."""
         last, taken_over = self._last, self._writer.taken_over
         return bool(last.run) and last.boot == this_boot() and taken_over in (None, last.run)
+
+    def _restore_rest(self, listed: "_Paths") -> list[StagedFile]:
+        """Put in place what a killed repair has withdrawn the lines of; return these files."""
+        named = [file for files in self._restoring.read() for file in files]
+        files = [file for file in named if file.target.path not in listed]
+        for file in files:
+            if not self._is_there(file.target) and (self.layout.root / file.staged).exists():
+                self._replace(file, None)
+        restored = [file for file in files if self._is_there(file.target)]
+        self._append([file.target for file in restored])
+        if named:
+            self._restoring.clear()
+        return restored
 
     def _sent_without(self, listed: "_Paths") -> Iterator[tuple[StagedFile, ...]]:
         """Yield the objects of each generation that are there, and no line has all of them."""

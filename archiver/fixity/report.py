@@ -96,7 +96,10 @@ class Audit:
 
     def __str__(self) -> str:
         """How many files were checked, and how."""
-        checked, size = f"{self.checked:,} of {self.listed:,} files checked", format_size(self.bytes)
+        checked, size = (
+            f"{self.checked:,} of {self.listed:,} files checked",
+            format_size(self.bytes),
+        )
         if not self.reported:
             return f"{checked}, {size}"
         if not self.read:

@@ -326,3 +326,177 @@ async def test_verify_needs_no_lease(held: Machine, other: Machine) -> None:
         for machine in (held, other):
             with pytest.raises(ArchiveLocked):
                 await repaired(machine)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda to: to.put(ONE, b"something else"),
+        lambda to: to.put(ONE, to.place.read(ONE)[:1000], checked=False),
+        lambda to: to.delete(ONE),
+    ],
+    ids=["overwritten", "truncated", "deleted"],
+)
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "elsewhere"])
+async def test_a_matching_download_repairs_an_object(
+    held: Machine, other: Machine, tmp_path: Path, damage: Callable[[Objects], object],
+    elsewhere: bool,
+) -> None:  # fmt: skip
+    """It is downloaded again, on any machine; what lay in its place is quarantined."""
+    before = held.place.read(ONE)
+    damage(Objects(held.place))
+    there = ONE in paths_of(held.place)
+    damaged = [held.place.read(ONE)] if there else []
+    machine = other if elsewhere else held
+    report = await repaired(machine)
+    assert (report.exit_status, [*report.repairs.done]) == (0, [ONE]), [*report.lines()]
+    assert held.place.read(ONE) == before
+    assert quarantined(held, ONE) == damaged
+    await assert_in_order(machine, tmp_path / "bag")
+
+
+async def test_an_object_corrupted_under_the_store_is_repaired_after_reading(
+    held: Machine, objects: Objects, tmp_path: Path
+) -> None:
+    """An object without a checksum of the store's is replaced where its bytes are other ones."""
+    whole = held.place.read(ONE)
+    objects.put(ONE, whole[:-1] + b"X", checked=False)
+    report = await repaired(held)
+    assert (report.exit_status, found(report)) == (4, [("unverified", ONE)])
+    report = await repaired(held, READ)
+    assert (report.exit_status, [*report.repairs.done]) == (0, [ONE])
+    assert held.place.read(ONE) == whole
+    await assert_in_order(held, tmp_path / "bag")
+
+
+async def test_another_file_replaces_an_object_on_demand_alone(
+    held: Machine, objects: Objects, tmp_path: Path
+) -> None:
+    """With `--accept-changed` the new object and its line replace the old ones."""
+    objects.put(ONE, b"damaged")
+    held.emulator.scripts[generation("1")] = Script(outputs=(OutputScript(size=7_000),))
+    report = await repaired(held)
+    assert "--accept-changed" in report.repairs.failed[ONE]
+    assert (report.exit_status, held.place.read(ONE)) == (4, b"damaged")
+    report = await repaired(held, accept_changed=True)
+    assert (report.exit_status, [*report.repairs.done]) == (0, [ONE]), [*report.lines()]
+    assert held.place.read(ONE) == held.emulator.payload(generation("1")).whole()
+    assert quarantined(held, ONE) == [b"damaged"]
+    await assert_in_order(held, tmp_path / "bag")
+
+
+async def test_an_object_that_cannot_be_fetched_stays_as_it_is(
+    held: Machine, objects: Objects
+) -> None:
+    """A damaged video that ModelsLab no longer has is neither deleted nor forgotten."""
+    objects.put(ONE, b"damaged")
+    held.emulator.scripts[generation("1")] = Script(response="failed")
+    report = await repaired(held)
+    assert "failed v6/deepfake/1" in report.repairs.failed[ONE]
+    assert (report.exit_status, held.place.read(ONE)) == (4, b"damaged")
+    assert found(await verified(held)) == [("changed", ONE)]
+    assert (await held.run("1")).already_held == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: "",
+        lambda line: "0" * 64 + line[64:],
+        lambda line: line[:30] + "\n",
+        lambda line: line + "0" * 64 + line[64:],
+        lambda line: line + "garbage\n",
+        lambda line: line + line.replace("  ", " *"),
+    ],
+    ids=["missing", "wrong", "cut", "twice", "garbage", "listed twice"],
+)
+async def test_a_damaged_line_is_repaired(
+    held: Machine, objects: Objects, tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    """Catalogue and object agree against the line: nothing is downloaded from a link."""
+    objects.edit_line(change)
+    odd = held.place.read(MANIFEST)
+    report = await repaired(held)
+    assert report.exit_status == 0, [*report.lines()]
+    assert held.emulator.requests == []
+    assert odd in quarantined(held, MANIFEST)
+    assert len(assert_lines_true(held.place)) == FILES
+    await assert_in_order(held, tmp_path / "bag")
+
+
+async def test_the_number_of_a_line_is_that_in_the_object(held: Machine, objects: Objects) -> None:
+    """Whoever downloads the checksum manifest finds the line there."""
+    objects.edit(MANIFEST, lambda text: text + "garbage\n")
+    number = held.place.read(MANIFEST).decode().splitlines().index("garbage") + 1
+    (finding,) = (await verified(held)).findings
+    assert finding.path == f"{MANIFEST}:{number}"
+
+
+async def test_a_whole_video_that_is_not_listed_is_adopted(
+    held: Machine, other: Machine, objects: Objects, tmp_path: Path
+) -> None:
+    """On a machine that knows nothing of it: with its response beside it, and proven whole."""
+    objects.edit_line(lambda line: "")
+    assert found(await verified(other)) == [("unexpected", ONE)]
+    report = await repaired(other)
+    assert (report.exit_status, [*report.repairs.done]) == (0, [ONE]), [*report.lines()]
+    assert len(assert_lines_true(held.place)) == FILES
+    await assert_in_order(other, tmp_path / "bag")
+
+
+@pytest.mark.parametrize("cut", [True, False], ids=["a cut video", "a video without a response"])
+async def test_what_is_not_proven_is_not_adopted(
+    held: Machine, objects: Objects, cut: bool
+) -> None:
+    """It is named and left: a part of a generation would keep the rest from being fetched."""
+    path, whole = "data/v6/deepfake/7.mp4", held.place.read(ONE)
+    objects.put(path, whole[:3000] if cut else whole)
+    report = await repaired(held)
+    assert (report.exit_status, [*report.repairs.failed]) == (4, [path])
+    assert path in paths_of(held.place)
+    held.emulator.scripts[generation("7")] = Script()
+    assert (await held.run("7")).archived == 1
+    assert (await verified(held)).findings == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bagit.txt", b"mine"),
+        ("bagit.txt", None),
+        ("bag-info.txt", b"Payload-Oxum: 1.1\n"),
+        ("manifest-sha512.txt", b"00  data/x\n"),
+        ("tagmanifest-md5.txt", b"00  bagit.txt\n"),
+    ],
+)
+async def test_what_the_bag_declares_is_repaired(
+    held: Machine, objects: Objects, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    """It is brought up to date, or moved to the quarantine, as it was."""
+    objects.put(name, content) if content else objects.delete(name)
+    report = await repaired(held)
+    assert (report.exit_status, {*report.repairs.done}) == (0, {name}), [*report.lines()]
+    kept = quarantined(held, name)
+    assert kept == ([content] if content and name != "bag-info.txt" else [])
+    await assert_in_order(held, tmp_path / "bag")
+
+
+async def test_manifests_of_other_programs_are_compared(held: Machine, objects: Objects) -> None:
+    """Those that list what is there are right; reading compares their checksums, too."""
+    listed = [path for path in paths_of(held.place) if path.startswith("data/")]
+    sums = {path: hashlib.sha512(held.place.read(path)).hexdigest() for path in listed}
+    objects.put("manifest-sha512.txt", _manifest(sums))
+    tags = {
+        name: hashlib.md5(held.place.read(name)).hexdigest() for name in ("bagit.txt", MANIFEST)
+    }
+    objects.put("tagmanifest-md5.txt", _manifest(tags))
+    for selection in (ALL, READ):
+        assert (await verified(held, selection)).findings == []
+    objects.put("manifest-sha512.txt", _manifest(sums | {ONE: "0" * 128}))
+    assert (await verified(held)).findings == []
+    (finding,) = (await verified(held, READ)).findings
+    assert str(finding) == f"contradictory manifest-sha512.txt: it has another checksum of {ONE}"
+
+
+def _manifest(sums: dict[str, str]) -> bytes:
+    return "".join(f"{checksum}  {path}\n" for path, checksum in sums.items()).encode()
