@@ -172,7 +172,7 @@ class Store(Protocol):
         ...
 
     def is_under_way(self, path: str) -> bool:
-        """Return whether a file may be one that a run elsewhere has not listed yet."""
+        """Return whether a file may be one that a run elsewhere has sent and not listed."""
         ...
 
     def reported(self, path: str) -> Reported | None:

@@ -397,7 +397,7 @@ class Bucket:
             yield Records(here, segments, at_rest, is_counted)
 
     def is_under_way(self, path: str) -> bool:
-        """Return whether an object may be one that a run has not listed yet.
+        """Return whether an object may be one that a run has sent and not listed.
 
         It may if it was written since the run began that has the lease, or had it last: between
         two renewals of a lease there is at most its time to live. All of that is by the store's
@@ -407,9 +407,10 @@ class Bucket:
             StorageError: if the store fails.
         """
         there = self.objects.head(path)
-        if not there or not generation_at(path):
-            return there is None
-        return any(there.modified >= began for began in self._began)
+        if not there:
+            return True
+        is_ours = bool(there.sha256 and generation_at(path))
+        return is_ours and any(there.modified >= began for began in self._began)
 
     def reported(self, path: str) -> Reported | None:
         """Return what the store says of an object; None if there is none.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from archiver.catalogue.database import sqlite_errors
 from archiver.fixity.report import Finding, Kind
+from archiver.generation import generation_at
 from archiver.media.info import Properties
 
 _GROUP = 1000
@@ -177,6 +178,14 @@ class Reconciliation:
         """Yield the paths that were found and neither are listed nor known."""
         with sqlite_errors():
             yield from (path for path, _ in self._db.execute(dict(_COMPARISONS)["unexpected"]))
+
+    def lists_response_of(self, path: str) -> bool:
+        """Return whether the response of the generation is listed whose file this is."""
+        generation = generation_at(path)
+        query = "SELECT 1 FROM line WHERE path = ?"
+        with sqlite_errors():
+            found = generation and self._db.execute(query, (generation.sidecar_path,)).fetchone()
+        return bool(found)
 
     def listed(self) -> int:
         """Return how many files are listed."""

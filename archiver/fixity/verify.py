@@ -120,7 +120,7 @@ def _audit(
         _read_manifest(store, records, tables, findings)
         tables.add_found(_asked(tables.not_found(), store.exists))  # since then
         if not alone:
-            tables.ignore(_asked(tables.not_listed(), store.is_under_way))
+            tables.ignore(_under_way(store, records, tables))
         listed = tables.listed()
         findings.extend(tables.findings())
         others = list(check_other_manifests(records.layout, tables)) if at_rest else []
@@ -136,6 +136,16 @@ def _audit(
     _remember(store, lambda known: known.set_sizes(tables.resized()))
     _remember(store, lambda known: known.set_properties(tables.properties()))
     return Audit(listed, checking.read, checking.reported, checking.bytes, findings)
+
+
+def _under_way(store: Store, records: Records, tables: Reconciliation) -> list[str]:
+    """Return what is not listed since a run elsewhere has sent it only, or was ended by then.
+
+    All of a generation is listed at once. So where no run is under way, and its response is
+    listed, a file has lost its line.
+    """
+    sent = _asked(tables.not_listed(), store.is_under_way)
+    return [path for path in sent if not (records.at_rest and tables.lists_response_of(path))]
 
 
 def _asked(paths: Iterator[str], ask: Callable[[str], bool]) -> list[str]:
