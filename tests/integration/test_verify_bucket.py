@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from archiver.bucket import lease as leases
+from archiver.bucket.segments import Segments
+from archiver.bucket.store import Bucket
 from archiver.catalogue.store import Catalogue
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
@@ -575,3 +578,38 @@ async def test_verify_beside_a_backup_finds_nothing(
     assert [each for each in audits if each.findings] == []
     assert len({each.audit.listed for each in audits}) > 1
     await assert_in_order(machine, tmp_path / "bag")
+
+
+class Killed(BaseException):
+    """What a test raises in the place of a kill."""
+
+
+@pytest.mark.parametrize("step", ["rewrite", "_replace", "_append"])
+async def test_a_kill_while_a_changed_object_is_accepted_is_recovered_from(
+    held: Machine, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The next run finishes it; the video is not downloaded again, and no line is ever false."""
+    objects.put(ONE, b"damaged")
+    held.emulator.scripts[generation("1")] = Script(outputs=(OutputScript(size=7000),))
+
+    def kill(*_args: object, **_kwargs: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as killing:
+        killing.setattr(Segments if step == "rewrite" else Bucket, step, kill)
+        killing.setattr(leases.Lease, "release", lambda _: None)
+        with pytest.raises(BaseExceptionGroup):
+            await repaired(held, accept_changed=True)
+    held.emulator.forget()
+    if step == "rewrite":  # nothing has happened yet
+        assert found(await verified(held)) == [("changed", ONE)]
+        assert (await repaired(held, accept_changed=True)).exit_status == 0
+        held.emulator.forget()
+    assert_lines_true(held.place)
+    assert (await held.run(*IDS)).already_held == 3
+    assert_lines_true(held.place)
+    assert (await repaired(held)).exit_status == 0
+    assert held.emulator.requests == []
+    assert held.place.read(ONE) == held.emulator.payload(generation("1")).whole()
+    assert quarantined(held, ONE) == [b"damaged"]
+    await assert_in_order(held, tmp_path / "bag")
