@@ -172,7 +172,7 @@ class Bucket:
             raise NotAnArchive(f"there is no archive at {self.url}: it has no {MANIFEST}")
         with storage_errors(f"preparing {self.layout.root}"):
             self.layout.incoming.mkdir(parents=True, exist_ok=True)
-        with suppress(ArchiveLocked), locked(self.layout.lock):  # else that run keeps it so
+        with suppress(ArchiveLocked), locked(self.layout.lock, briefly=True):  # else a run does
             refresh(self.objects, self.layout)
 
     def _is_begun(self) -> bool:

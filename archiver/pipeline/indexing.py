@@ -75,7 +75,7 @@ def catch_up(store: Store, *, with_sizes: bool = True) -> None:
     layout = store.layout
     with (
         suppress(ArchiveLocked),
-        locked(layout.lock),
+        locked(layout.lock, briefly=True),
         closing(Catalogue.open(layout.catalogue)) as catalogue,
     ):
         if catalogue.mark() != store.manifest.mark():

@@ -2,20 +2,24 @@
 
 import asyncio
 import hashlib
+import json
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 
+from archiver.archive.lock import locked
 from archiver.bucket import lease as leases
 from archiver.bucket.segments import Segments
 from archiver.bucket.store import Bucket
 from archiver.catalogue.store import Catalogue
+from archiver.checksums import BagFile
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import ArchiveLocked, NotAnArchive, StorageError
@@ -584,7 +588,7 @@ class Killed(BaseException):
     """What a test raises in the place of a kill."""
 
 
-@pytest.mark.parametrize("step", ["rewrite", "_replace", "_append"])
+@pytest.mark.parametrize("step", ["rewrite", "_replace", "append"])
 async def test_a_kill_while_a_changed_object_is_accepted_is_recovered_from(
     held: Machine, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -596,7 +600,7 @@ async def test_a_kill_while_a_changed_object_is_accepted_is_recovered_from(
         raise Killed
 
     with monkeypatch.context() as killing:
-        killing.setattr(Segments if step == "rewrite" else Bucket, step, kill)
+        killing.setattr(Bucket if step == "_replace" else Segments, step, kill)
         killing.setattr(leases.Lease, "release", lambda _: None)
         with pytest.raises(BaseExceptionGroup):
             await repaired(held, accept_changed=True)
@@ -613,3 +617,50 @@ async def test_a_kill_while_a_changed_object_is_accepted_is_recovered_from(
     assert held.place.read(ONE) == held.emulator.payload(generation("1")).whole()
     assert quarantined(held, ONE) == [b"damaged"]
     await assert_in_order(held, tmp_path / "bag")
+
+
+async def test_a_kill_while_records_are_repaired_is_recovered_from(
+    held: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object that matches its line, and not the catalogue here, does not lose the line."""
+    with closing(Catalogue.open(held.state / ".archiver/catalogue.sqlite")) as catalogue:
+        catalogue.correct([BagFile(ONE, "0" * 64, 17)])
+    assert found(await verified(held)) == [("contradictory", ONE)]
+
+    def kill(*_args: object, **_kwargs: object) -> None:
+        raise Killed
+
+    for place, step in ((Segments, "rewrite"), (Catalogue, "correct")):
+        with monkeypatch.context() as killing:
+            killing.setattr(place, step, kill)
+            with pytest.raises(Killed):
+                await repaired(held)
+        assert len(assert_lines_true(held.place)) == FILES
+    assert (await held.run(*IDS)).already_held == 3
+    assert (await repaired(held)).exit_status == 0
+    await assert_in_order(held, tmp_path / "bag")
+
+
+async def test_a_backup_waits_for_whoever_reads(held: Machine) -> None:
+    """What verify brings up to date here is no reason for a run to give up."""
+    reading = ExitStack()
+    reading.enter_context(locked(held.state / ".archiver/lock", briefly=True))
+    release = Timer(0.5, reading.close)
+    release.start()
+    assert (await held.run("1")).already_held == 1
+    release.join()
+
+
+async def test_the_command_says_what_was_read(held: Machine, objects: Objects) -> None:
+    """`archiver verify` names both ways to check, in words and in JSON, and returns 4."""
+    objects.put(ONE, b"damaged")
+    ended = await held.command("verify")
+    assert (ended.status, ended.out) == (4, "")
+    assert "7 of 7 files checked by what the store reports, none read back, in " in ended.err
+    assert f"changed {ONE}: the store reports 7 bytes with the checksum " in ended.err
+    ended = await held.command("verify", "--read", "--json")
+    report = json.loads(ended.out)
+    assert [report[name] for name in ("checked", "read", "reported")] == [7, 7, 0]
+    assert (ended.status, report["counts"]) == (4, {"changed": 1})
+    ended = await held.command("verify", "--sample", "50%")
+    assert "7 of 7 files checked, 3 by what the store reports, 4 read: " in ended.err
