@@ -17,6 +17,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from archiver.archive.layout import MANIFEST, QUARANTINE, Layout
 from archiver.archive.lock import locked
 from archiver.archive.quarantine import Quarantine
 from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
+from archiver.archive.store import Records, Reported
 from archiver.checksums import BagFile
 from archiver.errors import NotAnArchive, storage_errors
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _LOG = logging.getLogger(__name__)
+_BLOCK = 1 << 20
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
@@ -283,6 +286,44 @@ class Bag:
         """
         with storage_errors(f"reading the sizes of files in {self.layout.root}"):
             return [(path, self.size_of(path)) for path in paths]
+
+    def beside(self, path: str) -> list[str]:
+        """Return the files of the generation that a file belongs to."""
+        directory, _, name = path.rpartition("/")
+        found = Path(self.layout.at(directory)).glob(f"{name.partition('.')[0]}[.-]*")
+        return [f"{directory}/{each.name}" for each in found]
+
+    def records(self) -> AbstractContextManager[Records]:
+        """Return what the bag says of itself: it is here."""
+        return nullcontext(Records(self.layout))
+
+    def is_under_way(self, path: str) -> bool:  # noqa: ARG002
+        """Return False: what is being committed stands in the journal here."""
+        return False
+
+    def reported(self, path: str) -> Reported | None:
+        """Return a file's size, if it is there: a disk keeps no checksum of it.
+
+        Raises:
+            OSError: if the disk fails.
+        """
+        return Reported(self.size_of(path)) if self.exists(path) else None
+
+    @contextmanager
+    def blocks(self, path: str) -> Iterator[Iterable[bytes] | None]:
+        """Read a file piece by piece; None if there is none.
+
+        Raises:
+            StorageError: if it cannot be read.
+        """
+        with storage_errors(f"reading {self.layout.at(path)}"):
+            try:
+                file = open_file(self.layout.at(path))
+            except FileNotFoundError:
+                yield None
+                return
+            with file:
+                yield iter(partial(file.read, _BLOCK), b"")
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""

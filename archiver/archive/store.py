@@ -6,6 +6,7 @@ promises are the same.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,30 @@ from archiver.checksums import BagFile
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a store says of a file without reading it."""
+
+    size: int
+    """In bytes."""
+    sha256: str = ""
+    """The checksum that it keeps; empty if it keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What an archive says of itself, beside its payload, at one moment."""
+
+    layout: Layout
+    """Where the checksum manifest, the tag files and other manifests are to be read."""
+    segments: Sequence[tuple[str, bytes]] = ()
+    """The names and contents of files whose lines are to be rolled up into the manifest."""
+    at_rest: bool = True
+    """Whether no run elsewhere is under way, or was killed: else some of it is yet to be done."""
+    is_counted: bool = True
+    """Whether the payload was counted after the last lines were written."""
 
 
 class Store(Protocol):
@@ -140,6 +165,26 @@ class Store(Protocol):
 
     def sha256(self, path: str) -> str | None:
         """Return a file's checksum; None if it cannot be read."""
+        ...
+
+    def beside(self, path: str) -> list[str]:
+        """Return the files of the generation that a file belongs to, whether they are listed."""
+        ...
+
+    def records(self) -> AbstractContextManager[Records]:
+        """Return what the archive says of itself now: for as long as it is asked for."""
+        ...
+
+    def is_under_way(self, path: str) -> bool:
+        """Return whether a file may be one that a run elsewhere has sent and not listed."""
+        ...
+
+    def reported(self, path: str) -> Reported | None:
+        """Return what is said of a file without reading it; None if there is none."""
+        ...
+
+    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes] | None]:
+        """Read a file piece by piece; None if there is none."""
         ...
 
     def read(self, path: str, limit: int) -> bytes | None:

@@ -43,7 +43,7 @@ _POLL = 1.0
 """How often to look again, in seconds, while another run holds the lease."""
 _LARGEST = 1 << 20
 _TRIES = 3
-_RESOLUTION = timedelta(seconds=1)
+RESOLUTION = timedelta(seconds=1)
 """HTTP dates are whole seconds: a lease may be this much younger than it seems."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Unlike the monotonic clock of Linux this one also runs while the machine is suspended."""
@@ -339,7 +339,7 @@ def _claimed(
         condition = Unchanged(stored.etag)
         claim = replace(claim, unfenced=theirs.unfenced)
         if not theirs.released:
-            lives = timedelta(seconds=theirs.ttl) + _RESOLUTION
+            lives = timedelta(seconds=theirs.ttl) + RESOLUTION
             if theirs.run != dead and _age(stored) <= lives:
                 return None
             previous = theirs.run
@@ -361,7 +361,7 @@ def _age(stored: Stored) -> timedelta:
 
 def _refusal(claim: Claim, stored: Stored) -> str:
     age = _age(stored).total_seconds()
-    left = max(0.0, claim.ttl + _RESOLUTION.total_seconds() - age)
+    left = max(0.0, claim.ttl + RESOLUTION.total_seconds() - age)
     return (
         f"another run holds the archive ({claim.holder()}; its lease was renewed "
         f"{format_duration(age)} ago and goes stale in {format_duration(left)} unless it is "
