@@ -4,6 +4,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any, assert_never, cast
 
 from archiver.bucket.connection import Connection
+from archiver.bucket.media_types import media_type
 from archiver.bucket.objects import Absent, Body, Condition, ConditionFailed, Stored, Unchanged
 from archiver.bucket.reading import head
 from archiver.bucket.reports import read_report
@@ -43,6 +44,7 @@ async def _send(
             **conditions(condition),
             Body=cast("IO[bytes]", sending),
             ChecksumSHA256=to_base64(sending.part.sha256),
+            ContentType=media_type(path),
         )
     except Exception:
         if sending.failure:
