@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _LOG = logging.getLogger(__name__)
+_BLOCK = 1 << 20
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
@@ -292,6 +293,16 @@ class Bag:
         except OSError:
             return None
         return data if len(data) <= limit else None
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """Yield what is in a file, piece by piece.
+
+        Raises:
+            OSError: if it cannot be read, or there is none.
+        """
+        with Path(self.layout.at(path)).open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
 
     def local(self, path: str) -> AbstractContextManager[Path]:
         """Return where a file is, or would be."""
