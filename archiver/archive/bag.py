@@ -294,6 +294,13 @@ class Bag:
             return None
         return data if len(data) <= limit else None
 
+    def publish(self, path: str, content: bytes) -> None:
+        """Do nothing: what was written here is in the archive."""
+
+    def published(self, directory: str) -> Iterator[str]:  # noqa: ARG002
+        """Yield nothing: all is here."""
+        return iter(())
+
     def blocks(self, path: str) -> Iterator[bytes]:
         """Yield what is in a file, piece by piece.
 

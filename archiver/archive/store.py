@@ -96,6 +96,13 @@ class Store(Protocol):
         """Bring the tag files up to date, for this many files and bytes."""
         ...
 
+    def publish(self, path: str, content: bytes) -> None:
+        """Let a file be in the archive that was written here for people to look at: the page.
+
+        It needs no lock: the last who writes it is right.
+        """
+        ...
+
     # --- Reading
 
     def check(self) -> None:
@@ -116,6 +123,10 @@ class Store(Protocol):
 
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`."""
+        ...
+
+    def published(self, directory: str) -> Iterator[str]:
+        """Yield the paths below a directory that are in the archive and may not be here."""
         ...
 
     def exists(self, path: str) -> bool:

@@ -333,6 +333,22 @@ class Bucket:
         tags.describe(self.layout, files, payload_bytes)
         self._write_tag_files()
 
+    def publish(self, path: str, content: bytes) -> None:
+        """Write a file of the page, unless there is the same.
+
+        Raises:
+            StorageError: if the store does not take it.
+        """
+        body, tries = Body(hashlib.sha256(content).hexdigest(), len(content), content), 3
+        while tries := tries - 1:
+            there = self.objects.head(path)
+            if there and there.sha256 == body.sha256:
+                return
+            with suppress(ConditionFailed):  # another machine writes the page: look again
+                self.objects.put(path, body, Unchanged(there.etag) if there else Absent())
+                return
+        raise StorageError(f"{self.url}: somebody else writes to {path} again and again")
+
     # --- Reading
 
     def being_committed(self) -> list[str]:
@@ -346,6 +362,14 @@ class Bucket:
             StorageError: if the store fails.
         """
         return (each.path for each in self.objects.list("data/"))
+
+    def published(self, directory: str) -> Iterator[str]:
+        """Yield the path of every object below a directory.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        return (each.path for each in self.objects.list(f"{directory}/"))
 
     def exists(self, path: str) -> bool:
         """Return whether there is such an object.
