@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 _LOG = logging.getLogger(__name__)
-_LONGEST_PAUSE = 30.0
 
 T = TypeVar("T")
 Request: TypeAlias = Callable[[], Awaitable[T]]
@@ -46,7 +45,8 @@ class Connection:
 
     def backoff(self) -> Backoff:
         """Return how often to try, and how long to pause before."""
-        return Backoff(self.settings.retries + 1, self.settings.pause_first, _LONGEST_PAUSE)
+        settings = self.settings
+        return Backoff(settings.retries + 1, settings.pause_first, settings.pause_longest)
 
     def place(self, path: str) -> dict[str, Any]:
         """Return the parameters of a request that name an object."""

@@ -13,8 +13,10 @@ from archiver.errors import StorageError
 
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
+    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef
 
 _ABSENT = (404,)
+_CHANGED = "it has changed meanwhile"
 _BLOCK = 1 << 18
 
 
@@ -107,10 +109,18 @@ class Download:
         response = await self._connection.client.get_object(
             **self._place, Range=f"bytes={self._offset}-", IfMatch=self.stored.etag
         )
-        if not response.get("ContentRange", "").startswith(f"bytes {self._offset}-"):
+        unlike = self._unlike(response)
+        if unlike:
             response["Body"].close()
-            raise StorageError(f"{self._doing} was interrupted, and the store cannot resume")
+            raise StorageError(f"{self._doing} was interrupted, and {unlike}")
         return response["Body"]
+
+    def _unlike(self, response: "GetObjectOutputTypeDef") -> str:
+        """Return why a response is not the rest of the same object: stores ignore `If-Match`."""
+        if response["ETag"] != self.stored.etag:
+            return _CHANGED
+        resumed = response.get("ContentRange", "").startswith(f"bytes {self._offset}-")
+        return "" if resumed else "the store cannot resume"
 
 
 async def list_page(connection: Connection, prefix: str, token: str) -> tuple[list[Stored], str]:

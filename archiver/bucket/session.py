@@ -11,8 +11,8 @@ from archiver.bucket.connection import Connection
 from archiver.bucket.event_loop import loop_thread
 from archiver.bucket.faults import TROUBLE, describe
 from archiver.bucket.reading import list_page
-from archiver.bucket.signing import sign_recorded_hashes
 from archiver.bucket.s3_objects import BucketObjects
+from archiver.bucket.signing import sign_recorded_hashes
 from archiver.errors import ConfigurationError
 from archiver.location import BucketUrl
 from archiver.settings import BucketSettings

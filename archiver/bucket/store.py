@@ -104,8 +104,8 @@ class Bucket:
             last = LastRun.read(layout)
             cls(url, objects).check()
             if not last.probed:
-                probe(objects)
-            with leased(objects, lock_wait) as lease:
+                probe(objects, url)
+            with leased(objects, lock_wait, dead=last.run) as lease:
                 bucket = cls(url, objects, lease, last)
                 LastRun(lease.run, this_boot(), ended=False, probed=True).write(layout)
                 with bucket._in_use():
@@ -173,7 +173,7 @@ class Bucket:
         """Bring what is here up to date; in the end, leave as little as possible to recover."""
         if aborted := self.objects.abort_uploads(_STALE_UPLOAD):
             _LOG.info("%s: %d uploads of killed runs are aborted", self.url, aborted)
-        refresh(self.objects, self.layout)
+        self._writer.begin()
         self._read_tag_files()
         try:
             yield
@@ -185,6 +185,7 @@ class Bucket:
         self._uploads.close()
         try:
             self._roll_up()
+            self._writer.end()
         except ArchiverError as error:
             _LOG.warning("%s: the next run rolls up its checksum manifest: %s", self.url, error)
             return

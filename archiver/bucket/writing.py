@@ -5,12 +5,19 @@ from typing import IO, TYPE_CHECKING, Any, assert_never, cast
 
 from archiver.bucket.connection import Connection
 from archiver.bucket.media_types import media_type
-from archiver.bucket.objects import Absent, Body, Condition, ConditionFailed, Stored, Unchanged
+from archiver.bucket.objects import (
+    Absent,
+    Body,
+    Condition,
+    ConditionFailed,
+    NotSupported,
+    Stored,
+    Unchanged,
+)
 from archiver.bucket.reading import head
 from archiver.bucket.reports import read_report
 from archiver.bucket.sending import Part, Sending
 from archiver.bucket.signing import to_base64
-from archiver.errors import StorageError
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import PutObjectOutputTypeDef
@@ -76,4 +83,4 @@ async def proven(connection: Connection, path: str, body: Body, stored: Stored |
         return kept
     if not stored:
         raise ConditionFailed(path)
-    raise StorageError(f"the store does not prove the checksum of {connection.url}/{path}")
+    raise NotSupported(f"the store does not prove the checksum of {connection.url}/{path}")
