@@ -322,6 +322,9 @@ class Bag:
         except OSError:
             return None
 
+    def holder(self) -> None:
+        """Return None: there is no lease, for the lock dies with its holder."""
+
     def being_committed(self) -> list[str]:
         """Return the paths that the journal names: a run is placing them, or a crash was."""
         return [target.path for target in self.journal.read().targets()]

@@ -6,6 +6,7 @@ promises are the same.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,22 @@ from archiver.checksums import BagFile
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The run that holds an archive in a bucket, as its lease says."""
+
+    run: str
+    host: str
+    process: int
+    began: str
+    name: str
+    """What people call it: the process, the host, and since when it runs."""
+    renewed: float
+    """How long ago the lease was renewed, in seconds, by the store's clock."""
+    alive: bool
+    """Whether the lease is good: if not, the run was killed, and the next one takes it over."""
 
 
 class Store(Protocol):
@@ -115,6 +132,10 @@ class Store(Protocol):
 
     def require(self) -> None:
         """Make sure that there is an archive; raise `NotAnArchive` if there is none."""
+        ...
+
+    def holder(self) -> Holder | None:
+        """Return which run holds it, on this or another machine, where a lease says so."""
         ...
 
     def being_committed(self) -> list[str]:

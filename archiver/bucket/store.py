@@ -20,6 +20,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -28,9 +29,11 @@ from typing import TYPE_CHECKING
 from archiver.archive import tags
 from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.layout import INCOMING, MANIFEST, QUARANTINE, STATE
-from archiver.archive.lock import locked
+from archiver.archive.lock import holder, locked
 from archiver.archive.partial_file import this_boot
 from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
+from archiver.archive.store import Holder
+from archiver.bucket import lease as leases
 from archiver.bucket.client import open_objects
 from archiver.bucket.lease import Lease, leased
 from archiver.bucket.objects import Absent, Body, ConditionFailed, Objects, Stored, Unchanged
@@ -351,6 +354,18 @@ class Bucket:
         raise StorageError(f"{self.url}: somebody else writes to {path} again and again")
 
     # --- Reading
+
+    def holder(self) -> Holder | None:
+        """Return which run has the lease; one of this machine that is gone is known to be dead.
+
+        Raises:
+            ArchiveLocked: if the lease is none that this version knows.
+            StorageError: if the store fails.
+        """
+        found = leases.holder(self.objects)
+        if found and found.run == LastRun.read(self.layout).run and not holder(self.layout.lock):
+            return replace(found, alive=False)
+        return found
 
     def being_committed(self) -> list[str]:
         """Return the paths of what a run on this machine has sent and may not have listed."""
