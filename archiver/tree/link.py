@@ -148,9 +148,7 @@ def plan(archive: Location, root: Path, naming: Naming) -> Changes:
 
 def _check_links(archive: Location, naming: Naming) -> None:
     if not isinstance(archive, Path) and naming.how != "copy":
-        raise ConfigurationError(
-            f"no link can lead into a bucket: copy what {archive} holds with --copy"
-        )
+        raise ConfigurationError(f"no link leads into a bucket: copy {archive} with --copy")
 
 
 # --- Deciding
