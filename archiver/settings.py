@@ -108,4 +108,5 @@ class Settings:
     strict: bool = False
     discover: tuple[str, ...] = ()
     """The types of one's own generations to list, such as `video`: they are backed up too."""
+    bucket: BucketSettings = field(default_factory=BucketSettings)
     timings: Timings = field(default_factory=Timings)

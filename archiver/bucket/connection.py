@@ -40,6 +40,8 @@ class Connection:
         self.url = url
         self.settings = settings
         self.bandwidth = Bandwidth(settings.limit_rate)
+        self._gone = False
+        """Whether the last request failed for good though it was repeated: others are not then."""
         self._worked: set[str] = set()
         """The operations that have succeeded: the configuration allows them."""
 
@@ -87,12 +89,17 @@ class Connection:
         pauses = self.backoff().pauses()
         while True:
             try:
-                return await request()
+                response = await request()
             except TROUBLE as error:
-                pause = next(pauses, None) if may_pass(error) else None
+                passing = may_pass(error)
+                pause = next(pauses, None) if passing and not self._gone else None
                 if pause is None:
+                    self._gone = passing
                     raise
                 _LOG.debug("%s: %s; again in %.1f s", doing, type(error).__name__, pause)
+            else:
+                self._gone = False
+                return response
             await asyncio.sleep(pause)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from archiver.bucket.objects import (
     Absent,
@@ -13,6 +14,7 @@ from archiver.bucket.objects import (
     ConditionFailed,
     NotSupported,
     Objects,
+    Stored,
     Unchanged,
 )
 from archiver.errors import ConfigurationError
@@ -34,6 +36,7 @@ def probe(objects: Objects, url: BucketUrl) -> None:
         ConfigurationError: if it does not: no archive would be safe there.
         StorageError: if the store fails.
     """
+    objects.delete(each.path for each in objects.list(f"{_FOLDER}/") if _is_old(each))
     trial = _Trial(objects, f"{_FOLDER}/{secrets.token_hex(8)}")
     try:
         lacking = trial.lacking()
@@ -100,6 +103,11 @@ class _Trial:
             return bool(stored and self.objects.put(path, body, Unchanged(stored.etag)))
         except (ConditionFailed, NotSupported):
             return False
+
+
+def _is_old(left: Stored) -> bool:
+    """Return whether an object is left from a run that was killed while it probed."""
+    return left.now - left.modified > timedelta(hours=1)
 
 
 def _body(content: bytes) -> Body:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from archiver.bucket.connection import Connection, date_of
+from archiver.bucket.connection import Connection, Request, date_of
 from archiver.bucket.faults import TROUBLE
 from archiver.bucket.objects import Stored
 from archiver.bucket.reports import read_entry, read_report
@@ -13,7 +13,7 @@ from archiver.errors import StorageError
 
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
-    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef
+    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
 
 _ABSENT = (404,)
 _CHANGED = "it has changed meanwhile"
@@ -22,13 +22,15 @@ _BLOCK = 1 << 18
 
 async def head(connection: Connection, path: str) -> Stored | None:
     """Return what the store says of an object; None if there is none."""
-    response = await connection.ask_unless(
-        _ABSENT,
-        "HeadObject",
-        f"looking at {connection.url}/{path}",
-        partial(connection.client.head_object, **connection.place(path), ChecksumMode="ENABLED"),
-    )
+    response = await connection.ask_unless(_ABSENT, "HeadObject", *look(connection, path))
     return read_report(path, response, response["ContentLength"]) if response else None
+
+
+def look(connection: Connection, path: str) -> "tuple[str, Request[HeadObjectOutputTypeDef]]":
+    """Return what a request for all that a store says of an object does, and the request."""
+    doing = f"looking at {connection.url}/{path}"
+    head_object = connection.client.head_object
+    return doing, partial(head_object, **connection.place(path), ChecksumMode="ENABLED")
 
 
 async def get(connection: Connection, path: str, limit: int) -> tuple[bytes, Stored] | None:

@@ -35,6 +35,7 @@ def open_bucket(url: BucketUrl, settings: BucketSettings) -> Iterator[BucketObje
             thread.run(list_page(connection, "", ""))
             yield BucketObjects(connection, thread)
         finally:
+            thread.cancel()  # while the connections are still open: uploads are to be aborted
             thread.run(stack.aclose())
 
 

@@ -51,6 +51,7 @@ from archiver.errors import (
 )
 from archiver.generation import Generation, generation_at
 from archiver.location import BucketUrl
+from archiver.settings import BucketSettings
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -91,7 +92,9 @@ class Bucket:
 
     @classmethod
     @contextmanager
-    def open(cls, url: BucketUrl, lock_wait: float = 0) -> Iterator["Bucket"]:
+    def open(
+        cls, url: BucketUrl, lock_wait: float = 0, settings: BucketSettings | None = None
+    ) -> Iterator["Bucket"]:
         """Open the archive at `url`, or create an empty one, and hold its lease.
 
         Raises:
@@ -103,7 +106,7 @@ class Bucket:
         layout = layout_of_bucket(url)
         with storage_errors(f"preparing {layout.root}"):
             layout.incoming.mkdir(parents=True, exist_ok=True)
-        with locked(layout.lock, lock_wait), open_objects(url) as objects:
+        with locked(layout.lock, lock_wait), open_objects(url, settings) as objects:
             last = LastRun.read(layout)
             cls(url, objects).check()
             if not last.probed:

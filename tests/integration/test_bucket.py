@@ -11,6 +11,7 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import NotAnArchive
 from archiver.outcomes import Archived
+from archiver.settings import BucketSettings
 from tests.support.backups import KEY, generation
 from tests.support.buckets import (
     Machine,
@@ -139,7 +140,8 @@ async def test_a_store_that_goes_ends_the_run_and_loses_nothing(
         emulator.scripts[generation(each)] = Script(
             outputs=(OutputScript(size=30_000, primary=link),)
         )
-    running = asyncio.ensure_future(machine.run(*ids))
+    bucket = BucketSettings(timeout=5, retries=2, pause_first=0.05)
+    running = asyncio.ensure_future(machine.run(*ids, bucket=bucket))
     await until(lambda: machine.downloads() >= 8)
     own_place.server.kill()
     report = await running
