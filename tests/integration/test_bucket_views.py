@@ -45,6 +45,7 @@ VIDEOS = {
     "data/v6/deepfake/1.mp4", "data/v6/deepfake/2-1.mp4", "data/v6/deepfake/2-2.mp4",
 }  # fmt: skip
 FORM = Template.parse("{prompt}-{id}-{number}.{extension}")
+RUN = "20261123T020000Z-abcdef012345"
 COPIES = tree.Naming(FORM, "copy")
 
 
@@ -66,7 +67,7 @@ def two(tmp_path: Path, one: Machine) -> Machine:
 
 def put_lease(objects: Objects, ttl: float, **changes: object) -> None:
     """Let a run on another machine have the lease."""
-    claim = Claim("20261123T020000Z-abcdef012345", ttl, "node7", 881, "2026-11-23T02:00:00+00:00")
+    claim = Claim(RUN, ttl, "node7", 881, "2026-11-23T02:00:00+00:00")
     objects.delete([LEASE])
     objects.put(LEASE, body(replace(claim, **changes).encoded()), Absent())  # type: ignore[arg-type]
 
@@ -216,29 +217,37 @@ async def test_a_lease_that_was_released_is_no_run(two: Machine) -> None:
 
 
 async def test_a_run_is_followed_from_another_machine(
-    one: Machine, two: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    two: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What it has archived is counted as its lines come, until its lease is released."""
-    monkeypatch.setattr(status_watch, "_INTERVAL_OF_BUCKET", 0.1)
-    slow = LinkScript(seconds=3)
-    some = {generation(f"{n}"): Script(outputs=(OutputScript(primary=slow),)) for n in (4, 5)}
-    one.emulator.scripts.update(some | {generation("6"): Script()})
-    running = asyncio.create_task(one.run("4", "5", "6", downloads=3))
-    await asyncio.to_thread(wait_for, two)
-    seen = await asyncio.to_thread(watch, two.url, colours=False)
-    assert (await running).archived == 3
+    payload = body(MP4 * 2)
+    line = f"{payload.sha256}  data/v6/deepfake/4.mp4\n".encode()
+    with two.place.open() as objects:
+        put_lease(objects, 60)
+
+        def archive(_seconds: float) -> None:
+            objects.put("data/v6/deepfake/4.mp4", payload, Absent())
+            objects.put(f".archiver/segments/{RUN}-00000001.txt", body(line), Absent())
+            monkeypatch.setattr(status_watch.time, "sleep", end)
+
+        def end(_seconds: float) -> None:
+            put_lease(objects, 60, released=True)
+
+        monkeypatch.setattr(status_watch.time, "sleep", archive)
+        seen = await asyncio.to_thread(watch, two.url, colours=False)
     assert seen
     assert seen.elsewhere
-    lines = capsys.readouterr().out.splitlines()
-    assert all("a run on another machine: process " in line for line in lines)
-    assert look(two.url).holdings.generations == 5
-    assert await asyncio.to_thread(follow, two.url) is None
+    lines = [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    begins = "a run on another machine: process 881 on node7, since 2026-11-23 02:00 UTC; "
+    assert [line.removeprefix(begins)[:7] for line in lines] == ["2 held,", "3 held,"]
 
 
-def wait_for(machine: Machine) -> None:
-    """Wait until a run holds the archive."""
-    while not follow(machine.url):
-        pass
+async def test_where_the_followed_run_was_killed_it_says_so(two: Machine) -> None:
+    """A lease that goes stale is no run that has ended."""
+    with two.place.open() as objects:
+        put_lease(objects, 3)
+    done = await two.command("status", "--watch")
+    assert done.out.splitlines()[-1].startswith("a run was killed (process 881 on node7, ")
 
 
 async def test_the_run_here_is_followed_by_its_records(one: Machine) -> None:

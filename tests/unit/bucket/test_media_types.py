@@ -1,5 +1,7 @@
 """Objects are served as what they are: a browser plays a video, and shows a page."""
 
+from dataclasses import replace
+
 import pytest
 
 from archiver.bucket.media_types import media_type
@@ -32,3 +34,13 @@ def test_the_store_serves_it_so(place: Place, path: str) -> None:
         objects.copy(path, f"copy/{path}")
     assert place.media_type(path) == TYPES[path]
     assert place.media_type(f"copy/{path}") == TYPES[path]
+
+
+def test_so_is_a_large_one(place: Place) -> None:
+    """Written and copied in parts, it is served with its type too."""
+    path, least = "data/v6/deepfake/263.mp4", 5 << 20
+    settings = replace(place.settings, multipart_above=least, part_size=least)
+    with replace(place, settings=settings).open() as objects:
+        objects.put(path, body(bytes(least + 1)), Absent())
+        objects.copy(path, f"copy/{path}")
+    assert place.media_type(path) == place.media_type(f"copy/{path}") == "video/mp4"
