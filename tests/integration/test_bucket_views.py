@@ -112,7 +112,7 @@ async def test_status_of_some_generations(two: Machine) -> None:
     """Where their files are, and that others are unknown."""
     done = await two.command("status", "1", "9")
     assert done.out.splitlines() == [
-        "v6/deepfake/1  held: data/v6/deepfake/1.mp4, data/v6/deepfake/1.json",
+        "v6/deepfake/1  held: data/v6/deepfake/1.json, data/v6/deepfake/1.mp4",
         "v6/deepfake/9  unknown: it is not in this archive's catalogue",
     ]
 
