@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from archiver.archive.layout import STATE
 from archiver.archive.store import Holder
-from archiver.bucket.bodies import in_memory
+from archiver.bucket.measured import in_memory
 from archiver.bucket.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.segment import is_run
 from archiver.errors import ArchiveLocked, LeaseLost, StorageError
@@ -175,6 +175,16 @@ class Lease:
                 self._put(claim, began, Unchanged(self._etag))
             except ConditionFailed:
                 self._look_again(claim, began)
+
+    def prove(self) -> None:
+        """Renew it now: whatever was read before was read while no other run had it.
+
+        Raises:
+            LeaseLost: if another has it.
+            StorageError: if the store does not answer.
+        """
+        self.renew()
+        self.check()
 
     def release(self) -> None:
         """Let it go, if it is still ours.

@@ -62,13 +62,15 @@ async def delete(connection: Connection, paths: Sequence[str]) -> None:
     try:
         response = await connection.client.delete_objects(
             Bucket=connection.url.bucket,
-            Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            Delete={"Objects": [{"Key": key} for key in keys]},
         )
     except TROUBLE:
-        left = keys
+        deleted = set()  # some stores cannot
     else:
-        left = [error["Key"] for error in response.get("Errors", ())]
-    for key in left:
+        deleted = {each["Key"] for each in response.get("Deleted", ())}
+    for key in keys:
+        if key in deleted:
+            continue
         await connection.ask(
             "DeleteObject",
             f"deleting s3://{connection.url.bucket}/{key}",
