@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 from contextlib import closing
 from dataclasses import replace
@@ -23,14 +24,17 @@ from archiver.cli.status_watch import watch
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import ConfigurationError, StorageError
+from archiver.pipeline.backup import backup
 from archiver.stores import look_into
 from archiver.tree import link as tree
 from archiver.tree.template import Template
-from tests.support.backups import KEY, generation
+from tests.support.backups import KEY, Backups, generation
 from tests.support.bodies import body
 from tests.support.buckets import Machine, paths_of
+from tests.support.markdown import ROOT, topics
 from tests.support.running import COMMAND, Ended, ended, started, until
 from tests.support.seaweed import Place
+from tests.support.store_proxy import StoreProxy
 from tests.support.videos import MP4, OTHER_MP4
 
 SCRIPTS = {
@@ -376,6 +380,14 @@ async def test_however_it_is_written_it_is_one_archive(one: Machine, written: st
     assert said["state_dir"] == str(one.state)
 
 
+async def test_a_slash_after_the_endpoint_is_none_of_the_archive(one: Machine) -> None:
+    """With or without it, and in the environment or as an option, the state is in one place."""
+    url = one.place.server.endpoint_url
+    for endpoint in (("--endpoint-url", f"{url}/"), ("--endpoint-url", url), ()):
+        done = await one.command("status", "--json", *endpoint)
+        assert json.loads(done.out)["state_dir"] == str(one.state)
+
+
 async def test_a_bucket_alone_is_an_archive(one: Machine, tmp_path: Path) -> None:
     """Without a prefix, and with a slash at its end or not."""
     client = one.place.server.client
@@ -487,3 +499,80 @@ async def test_every_byte_is_as_recorded(one: Machine) -> None:
         if row["path"]:
             content = one.place.read(str(row["path"]))
             assert hashlib.sha256(content).hexdigest() == row["sha256"]
+
+
+# --- What the manual says
+
+BUCKETS = topics()["buckets"]
+ACTIONS = {
+    "s3:GetObject": ("get_object", "head_object", "copy_object", "upload_part_copy"),
+    "s3:PutObject": (
+        "put_object", "copy_object", "create_multipart_upload", "upload_part", "upload_part_copy",
+        "complete_multipart_upload",
+    ),
+    "s3:DeleteObject": ("delete_object", "delete_objects"),
+    "s3:AbortMultipartUpload": ("abort_multipart_upload",),
+    "s3:ListBucket": ("list_objects_v2",),
+    "s3:ListBucketMultipartUploads": ("list_multipart_uploads",),
+}  # fmt: skip
+"""Which requests each action of a policy allows, as Amazon's reference of the S3 API says."""
+
+
+def test_the_policy_allows_what_is_asked_and_no_more() -> None:
+    """Each request that the program makes is allowed by an action, and each action is needed."""
+    (block,) = BUCKETS.blocks("json")
+    statements = json.loads(block.text)["Statement"]
+    allowed = {each["Resource"]: set(each["Action"]) for each in statements}
+    of_bucket = {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
+    assert allowed == {
+        "arn:aws:s3:::my-bucket/videos/*": {*ACTIONS} - of_bucket,
+        "arn:aws:s3:::my-bucket": of_bucket,
+    }
+    sources = (ROOT / "archiver/bucket").glob("*.py")
+    text = "".join(path.read_text() for path in sources)
+    asked = set(re.findall(r"\.client\.([a-z_0-9]+)\b", text)) - {"meta"}
+    assert asked == {request for requests in ACTIONS.values() for request in requests}
+
+
+def scripts() -> list[str]:
+    """Return the commands of the page that are ours."""
+    commands = (command for script in BUCKETS.scripts() for command in script)
+    return [command for command in commands if command.startswith("archiver")]
+
+
+async def test_each_command_of_the_page_succeeds(one: Machine, tmp_path: Path) -> None:
+    """On an archive in a bucket, as it is printed there."""
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests/ids.txt").write_text("1\n2\n")
+    env = one.env(KEY) | {
+        "PATH": f"{Path(COMMAND).parent}:/usr/bin:/bin",
+        "ARCHIVER_API_URL": one.emulator.api_url,
+        "ARCHIVER_STATE_DIR": str(one.home / "state"),
+    }
+    for command in scripts():
+        here = command.replace("s3://my-bucket/videos", str(one.place.url))
+        here = here.replace("http://127.0.0.1:8333", one.place.server.endpoint_url)
+        here = here.replace(" /srv/", f" {tmp_path}/")
+        done = await ended("/bin/sh", "-c", here, env=env, within=60)
+        assert (done.status, done.err) == (0, ""), here
+    assert len(scripts()) == 7
+    assert len(list((tmp_path / "by-name").glob("*/*.mp4"))) == 3
+
+
+async def test_the_requests_are_as_few_as_the_page_says(one: Machine, proxy: StoreProxy) -> None:
+    """Two for each generation, and about 15 for a run that has nothing to do, 30 for another."""
+    url = replace(one.url, endpoint_url=proxy.endpoint_url)
+    settings = Backups(one.home, one.emulator).settings()
+    ids = [f"{number}" for number in range(10, 40)]
+    some = Script(outputs=(OutputScript(size=10_000),))
+    one.emulator.scripts.update({generation(id_): some for id_ in ids})
+    await backup(url, [one.manifest(*ids)], settings)
+    proxy.forget()
+    await backup(url, [one.manifest(*ids)], settings)
+    assert len(proxy.came()) <= 20
+    proxy.forget()
+    more = [f"{number}" for number in range(40, 70)]
+    one.emulator.scripts.update({generation(id_): some for id_ in more})
+    await backup(url, [one.manifest(*more)], settings)
+    assert len(proxy.came("PUT", "/data/")) == 2 * len(more)
+    assert len(proxy.came()) - 2 * len(more) <= 40
