@@ -139,10 +139,7 @@ class Lease:
         except StorageError as error:
             self._lost = f"it could not be renewed for {format_duration(self.ttl)}: {error}"
         if self._lost:
-            raise LeaseLost(
-                f"this run has lost its lease on the archive ({self._lost}) and writes nothing "
-                "more: run it again when no other run works there"
-            )
+            raise self.lost(self._lost)
 
     def begin(self, condition: Condition) -> bool:
         """Write it for the first time; return whether nobody else was first.
@@ -208,6 +205,14 @@ class Lease:
     def lose(self, why: str) -> None:
         """Note that it is lost."""
         self._lost = self._lost or why
+
+    def lost(self, why: str) -> LeaseLost:
+        """Return the error of a lease that is lost, if not for another reason before."""
+        self.lose(why)
+        return LeaseLost(
+            f"this run has lost its lease on the archive ({self._lost}) and writes nothing more: "
+            "run it again when no other run works there"
+        )
 
     def interrupt(self) -> None:
         """End a renewal that is under way."""

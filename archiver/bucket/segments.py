@@ -144,8 +144,7 @@ class Segments:
     def _taken(self, files: Sequence[BagFile]) -> None:
         """Go on where the number is taken by a segment of ours, whose response never came."""
         if not self._settle():
-            self._lease.lose("another run has taken it over")
-            self._lease.check()
+            raise self._lease.lost("another run has taken it over")
         self.append(files)
 
     def _settle(self) -> bool:

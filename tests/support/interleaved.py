@@ -43,7 +43,7 @@ class Turns:
             self._waiting.get(timeout=_WITHIN)
         last = next(iter(actors))
         while able := [name for name in actors if name not in self._ended]:
-            last = self._choose(sorted(able, key=lambda name: name != last))  # noqa: B023
+            last = self._choose(sorted(able, key=lambda name: name != last))
             self._go[last].put(None)
             self._waiting.get(timeout=_WITHIN)
             after_each(last)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,8 @@ from archiver.bucket.objects import Absent
 from archiver.errors import ConfigurationError
 from archiver.location import BucketUrl
 from archiver.settings import BucketSettings
-from tests.support.bodies import body
+from tests.support.bodies import body, file_body
+from tests.support.marks import slow
 from tests.support.running import until
 from tests.support.seaweed import Place
 from tests.support.store_proxy import Hold, Respond, Stall, StoreProxy
@@ -167,6 +169,7 @@ def test_uploads_are_throttled_together(place: Place) -> None:
 
 
 @slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("above", [1 << 30, 1 << 28], ids=["whole", "in-parts"])
 def test_memory_stays_flat(place: Place, tmp_path: Path, above: int) -> None:
     """A gigabyte is written and read in less than 40 MB more than nothing."""
@@ -178,7 +181,7 @@ def test_memory_stays_flat(place: Place, tmp_path: Path, above: int) -> None:
     large = file_body(file)
     command = [sys.executable, "-c", _MEASURED, str(place.url), place.server.endpoint_url]
     command += [large.file, large.sha256, str(large.size), str(above)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True)
     to_write, to_read, read = map(int, done.stdout.split())
     assert read == large.size
     assert max(to_write, to_read) < MEMORY, (to_write, to_read)

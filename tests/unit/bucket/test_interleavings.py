@@ -39,6 +39,7 @@ class SharedObjects(ObjectsInMemory):
         self.killed_at = -1
 
     def step(self, what: str, path: str) -> None:
+        """Wait for the turn, and be killed if it is time."""
         self.turns.step()
         self.asked.append(f"{threading.current_thread().name}: {what} {path}")
         self.killed_at -= 1
@@ -46,6 +47,7 @@ class SharedObjects(ObjectsInMemory):
             raise Interrupted
 
     def loses(self, what: str, path: str) -> bool:
+        """Return whether this is a response to be lost."""
         lost = {each for each in self.lost if path.endswith(each)}
         self.lost -= lost
         return bool(lost)
@@ -53,7 +55,9 @@ class SharedObjects(ObjectsInMemory):
     def lines(self) -> set[Checksum]:
         """Return the lines of the manifest and of all segments."""
         written = [self.content(path) or b"" for path in (MANIFEST, *self.paths(SEGMENTS))]
-        return {line for each in b"".join(written).splitlines(keepends=True) if (line := parse(each))}
+        return {
+            line for each in b"".join(written).splitlines(keepends=True) if (line := parse(each))
+        }
 
 
 class Run:
@@ -67,6 +71,7 @@ class Run:
         self._lease = acquire(world.objects, 0, 60)
         self._segments = Segments(world.objects, self._lease, layout)
         self.roll_up, self.end = self._segments.roll_up, self._segments.end
+        self.release = self._lease.release
 
     def begin(self) -> None:
         """Fence the others."""
@@ -108,7 +113,10 @@ class World:
     def look(self, name: str) -> None:
         """Make sure of what holds after every step."""
         lines = self.objects.lines()
-        assert all(self.there[line.path] == line.sha256 for line in lines), ("a false line", "\n".join(self.objects.asked))
+        assert all(self.there[line.path] == line.sha256 for line in lines), (
+            "a false line",
+            "\n".join(self.objects.asked),
+        )
         assert self.committed <= lines, ("a lost line", "\n".join(self.objects.asked))
         if name == "sleeper" and self.fenced:
             assert lines == self._before, ("changed by a fenced run", "\n".join(self.objects.asked))
@@ -204,6 +212,15 @@ def takes_over(world: World) -> None:
     run.end()
 
 
+def is_long_gone(world: World) -> None:
+    """Take the lease over and end in order; a later run replaces a file."""
+    run = Run(world)
+    run.begin()
+    run.end()
+    run.release()
+    takes_over(world)
+
+
 PREPARED = [nothing, one_segment, rolled_up_and_one_more, empty_manifest]
 WORK = [commits, rolls_up, commits_and_rolls_up, withdraws, ends]
 
@@ -238,15 +255,31 @@ def test_a_lost_response_is_no_way_around_the_fence(
         world.take_turns(turns, sleeper=partial(work, sleeper), taker=partial(takes_over, world))
 
 
+@pytest.mark.parametrize("prepare", PREPARED)
+@pytest.mark.parametrize("work", WORK)
+def test_a_sleeper_may_wake_when_the_run_after_the_next_works(
+    new_world: Callable[[], World], prepare: Callable[[Run], None], work: Callable[[Run], None]
+) -> None:
+    """What must not come back is remembered beyond the run that took over."""
+    for turns in every_order(switches=1):
+        world = new_world()
+        sleeper = asleep(world, prepare)
+        world.take_turns(turns, sleeper=partial(work, sleeper), taker=partial(is_long_gone, world))
+
+
 @pytest.mark.parametrize("killed_at", range(3, 23))
+@pytest.mark.parametrize("prepare", [nothing, rolled_up_and_one_more])
 @pytest.mark.parametrize("work", [commits, pytest.param(withdraws, marks=pytest.mark.slow)])
 def test_a_taker_that_is_killed_leaves_the_fence_to_the_next(
-    new_world: Callable[[], World], work: Callable[[Run], None], killed_at: int
+    new_world: Callable[[], World],
+    prepare: Callable[[Run], None],
+    work: Callable[[Run], None],
+    killed_at: int,
 ) -> None:
     """Whoever takes over from the taker fences both, wherever it was killed."""
     for turns in every_order(switches=1):
         world = new_world()
-        sleeper = asleep(world, rolled_up_and_one_more)
+        sleeper = asleep(world, prepare)
         world.objects.killed_at = killed_at
         with suppress(Interrupted):
             takes_over(world)
