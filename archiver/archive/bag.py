@@ -334,6 +334,23 @@ class Bag:
             return None
         return data if len(data) <= limit else None
 
+    def publish(self, path: str, content: bytes) -> None:
+        """Do nothing: what was written here is in the archive."""
+
+    def published(self, directory: str) -> Iterator[str]:  # noqa: ARG002
+        """Yield nothing: all is here."""
+        return iter(())
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """Yield what is in a file, piece by piece.
+
+        Raises:
+            OSError: if it cannot be read, or there is none.
+        """
+        with Path(self.layout.at(path)).open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
+
     def local(self, path: str) -> AbstractContextManager[Path]:
         """Return where a file is, or would be."""
         return nullcontext(Path(self.layout.at(path)))
@@ -344,6 +361,9 @@ class Bag:
             return sha256_of(self.layout.at(path))
         except OSError:
             return None
+
+    def holder(self) -> None:
+        """Return None: there is no lease, for the lock dies with its holder."""
 
     def being_committed(self) -> list[str]:
         """Return the paths that the journal names: a run is placing them, or a crash was."""

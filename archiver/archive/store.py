@@ -43,6 +43,22 @@ class Records:
     """Whether the payload was counted after the last lines were written."""
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The run that holds an archive in a bucket, as its lease says."""
+
+    run: str
+    host: str
+    process: int
+    began: str
+    name: str
+    """What people call it: the process, the host, and since when it runs."""
+    renewed: float
+    """How long ago the lease was renewed, in seconds, by the store's clock."""
+    alive: bool
+    """Whether the lease is good: if not, the run was killed, and the next one takes it over."""
+
+
 class Store(Protocol):
     """The place of an archive. Whoever writes to it has its lock. Its methods block.
 
@@ -125,6 +141,13 @@ class Store(Protocol):
         """Bring the tag files up to date, for this many files and bytes."""
         ...
 
+    def publish(self, path: str, content: bytes) -> None:
+        """Let a file be in the archive that was written here for people to look at: the page.
+
+        It needs no lock: the last who writes it is right.
+        """
+        ...
+
     # --- Reading
 
     def check(self) -> None:
@@ -139,12 +162,20 @@ class Store(Protocol):
         """Make sure that there is an archive; raise `NotAnArchive` if there is none."""
         ...
 
+    def holder(self) -> Holder | None:
+        """Return which run holds it, on this or another machine, where a lease says so."""
+        ...
+
     def being_committed(self) -> list[str]:
         """Return the paths that the journal names: a run is placing them, or a crash was."""
         ...
 
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`."""
+        ...
+
+    def published(self, directory: str) -> Iterator[str]:
+        """Yield the paths below a directory that are in the archive and may not be here."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -189,6 +220,14 @@ class Store(Protocol):
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
+        ...
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """Yield what is in a file, piece by piece.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+        """
         ...
 
     def local(self, path: str) -> AbstractContextManager[Path]:

@@ -58,7 +58,7 @@ def layout_of_bucket(url: BucketUrl) -> Layout:
         ConfigurationError: if no place for it is named, and the platform has none.
     """
     reached = url.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINTS)), "")
-    digest = hashlib.sha256(f"{reached} {url}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{reached.rstrip('/')} {url}".encode()).hexdigest()[:12]
     readable = _NOT_IN_NAMES.sub("-", f"{url.bucket}/{url.prefix}").strip("-")[:80]
     return Layout((url.state_dir or _default()) / f"{readable}-{digest}")
 

@@ -20,6 +20,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -28,10 +29,10 @@ from typing import TYPE_CHECKING
 from archiver.archive import other_manifests, tags
 from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.layout import INCOMING, MANIFEST, QUARANTINE, STATE, Layout
-from archiver.archive.lock import locked
+from archiver.archive.lock import holder, locked
 from archiver.archive.partial_file import this_boot
 from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
-from archiver.archive.store import Records, Reported
+from archiver.archive.store import Holder, Records, Reported
 from archiver.bucket import lease as leases
 from archiver.bucket import segment
 from archiver.bucket.client import open_objects
@@ -352,7 +353,35 @@ class Bucket:
         tags.describe(self.layout, files, payload_bytes)
         self.keep_tags()
 
+    def publish(self, path: str, content: bytes) -> None:
+        """Write a file of the page, unless there is the same.
+
+        Raises:
+            StorageError: if the store does not take it.
+        """
+        body, tries = Body(hashlib.sha256(content).hexdigest(), len(content), content), 3
+        while tries := tries - 1:
+            there = self.objects.head(path)
+            if there and there.sha256 == body.sha256:
+                return
+            with suppress(ConditionFailed):  # another machine writes the page: look again
+                self.objects.put(path, body, Unchanged(there.etag) if there else Absent())
+                return
+        raise StorageError(f"{self.url}: somebody else writes to {path} again and again")
+
     # --- Reading
+
+    def holder(self) -> Holder | None:
+        """Return which run has the lease; one of this machine that is gone is known to be dead.
+
+        Raises:
+            ArchiveLocked: if the lease is none that this version knows.
+            StorageError: if the store fails.
+        """
+        found = leases.holder(self.objects)
+        if found and found.run == LastRun.read(self.layout).run and not holder(self.layout.lock):
+            return replace(found, alive=False)
+        return found
 
     def being_committed(self) -> list[str]:
         """Return the paths of what a run on this machine has sent and may not have listed."""
@@ -433,6 +462,14 @@ class Bucket:
         """
         return self.objects.open(path)
 
+    def published(self, directory: str) -> Iterator[str]:
+        """Yield the path of every object below a directory.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        return (each.path for each in self.objects.list(f"{directory}/"))
+
     def exists(self, path: str) -> bool:
         """Return whether there is such an object.
 
@@ -481,6 +518,18 @@ class Bucket:
             return None
         read = self.objects.get(path, limit)
         return read[0] if read else None
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """Yield what is in an object, piece by piece.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            StorageError: if the store fails.
+        """
+        with self.objects.open(path) as reading:
+            if not reading:
+                raise FileNotFoundError(path)
+            yield from reading
 
     @contextmanager
     def local(self, path: str) -> Iterator[Path]:

@@ -43,13 +43,18 @@ NOT_RUN = {
     "docker": "needs docker, and images from the network",
     "rclone": "needs rclone, and a remote; the script around it is run with a stand-in",
     "#!/bin/sh": "needs rclone; it is run with a stand-in",
+    "aws s3": "needs the tool, and a bucket",
+    **{
+        f"archiver {command} -a s3://": "needs a bucket: another test runs it on one"
+        for command in ("backup", "status", "verify", "export", "browse", "link")
+    },
 }
 """How the commands begin that are printed and cannot be run here, and why."""
 
 OF_OTHERS = {
     "--array", "--cap-drop", "--cli-input-json", "--dependency", "--dist", "--download",
     "--immutable", "--init", "--job-name", "--list", "--no-cache-dir", "--no-create-home",
-    "--now", "--one-way", "--open-mode", "--pairs", "--read-only", "--requeue", "--rm",
+    "--now", "--one-way", "--open-mode", "--pairs", "--read-only", "--recursive", "--requeue", "--rm",
     "--root-user-action", "--security-opt", "--shell", "--size-only", "--stop-timeout",
     "--system", "--time", "--tmpfs", "--uid", "--validate",
 }  # fmt: skip
