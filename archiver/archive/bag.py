@@ -341,16 +341,6 @@ class Bag:
         """Yield nothing: all is here."""
         return iter(())
 
-    def blocks(self, path: str) -> Iterator[bytes]:
-        """Yield what is in a file, piece by piece.
-
-        Raises:
-            OSError: if it cannot be read, or there is none.
-        """
-        with Path(self.layout.at(path)).open("rb") as file:
-            while block := file.read(_BLOCK):
-                yield block
-
     def local(self, path: str) -> AbstractContextManager[Path]:
         """Return where a file is, or would be."""
         return nullcontext(Path(self.layout.at(path)))

@@ -222,14 +222,6 @@ class Store(Protocol):
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
         ...
 
-    def blocks(self, path: str) -> Iterator[bytes]:
-        """Yield what is in a file, piece by piece.
-
-        Raises:
-            FileNotFoundError: if there is no such file.
-        """
-        ...
-
     def local(self, path: str) -> AbstractContextManager[Path]:
         """Return where a file is on the disk here: for as long as it is asked for.
 

@@ -335,7 +335,7 @@ def holder(objects: Objects) -> Holder | None:
     if not found or found[0].released:
         return None
     claim, age = found[0], _age(found[1])
-    alive = age <= timedelta(seconds=claim.ttl) + _RESOLUTION
+    alive = age <= timedelta(seconds=claim.ttl) + RESOLUTION
     host, name = printable(str(claim.host)), claim.holder()
     return Holder(claim.run, host, claim.process, claim.began, name, age.total_seconds(), alive)
 

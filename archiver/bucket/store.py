@@ -519,18 +519,6 @@ class Bucket:
         read = self.objects.get(path, limit)
         return read[0] if read else None
 
-    def blocks(self, path: str) -> Iterator[bytes]:
-        """Yield what is in an object, piece by piece.
-
-        Raises:
-            FileNotFoundError: if there is none.
-            StorageError: if the store fails.
-        """
-        with self.objects.open(path) as reading:
-            if not reading:
-                raise FileNotFoundError(path)
-            yield from reading
-
     @contextmanager
     def local(self, path: str) -> Iterator[Path]:
         """Download an object to the disk here, for as long as it is asked for.
