@@ -10,6 +10,7 @@ These end a run, or keep it from beginning::
     ├── ApiUnreachable                   69  the API gives no usable response at all
     ├── StorageError                     74  the disk is full, read-only or failing
     ├── ArchiveLocked                    75  another run holds the archive
+    │   └── LeaseLost                    75  another run has taken it over, or may have
     ├── KeyRejected                      77  the API key was rejected, or has no credit
     └── Interrupted                 130/143  SIGINT, SIGTERM
 
@@ -62,6 +63,10 @@ class ArchiveLocked(ArchiverError):
     """Another run works in the archive."""
 
     exit_status = 75
+
+
+class LeaseLost(ArchiveLocked):
+    """This run could not renew its lease in time: another may work in the archive now."""
 
 
 class KeyRejected(ArchiverError):
