@@ -17,6 +17,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _LOG = logging.getLogger(__name__)
+_BLOCK = 1 << 20
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
@@ -164,6 +166,7 @@ class Bag:
             # Unlike pathlib's, this `exists` also answers for a path that no file can have.
             missing = [f for f in files if not os.path.exists(self.layout.at(f.path))]  # noqa: PTH110
             matching = [file for file in files if placement.matches(self.layout, file)]
+            placement.flush(self.layout, matching)  # another program may just have put them there
             self.manifest.append(matching)
             return matching, missing
 
@@ -292,6 +295,16 @@ class Bag:
         except OSError:
             return None
         return data if len(data) <= limit else None
+
+    @contextmanager
+    def reading(self, path: str) -> Iterator[Iterator[bytes]]:
+        """Read a file in blocks.
+
+        Raises:
+            OSError: if it cannot be read.
+        """
+        with open_file(self.layout.at(path)) as file:
+            yield iter(partial(file.read, _BLOCK), b"")
 
     def local(self, path: str) -> AbstractContextManager[Path]:
         """Return where a file is, or would be."""

@@ -142,6 +142,10 @@ class Store(Protocol):
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
         ...
 
+    def reading(self, path: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Read a file, of any size, in blocks; `OSError` says that this one cannot be read."""
+        ...
+
     def local(self, path: str) -> AbstractContextManager[Path]:
         """Return where a file is on the disk here: for as long as it is asked for.
 

@@ -13,12 +13,15 @@ a crash leaves between two steps is found by the journal; where that is not to b
 the bucket.
 """
 
+import errno
 import hashlib
 import logging
+import os
 import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +59,8 @@ _LOG = logging.getLogger(__name__)
 _STALE_UPLOAD = timedelta(days=1)
 _FEW = 50
 """Of this many objects each is asked about; of more, all are listed."""
+_AT_ONCE = 16
+"""This many objects are asked about together."""
 _SMALL = 8 << 20
 _DECLARATION = "bagit.txt"
 _TAG_FILES = (_DECLARATION, "bag-info.txt")
@@ -261,9 +266,11 @@ class Bucket:
         Raises:
             StorageError: if the store or the disk fails.
         """
-        there = {file.path: self.objects.head(file.path) for file in files}
-        missing = [file for file in files if there[file.path] is None]
-        matching = [file for file in files if _matches(there[file.path], file)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            heads = list(pool.map(self.objects.head, (file.path for file in files)))
+        there = list(zip(files, heads, strict=True))
+        missing = [file for file, head in there if head is None]
+        matching = [file for file, head in there if _matches(head, file)]
         self._append(matching)
         return matching, missing
 
@@ -395,6 +402,19 @@ class Bucket:
             return None
         read = self.objects.get(path, limit)
         return read[0] if read else None
+
+    @contextmanager
+    def reading(self, path: str) -> Iterator[Iterator[bytes]]:
+        """Read an object in blocks.
+
+        Raises:
+            OSError: if there is none.
+            StorageError: if the store fails.
+        """
+        with self.objects.open(path) as reading:
+            if not reading:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+            yield iter(reading)
 
     @contextmanager
     def local(self, path: str) -> Iterator[Path]:
