@@ -38,6 +38,7 @@ from archiver.media.info import EXTENSIONS, Properties
 from archiver.pipeline.indexing import index_in_memory, open_to_read
 from archiver.pipeline.sidecars import describe_held
 from archiver.progress import ByteProgress, Silent
+from archiver.run import WRITING
 from archiver.stores import look_into
 
 _BATCH = 10_000
@@ -99,7 +100,7 @@ def audit(
 def _audit(
     store: Store, catalogue: Catalogue, selection: Selection, progress: ByteProgress, *, alone: bool
 ) -> Audit:
-    findings, last_run = Findings(), catalogue.history.last(1, "backup", "repair")
+    findings, last_run = Findings(), catalogue.history.last(1, *WRITING)
     findings.extend(check_structure(store))
     tables = Reconciliation(catalogue.connection)
     tables.add_found(store.files())
@@ -116,7 +117,7 @@ def _audit(
     reading = _Reading(store, findings, progress)
     reading.read(tables, selection.threads)
     catalogue.connection.commit()  # to see what was written since, and to be in nobody's way
-    if at_rest and (alone or catalogue.history.last(1, "backup", "repair") == last_run):
+    if at_rest and (alone or catalogue.history.last(1, *WRITING) == last_run):
         findings.extend(others)
         if not without_declarations(finding.path for finding in findings.kept):
             findings.extend(check_oxum(store, tables))  # else it cannot add up
