@@ -54,6 +54,7 @@ class BucketSettings:
     """How many there may be at once."""
     pause_first: float = 0.5
     """The first pause before a request is repeated; later ones grow."""
+    pause_longest: float = 30.0
     multipart_above: int = 1 << 30
     """Larger objects are written, and copied, in parts."""
     part_size: int = 64 << 20
@@ -107,4 +108,5 @@ class Settings:
     strict: bool = False
     discover: tuple[str, ...] = ()
     """The types of one's own generations to list, such as `video`: they are backed up too."""
+    bucket: BucketSettings = field(default_factory=BucketSettings)
     timings: Timings = field(default_factory=Timings)

@@ -7,9 +7,12 @@ from archiver.archive.bag import Bag
 from archiver.archive.layout import Layout
 from archiver.archive.store import Store
 from archiver.location import Location
+from archiver.settings import BucketSettings
 
 
-def open_store(location: Location, lock_wait: float = 0) -> AbstractContextManager[Store]:
+def open_store(
+    location: Location, lock_wait: float = 0, settings: BucketSettings | None = None
+) -> AbstractContextManager[Store]:
     """Open the archive at a location, or create an empty one, and hold its lock.
 
     Raises:
@@ -22,7 +25,7 @@ def open_store(location: Location, lock_wait: float = 0) -> AbstractContextManag
         return Bag.open(location, lock_wait)
     from archiver.bucket.store import Bucket  # noqa: PLC0415 (most archives are directories)
 
-    return Bucket.open(location, lock_wait)
+    return Bucket.open(location, lock_wait, settings)
 
 
 def look_into(location: Location) -> AbstractContextManager[Store]:

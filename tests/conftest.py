@@ -8,9 +8,11 @@ import pytest
 
 from archiver.emulator.server import Emulator
 from tests.support.backups import KEY, Backups
+from tests.support.rclone import rclone_place
 from tests.support.seaweed import place, seaweed
+from tests.support.store_proxy import proxy
 
-__all__ = ["place", "seaweed"]
+__all__ = ["place", "proxy", "rclone_place", "seaweed"]
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 _LOG = logging.getLogger(__name__)
-_LONGEST_PAUSE = 30.0
 
 T = TypeVar("T")
 Request: TypeAlias = Callable[[], Awaitable[T]]
@@ -41,12 +40,15 @@ class Connection:
         self.url = url
         self.settings = settings
         self.bandwidth = Bandwidth(settings.limit_rate)
+        self._gone = False
+        """Whether the last request failed for good though it was repeated: others are not then."""
         self._worked: set[str] = set()
         """The operations that have succeeded: the configuration allows them."""
 
     def backoff(self) -> Backoff:
         """Return how often to try, and how long to pause before."""
-        return Backoff(self.settings.retries + 1, self.settings.pause_first, _LONGEST_PAUSE)
+        settings = self.settings
+        return Backoff(settings.retries + 1, settings.pause_first, settings.pause_longest)
 
     def place(self, path: str) -> dict[str, Any]:
         """Return the parameters of a request that name an object."""
@@ -87,12 +89,17 @@ class Connection:
         pauses = self.backoff().pauses()
         while True:
             try:
-                return await request()
+                response = await request()
             except TROUBLE as error:
-                pause = next(pauses, None) if may_pass(error) else None
+                passing = may_pass(error)
+                pause = next(pauses, None) if passing and not self._gone else None
                 if pause is None:
+                    self._gone = passing
                     raise
                 _LOG.debug("%s: %s; again in %.1f s", doing, type(error).__name__, pause)
+            else:
+                self._gone = False
+                return response
             await asyncio.sleep(pause)
 
 

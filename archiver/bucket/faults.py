@@ -1,12 +1,10 @@
 """Faults: what an error of botocore or of a connection means, for people."""
 
-from collections.abc import Mapping
-
 import aiohttp
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
-from archiver.bucket.objects import ChecksumRefused
+from archiver.bucket.objects import ChecksumRefused, NotSupported
 from archiver.errors import ArchiverError, ConfigurationError, StorageError
 from archiver.http.errors import describe_error
 from archiver.units import printable
@@ -41,7 +39,7 @@ _EXPIRED = "the credentials have expired: renew them"
 _DENIED = "access denied: the credentials do not allow {operation}"
 _ELSEWHERE = "the bucket is in another region: set AWS_REGION to it"
 _NOT_S3 = "what responds there is no S3 store: check the endpoint URL"
-_WRONG: Mapping[str, str] = {
+_WRONG: dict[str, str] = {
     "403": _DENIED,
     "AccessDenied": _DENIED,
     "AllAccessDisabled": _DENIED,
@@ -65,6 +63,13 @@ _WRONG: Mapping[str, str] = {
     "MethodNotAllowed": _NOT_S3,
 }
 """What is wrong with the configuration, by the store's code, or its status where it gives none."""
+_GONE: dict[str, str] = {
+    "NoSuchKey": "it is not there any more",
+    "412": "it has changed meanwhile",
+    "PreconditionFailed": "it has changed meanwhile",
+}
+_UNSUPPORTED = {"501", "NotImplemented", "InvalidArgument", "InvalidRequest"}
+"""What stores say to headers that they do not know."""
 _BAD_CHECKSUM = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"}
 
 
@@ -110,8 +115,9 @@ def describe(error: Exception, operation: str, timeout: float) -> str:
     match error:
         case botocore.ClientError():
             code = code_of(error)
-            unknown = f"the store responds {status_of(error)} {code}".rstrip()
-            return _WRONG.get(code, unknown).format(operation=operation)
+            status = str(status_of(error))
+            unknown = f"the store responds {status} {code.removeprefix(status)}".rstrip()
+            return (_WRONG | _GONE).get(code, unknown).format(operation=operation)
         case botocore.HTTPClientError() | botocore.ConnectionError():
             return describe_error(cause_of(error), timeout)
         case botocore.BotoCoreError() | ResponseParserError():
@@ -149,6 +155,8 @@ def translate(error: Exception, doing: str, why: str, *, worked: bool) -> Archiv
     """Return the error for people; `worked` is whether such a request has succeeded before."""
     if code_of(error) in _BAD_CHECKSUM:
         return ChecksumRefused(f"the store failed while {doing}: it received other bytes")
+    if code_of(error) in _UNSUPPORTED:
+        return NotSupported(f"the store failed while {doing}: {why}")
     if is_configuration(error) and not worked:
         return ConfigurationError(f"failed while {doing}: {why}")
     return StorageError(f"the store failed while {doing}: {why}")

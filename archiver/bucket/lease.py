@@ -252,14 +252,19 @@ class _Renewer:
 
 
 @contextmanager
-def leased(objects: Objects, wait: float = 0, ttl: float = TTL) -> Iterator[Lease]:
+def leased(
+    objects: Objects, wait: float = 0, ttl: float | None = None, dead: str = ""
+) -> Iterator[Lease]:
     """Hold the lease on an archive; `ttl` is how long it lives without being renewed, in seconds.
+
+    That of a run which is known to be `dead`, since its process was on this machine, is stale at
+    once.
 
     Raises:
         ArchiveLocked: if another run still holds it after `wait` seconds.
         StorageError: if the store fails.
     """
-    lease = acquire(objects, wait, ttl)
+    lease = acquire(objects, wait, TTL if ttl is None else ttl, dead)
     renewer = _Renewer(lease)
     thread = threading.Thread(target=renewer.run, name="lease", daemon=True)
     thread.start()
@@ -275,7 +280,7 @@ def leased(objects: Objects, wait: float = 0, ttl: float = TTL) -> Iterator[Leas
             _LOG.warning("the lease is not released, and goes stale in a while: %s", error)
 
 
-def acquire(objects: Objects, wait: float, ttl: float) -> Lease:
+def acquire(objects: Objects, wait: float, ttl: float, dead: str = "") -> Lease:
     """Create the lease or take it over; nobody renews it yet.
 
     Raises:
@@ -285,7 +290,7 @@ def acquire(objects: Objects, wait: float, ttl: float) -> Lease:
     claim, until = _new_claim(ttl), time.monotonic() + wait
     while True:
         found = read(objects)
-        if lease := _claimed(objects, claim, found):
+        if lease := _claimed(objects, claim, found, dead):
             return lease
         if found and (left := until - time.monotonic()) <= 0:
             raise ArchiveLocked(_refusal(*found))
@@ -308,7 +313,9 @@ def now() -> float:
     return time.clock_gettime(_CLOCK)
 
 
-def _claimed(objects: Objects, claim: Claim, found: tuple[Claim, Stored] | None) -> Lease | None:
+def _claimed(
+    objects: Objects, claim: Claim, found: tuple[Claim, Stored] | None, dead: str
+) -> Lease | None:
     """Claim a lease that there is not, or that is stale; None if another is first, or has it."""
     previous: str | None = None
     condition: Condition = Absent()
@@ -317,7 +324,8 @@ def _claimed(objects: Objects, claim: Claim, found: tuple[Claim, Stored] | None)
         condition = Unchanged(stored.etag)
         claim = replace(claim, unfenced=theirs.unfenced)
         if not theirs.released:
-            if _age(stored) <= timedelta(seconds=theirs.ttl) + _RESOLUTION:
+            lives = timedelta(seconds=theirs.ttl) + _RESOLUTION
+            if theirs.run != dead and _age(stored) <= lives:
                 return None
             previous = theirs.run
             claim = replace(claim, unfenced=(*{*theirs.unfenced, previous},))

@@ -67,6 +67,10 @@ class ChecksumRefused(StorageError):
     """The store did not take an object: its bytes do not match its checksum."""
 
 
+class NotSupported(StorageError):
+    """The store cannot do what it was asked to, or does not keep checksums."""
+
+
 class Reading(Protocol):
     """An object that is being read."""
 

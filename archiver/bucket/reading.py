@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from archiver.bucket.connection import Connection, date_of
+from archiver.bucket.connection import Connection, Request, date_of
 from archiver.bucket.faults import TROUBLE
 from archiver.bucket.objects import Stored
 from archiver.bucket.reports import read_entry, read_report
@@ -13,20 +13,24 @@ from archiver.errors import StorageError
 
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
+    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
 
 _ABSENT = (404,)
+_CHANGED = "it has changed meanwhile"
 _BLOCK = 1 << 18
 
 
 async def head(connection: Connection, path: str) -> Stored | None:
     """Return what the store says of an object; None if there is none."""
-    response = await connection.ask_unless(
-        _ABSENT,
-        "HeadObject",
-        f"looking at {connection.url}/{path}",
-        partial(connection.client.head_object, **connection.place(path), ChecksumMode="ENABLED"),
-    )
+    response = await connection.ask_unless(_ABSENT, "HeadObject", *look(connection, path))
     return read_report(path, response, response["ContentLength"]) if response else None
+
+
+def look(connection: Connection, path: str) -> "tuple[str, Request[HeadObjectOutputTypeDef]]":
+    """Return what a request for all that a store says of an object does, and the request."""
+    doing = f"looking at {connection.url}/{path}"
+    head_object = connection.client.head_object
+    return doing, partial(head_object, **connection.place(path), ChecksumMode="ENABLED")
 
 
 async def get(connection: Connection, path: str, limit: int) -> tuple[bytes, Stored] | None:
@@ -107,10 +111,18 @@ class Download:
         response = await self._connection.client.get_object(
             **self._place, Range=f"bytes={self._offset}-", IfMatch=self.stored.etag
         )
-        if not response.get("ContentRange", "").startswith(f"bytes {self._offset}-"):
+        unlike = self._unlike(response)
+        if unlike:
             response["Body"].close()
-            raise StorageError(f"{self._doing} was interrupted, and the store cannot resume")
+            raise StorageError(f"{self._doing} was interrupted, and {unlike}")
         return response["Body"]
+
+    def _unlike(self, response: "GetObjectOutputTypeDef") -> str:
+        """Return why a response is not the rest of the same object: stores ignore `If-Match`."""
+        if response["ETag"] != self.stored.etag:
+            return _CHANGED
+        resumed = response.get("ContentRange", "").startswith(f"bytes {self._offset}-")
+        return "" if resumed else "the store cannot resume"
 
 
 async def list_page(connection: Connection, prefix: str, token: str) -> tuple[list[Stored], str]:

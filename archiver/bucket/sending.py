@@ -1,11 +1,11 @@
 """Sending: the bytes of an object on their way to the store."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from io import FileIO
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from typing import IO, cast
 
-from archiver.bucket.objects import Body
+from archiver.bucket.bodies import blocks
+from archiver.bucket.parts import Part
 from archiver.errors import StorageError
 from archiver.http.bandwidth import Bandwidth
 from archiver.threads import in_thread
@@ -13,21 +13,6 @@ from archiver.threads import in_thread
 _BLOCK = 1 << 18
 _SLOW_BLOCK = 1 << 14
 """Where the rate is limited: bytes leave evenly."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some of the bytes of an object, from `start` on, and their checksum."""
-
-    body: Body
-    start: int
-    size: int
-    sha256: str
-
-    @classmethod
-    def whole(cls, body: Body) -> "Part":
-        """Return all of them."""
-        return cls(body, 0, body.size, body.sha256)
 
 
 class Sending:
@@ -44,6 +29,17 @@ class Sending:
         self.part = part
         self._bandwidth = bandwidth
         self._block = _BLOCK if bandwidth.piece > _BLOCK else _SLOW_BLOCK
+
+    @contextmanager
+    def again(self) -> Iterator[IO[bytes]]:
+        """Send it; what keeps it from being read is raised as it is."""
+        self.tries += 1
+        try:
+            yield cast("IO[bytes]", self)
+        except Exception:
+            if self.failure:
+                raise self.failure from None
+            raise
 
     def __len__(self) -> int:
         return self.part.size
@@ -64,32 +60,15 @@ class Sending:
             yield block
 
     async def _blocks(self) -> AsyncIterator[bytes | memoryview]:
-        content = self.part.body.content
-        if content is None:
-            async for data in self._file_blocks():
-                yield data
-            return
-        view = memoryview(content)[self.part.start : self.part.start + self.part.size]
-        for start in range(0, len(view), self._block):
-            yield view[start : start + self._block]
+        part = self.part
+        with closing(blocks(part.body, part.start, part.size, self._block)) as left:
+            while block := await self._next(left):
+                yield block
 
-    async def _file_blocks(self) -> AsyncIterator[bytes]:
-        left = self.part.size
+    async def _next(self, left: Iterator[bytes | memoryview]) -> bytes | memoryview:
+        """Return the next block, read in a thread; none at the end."""
         try:
-            file = await in_thread(self._open)
-            with file:
-                while left:
-                    block = await in_thread(file.read, min(left, self._block))
-                    if not block:
-                        raise OSError(f"it ends {left} bytes too early")  # noqa: TRY301
-                    left -= len(block)
-                    yield block
-        except OSError as error:
-            why = f"{self.part.body.file} could not be read: {error.strerror or error}"
-            self.failure = StorageError(why)
-            raise self.failure from error
-
-    def _open(self) -> FileIO:
-        file = Path(self.part.body.file).open("rb", buffering=0)  # noqa: SIM115 (closed above)
-        file.seek(self.part.start)
-        return file
+            return await in_thread(next, left, b"")
+        except StorageError as error:
+            self.failure = error
+            raise

@@ -11,8 +11,8 @@ from archiver.bucket.connection import Connection
 from archiver.bucket.event_loop import loop_thread
 from archiver.bucket.faults import TROUBLE, describe
 from archiver.bucket.reading import list_page
-from archiver.bucket.signing import sign_recorded_hashes
 from archiver.bucket.s3_objects import BucketObjects
+from archiver.bucket.signing import sign_recorded_hashes
 from archiver.errors import ConfigurationError
 from archiver.location import BucketUrl
 from archiver.settings import BucketSettings
@@ -35,6 +35,7 @@ def open_bucket(url: BucketUrl, settings: BucketSettings) -> Iterator[BucketObje
             thread.run(list_page(connection, "", ""))
             yield BucketObjects(connection, thread)
         finally:
+            thread.cancel()  # while the connections are still open: uploads are to be aborted
             thread.run(stack.aclose())
 
 

@@ -51,6 +51,7 @@ from archiver.errors import (
 )
 from archiver.generation import Generation, generation_at
 from archiver.location import BucketUrl
+from archiver.settings import BucketSettings
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -93,7 +94,9 @@ class Bucket:
 
     @classmethod
     @contextmanager
-    def open(cls, url: BucketUrl, lock_wait: float = 0) -> Iterator["Bucket"]:
+    def open(
+        cls, url: BucketUrl, lock_wait: float = 0, settings: BucketSettings | None = None
+    ) -> Iterator["Bucket"]:
         """Open the archive at `url`, or create an empty one, and hold its lease.
 
         Raises:
@@ -105,12 +108,12 @@ class Bucket:
         layout = layout_of_bucket(url)
         with storage_errors(f"preparing {layout.root}"):
             layout.incoming.mkdir(parents=True, exist_ok=True)
-        with locked(layout.lock, lock_wait), open_objects(url) as objects:
+        with locked(layout.lock, lock_wait), open_objects(url, settings) as objects:
             last = LastRun.read(layout)
             cls(url, objects).check()
             if not last.probed:
-                probe(objects)
-            with leased(objects, lock_wait) as lease:
+                probe(objects, url)
+            with leased(objects, lock_wait, dead=last.run) as lease:
                 bucket = cls(url, objects, lease, last)
                 LastRun(lease.run, this_boot(), ended=False, probed=True).write(layout)
                 with bucket._in_use():
@@ -178,7 +181,7 @@ class Bucket:
         """Bring what is here up to date; in the end, leave as little as possible to recover."""
         if aborted := self.objects.abort_uploads(_STALE_UPLOAD):
             _LOG.info("%s: %d uploads of killed runs are aborted", self.url, aborted)
-        refresh(self.objects, self.layout)
+        self._writer.begin()
         self._read_tag_files()
         try:
             yield
@@ -190,6 +193,7 @@ class Bucket:
         self._uploads.close()
         try:
             self._roll_up()
+            self._writer.end()
         except ArchiverError as error:
             _LOG.warning("%s: the next run rolls up its checksum manifest: %s", self.url, error)
             return

@@ -7,16 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.bucket.connection import Connection, date_of
 from archiver.bucket.faults import TROUBLE
+from archiver.bucket.parts import part_size
+from archiver.bucket.reading import look
+from archiver.bucket.upload import begun
+from archiver.errors import StorageError
 
 if TYPE_CHECKING:
-    from types_aiobotocore_s3.type_defs import MultipartUploadTypeDef
+    from types_aiobotocore_s3.type_defs import HeadObjectOutputTypeDef, MultipartUploadTypeDef
 
 AT_ONCE = 1000
 """How many objects a request can delete."""
 
 
 async def copy(connection: Connection, path: str, target: str) -> None:
-    """Copy an object within the store."""
+    """Copy an object within the store; a large one in parts.
+
+    Raises:
+        StorageError: if it is not there.
+    """
+    source = await connection.ask_unless((404,), "HeadObject", *look(connection, path))
+    if not source:
+        raise StorageError(f"{connection.url}/{path} cannot be copied: it is not there")
+    if source["ContentLength"] > connection.settings.multipart_above:
+        await _copy_parts(connection, path, target, source)
+        return
     await connection.ask(
         "CopyObject",
         f"copying {connection.url}/{path}",
@@ -24,8 +38,22 @@ async def copy(connection: Connection, path: str, target: str) -> None:
             connection.client.copy_object,
             **connection.place(target),
             CopySource={"Bucket": connection.url.bucket, "Key": connection.url.key(path)},
+            CopySourceIfMatch=source["ETag"],
         ),
     )
+
+
+async def _copy_parts(
+    connection: Connection, path: str, target: str, source: "HeadObjectOutputTypeDef"
+) -> None:
+    """Copy an object in the parts that it was written in: the store keeps the same of them."""
+    size = source["ContentLength"]
+    step = part_size(size, connection.settings.part_size)
+    async with begun(connection, target, source["Metadata"]) as upload:
+        for start in range(0, size, step):
+            span = range(start, min(start + step, size))
+            await upload.copy(connection.place(path), source["ETag"], span)
+        await upload.join({})
 
 
 async def delete(connection: Connection, paths: Sequence[str]) -> None:

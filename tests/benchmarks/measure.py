@@ -122,7 +122,7 @@ def _started(contender: Contender, out: BinaryIO, err: BinaryIO) -> "subprocess.
     return subprocess.Popen(
         contender.command,
         cwd=contender.cwd,
-        env=_clean_environment() | contender.env,
+        env={**_clean_environment(), **contender.env},
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=err,
@@ -130,7 +130,7 @@ def _started(contender: Contender, out: BinaryIO, err: BinaryIO) -> "subprocess.
     )
 
 
-def _clean_environment() -> Mapping[str, str]:
+def _clean_environment() -> dict[str, str]:
     """Return an environment without proxies or settings, and with a made-up key."""
     return {"PATH": search_path(), "HOME": os.devnull, "MODELSLAB_API_KEY": "a-key-for-benchmarks"}
 

@@ -11,8 +11,16 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import NotAnArchive
 from archiver.outcomes import Archived
+from archiver.settings import BucketSettings
 from tests.support.backups import KEY, generation
-from tests.support.buckets import Machine, assert_lines_true, download, lines_of, paths_of
+from tests.support.buckets import (
+    Machine,
+    assert_lines_true,
+    download,
+    lease_of,
+    lines_of,
+    paths_of,
+)
 from tests.support.running import assert_valid_bag, until
 from tests.support.seaweed import Place, SeaweedFS, new_place
 
@@ -56,10 +64,11 @@ async def test_what_is_archived_is_a_valid_bag(machine: Machine, tmp_path: Path)
 
 
 async def test_between_runs_nothing_else_is_left(machine: Machine) -> None:
-    """The lease is gone, every segment is rolled up, nothing is staged here."""
+    """The lease is released, every segment is rolled up, nothing is staged here."""
     await machine.run(*IDS[:3])
     left = [path for path in paths_of(machine.place) if path.startswith(".archiver/")]
-    assert left == []
+    assert left == [".archiver/lease"]
+    assert lease_of(machine.place)["released"] is True
     assert list((machine.state / ".archiver/incoming").iterdir()) == []
     assert (machine.state / ".archiver/uploads.jsonl").read_text() == ""
 
@@ -131,7 +140,8 @@ async def test_a_store_that_goes_ends_the_run_and_loses_nothing(
         emulator.scripts[generation(each)] = Script(
             outputs=(OutputScript(size=30_000, primary=link),)
         )
-    running = asyncio.ensure_future(machine.run(*ids))
+    bucket = BucketSettings(timeout=5, retries=2, pause_first=0.05)
+    running = asyncio.ensure_future(machine.run(*ids, bucket=bucket))
     await until(lambda: machine.downloads() >= 8)
     own_place.server.kill()
     report = await running

@@ -110,7 +110,7 @@ def _lines(place: Place) -> Iterator[tuple[str, str]]:
             for line in place.read(path).decode().splitlines():
                 sha256, _, named = line.partition("  ")
                 if len(sha256) == 64 and named.startswith("data/"):
-                    yield sha256, named
+                    yield sha256.lower(), named
 
 
 async def download(place: Place, directory: Path) -> Path:

@@ -68,12 +68,13 @@ def main() -> None:
 
 def arm_requests(steps: Steps) -> None:
     """Count a step before each request to a store, and one after it."""
-    from aiobotocore.client import AioBaseClient  # noqa: PLC0415 (an extra)
+    from aiobotocore import client  # noqa: PLC0415 (an extra)
 
     from archiver.bucket import lease  # noqa: PLC0415
 
     lease.TTL = 1.0
-    request = AioBaseClient._make_api_call
+    calling: Any = client.AioBaseClient
+    request = calling._make_api_call
 
     async def counted(*args: Any, **kwargs: Any) -> Any:
         steps.take()
@@ -82,7 +83,7 @@ def arm_requests(steps: Steps) -> None:
         finally:
             steps.take()
 
-    AioBaseClient._make_api_call = counted
+    calling._make_api_call = counted
 
 
 def arm(steps: Steps) -> None:

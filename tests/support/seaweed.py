@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -169,6 +169,10 @@ class Place:
         """Open it with the client of the program."""
         return open_objects(self.url, self.settings)
 
+    def at(self, endpoint_url: str) -> Self:
+        """Return the same place behind another endpoint."""
+        return replace(self, settings=replace(self.settings, endpoint_url=endpoint_url))
+
     def keys(self) -> list[str]:
         """Return the keys of its objects, by another client."""
         pages = self.server.client.get_paginator("list_objects_v2").paginate(
@@ -193,7 +197,7 @@ class Place:
 
 def new_place(server: SeaweedFS) -> Place:
     """Return a place that nothing else uses."""
-    settings = BucketSettings(server.endpoint_url, timeout=10, retries=3, pause_first=0.01)
+    settings = BucketSettings(server.endpoint_url, timeout=10, retries=3, pause_longest=0.02)
     return Place(server, BucketUrl(BUCKET, f"videos/{secrets.token_hex(8)}"), settings)
 
 
