@@ -154,10 +154,13 @@ class Bag:
             for directory in {file.directory for file in files}:
                 self._remove(directory)
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
-        """Write the lines of files that are in place and still match.
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are in place and match.
 
-        Return those, and those of the files that are not there at all.
+        Return those, and those of the files that are not there at all. If they are `new`, other
+        manifests do not list them.
 
         Raises:
             StorageError: if the disk fails.
@@ -167,6 +170,8 @@ class Bag:
             missing = [f for f in files if not os.path.exists(self.layout.at(f.path))]  # noqa: PTH110
             matching = [file for file in files if placement.matches(self.layout, file)]
             placement.flush(self.layout, matching)  # another program may just have put them there
+            if new and matching:
+                self._set_manifests_aside()
             self.manifest.append(matching)
             return matching, missing
 

@@ -65,8 +65,13 @@ class Store(Protocol):
         """Clear the journal, of whose files the catalogue knows now, and what was staged."""
         ...
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
-        """Write the lines of files that are there and match; return those, and the missing."""
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are there and match; return those, and the missing.
+
+        If they are `new`, other manifests do not list them.
+        """
         ...
 
     def withdraw(self, paths: Collection[str]) -> None:

@@ -264,8 +264,12 @@ class Bucket:
             for directory in directories:
                 discard(self.layout, directory)
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
         """Write the lines of files that are there and match; return those, and the missing.
+
+        If they are `new`, other manifests do not list them.
 
         Raises:
             StorageError: if the store or the disk fails.
@@ -275,6 +279,8 @@ class Bucket:
         there = list(zip(files, heads, strict=True))
         missing = [file for file, head in there if head is None]
         matching = [file for file, head in there if _matches(head, file)]
+        if new and matching:
+            self._set_manifests_aside()
         self._append(matching)
         return matching, missing
 

@@ -52,7 +52,7 @@ class Transfer:
         difference.set_there(self._there(difference))
         for page in difference.there():
             self.check()
-            matching, _ = self.target.relist(page)
+            matching, _ = self.target.relist(page, new=True)
             if matching:
                 self._record_found(matching)
                 difference.drop(file.path for file in matching)
