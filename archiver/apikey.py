@@ -38,8 +38,9 @@ class ApiKey:
 
     def may_be_in(self, body: bytes | bytearray) -> bool:
         """Return whether JSON may have the key in it, or is nested deeply; most has not, surely."""
-        encoded = (b"%", b"\\u", b"\0")  # for a URL, in JSON, or as UTF-16
-        if not body.isascii() or any(sign in body for sign in encoded):
+        if not body.isascii():
+            return True
+        if b"%" in body or b"\\u" in body or b"\0" in body:  # for a URL, in JSON, or as UTF-16
             return True
         deep = body.count(b"[") + body.count(b"{") >= MAX_DEPTH
         return deep or _plain(self._value) in body.lower()

@@ -1,8 +1,9 @@
 """Checksums: what a line of the checksum manifest records of a file."""
 
+import re
 from dataclasses import dataclass
 
-_CODES = {ord(character): f"%{ord(character):02X}" for character in "%\r\n"}
+_ENCODED = re.compile("[%\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +14,8 @@ class Checksum:
     path: str
 
     def __str__(self) -> str:
-        """The line, in which the path is encoded as BagIt has it (RFC 8493, 2.1.3)."""
-        return f"{self.sha256}  {self.path.translate(_CODES)}\n"
+        """The line itself."""
+        return checksum_line(self.sha256, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +33,9 @@ class Mark:
 
     size: int
     tail: bytes
+
+
+def checksum_line(sha256: str, path: str) -> str:
+    """Return a line, in which the path is encoded as BagIt has it (RFC 8493, 2.1.3)."""
+    encoded = _ENCODED.sub(lambda found: f"%{ord(found[0]):02X}", path)
+    return f"{sha256}  {encoded}\n"

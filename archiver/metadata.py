@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
 from typing import TypeVar
@@ -104,10 +105,11 @@ def _parts(document: object, depth: int) -> Iterator[Mapping[str, object]]:
     fields = _as_object(document)
     if not fields or not depth:
         return
-    yield from _parts(fields.get("meta"), depth - 1)
+    yield from _parts(fields["meta"], depth - 1) if "meta" in fields else ()
     yield fields
     for name in _PARTS:
-        yield from _parts(fields.get(name), depth - 1)
+        if name in fields:
+            yield from _parts(fields[name], depth - 1)
 
 
 def _as_object(value: object) -> Mapping[str, object]:
@@ -125,7 +127,7 @@ class _Fields:
         self._values: dict[str, object] = {}
         for name, value in fields.items():
             if len(name) < _LONGEST_NAME:
-                self._values.setdefault(_IGNORED.sub("", name).lower(), value)
+                self._values.setdefault(_plain(name), value)
 
     @property
     def say_anything(self) -> bool:
@@ -136,6 +138,11 @@ class _Fields:
         """Return the first of these fields that says something."""
         found = (read(self._values.get(name)) for name in names)
         return next((value for value in found if value is not None), None)
+
+
+@lru_cache
+def _plain(name: str) -> str:
+    return _IGNORED.sub("", name).lower()
 
 
 def _read(fields: _Fields) -> Metadata:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from archiver.apikey import ApiKey
+from archiver.shards import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class Settings:
     lock_wait: float = 0.0
     retry_lost: bool = False
     strict: bool = False
+    shard: Shard | None = None
+    """The part of the lists that this run archives, where many runs share them."""
     discover: tuple[str, ...] = ()
     """The types of one's own generations to list, such as `video`: they are backed up too."""
     bucket: BucketSettings = field(default_factory=BucketSettings)

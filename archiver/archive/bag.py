@@ -326,6 +326,9 @@ class Bag:
         """Return the paths that the journal names: a run is placing them, or a crash was."""
         return [target.path for target in self.journal.read().targets()]
 
+    def keep_tags(self) -> None:
+        """Do nothing: the tag files that are here are those of the archive."""
+
     def describe(self, files: int, payload_bytes: int) -> None:
         """Bring `bag-info.txt` and the tag manifests up to date, for this many files and bytes.
 

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 
 from archiver.archive.durable import replace
-from archiver.checksums import BagFile, Checksum, Mark
+from archiver.checksums import BagFile, Checksum, Mark, checksum_line
 from archiver.errors import storage_errors
 
 _TAIL = 160
@@ -182,7 +182,7 @@ def problem_of(line: bytes) -> str:
 
 
 def _line(file: BagFile) -> str:
-    return str(Checksum(file.sha256, file.path))
+    return checksum_line(file.sha256, file.path)
 
 
 def sha256_of(path: str | Path) -> str:

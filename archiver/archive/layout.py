@@ -1,6 +1,7 @@
 """The layout of an archive: where each of its files lies."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 MANIFEST = "manifest-sha256.txt"
@@ -14,15 +15,19 @@ PAGE = "index.html"
 GALLERY = f"{STATE}/browse"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """The places in the archive at `root`."""
 
     root: Path
 
+    @cached_property
+    def _prefix(self) -> str:
+        return f"{self.root}/"
+
     def at(self, path: str) -> str:
         """Return where a path of the archive is. A run asks for many: pathlib is too slow."""
-        return f"{self.root}/{path}"
+        return self._prefix + path
 
     @property
     def declaration(self) -> Path:

@@ -80,8 +80,8 @@ class StagedGeneration:
 
     generation: Generation
     files: tuple[StagedFile, ...]
-    response: bytes = field(default=b"", compare=False, repr=False)
-    """The text of the response."""
+    document: object = field(default=None, compare=False, repr=False)
+    """The response; None if it cannot be read."""
 
     @property
     def payload_bytes(self) -> int:
@@ -100,6 +100,7 @@ class Staging:
         self.generation = generation
         self._layout = layout
         self._place = f"{INCOMING}/{generation.name.replace('/', '~')}"
+        self._document = document
         self._response = b"" if document is None else _encoded(document)
         self._response_written = False
 
@@ -167,7 +168,7 @@ class Staging:
                 partial = self._partial_path(output)
                 os.rename(partial, self._layout.at(f"{self._place}/{name}"))  # noqa: PTH104
                 Path(f"{partial}.json").unlink(missing_ok=True)
-        return self._staged(output, payload)
+        return self._staged(name, output, payload)
 
     def staged(self, payloads: Sequence[StagedFile]) -> StagedGeneration:
         """Return the generation, of which these are the payloads."""
@@ -177,7 +178,7 @@ class Staging:
             BagFile(self.generation.sidecar_path, sha256, size),
             None if self._response_written else self._response,
         )
-        return StagedGeneration(self.generation, (*payloads, response), self._response)
+        return StagedGeneration(self.generation, (*payloads, response), self._document)
 
     def sidecar(self, path: str, document: object) -> StagedFile:
         """Return a further sidecar, still to be written, that becomes the file at `path`."""
@@ -191,6 +192,8 @@ class Staging:
             self._response = (self._directory / _RESPONSE).read_bytes()
         except OSError:
             return None
+        with suppress(ValueError, RecursionError):
+            self._document = json.loads(self._response)
         self._response_written = True
         return self._response
 
@@ -252,12 +255,12 @@ class Staging:
             return None
         with storage_errors(f"flushing {path}"):
             fsync(path)
-        return self._staged(output, payload)
+        return self._staged(path.name, output, payload)
 
-    def _staged(self, output: Output, payload: Payload) -> StagedFile:
+    def _staged(self, name: str, output: Output, payload: Payload) -> StagedFile:
         path = self.generation.payload_path(output.number, output.of, payload.media.extension)
         return StagedFile(
-            f"{self._place}/{_name(output, payload)}",
+            f"{self._place}/{name}",
             BagFile(path, payload.sha256, payload.size),
             payload.content,
             payload.media.properties,

@@ -97,6 +97,10 @@ class Store(Protocol):
         """Keep a copy of files in the quarantine: they stay in place at every instant."""
         ...
 
+    def keep_tags(self) -> None:
+        """Make the tag files that are here those of the archive."""
+        ...
+
     def describe(self, files: int, payload_bytes: int) -> None:
         """Bring the tag files up to date, for this many files and bytes."""
         ...

@@ -15,6 +15,9 @@ _DECLARED = re.compile(
     r"BagIt-Version: [01]\.[0-9]+[ \t]*\nTag-File-Character-Encoding: (\S+)[ \t]*\n?"
 )
 _OXUM = re.compile(r"Payload-Oxum[ \t]*:[ \t]*(.*)", re.IGNORECASE)
+SHARD = "Archiver-Shard"
+"""The tag that names the shard whose archive this is."""
+_SHARD = re.compile(rf"{SHARD}[ \t]*:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
 _OURS = re.compile(r"(Payload-Oxum|Bagging-Date|Bag-Software-Agent)[ \t]*:", re.IGNORECASE)
 
 
@@ -110,6 +113,26 @@ def payload_oxums(layout: Layout) -> list[str]:
     """
     found = map(_OXUM.fullmatch, _elements(_text(layout.info)))
     return [match[1].strip() for match in found if match]
+
+
+def shard_marks(layout: Layout) -> list[str]:
+    """Return what `bag-info.txt` says whose shard's archive this is; hardly ever twice.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    found = map(_SHARD.fullmatch, _elements(_text(layout.info)))
+    return [match[1].strip() for match in found if match]
+
+
+def mark_shard(layout: Layout, shard: str) -> None:
+    """Say in `bag-info.txt`, durably, whose shard's archive this is.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    elements = [*_elements(_text(layout.info)), f"{SHARD}: {shard}"]
+    replace(layout.info, (f"{element}\n" for element in elements))
 
 
 def _elements(info: str) -> list[str]:

@@ -1,27 +1,10 @@
 """Bodies: the bytes of an object that is to be written, in memory or in a file."""
 
-import hashlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from archiver.bucket.objects import Body
 from archiver.errors import StorageError
-
-
-def in_memory(content: bytes) -> Body:
-    """Return the body of an object that is to have this content."""
-    return Body(hashlib.sha256(content).hexdigest(), len(content), content)
-
-
-def in_file(path: Path) -> Body:
-    """Return the body of an object that is to have the content of a file.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Body(sha256, file.tell(), file=str(path))
 
 
 def blocks(

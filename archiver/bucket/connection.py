@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Container, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -18,10 +17,12 @@ from archiver.bucket.faults import (
     status_of,
     translate,
 )
+from archiver.errors import StorageError
 from archiver.http.bandwidth import Bandwidth
 from archiver.http.retry import Backoff
 from archiver.location import BucketUrl
 from archiver.settings import BucketSettings
+from archiver.units import printable
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -64,8 +65,9 @@ class Connection:
         try:
             response = await self._repeat(doing, request)
         except TROUBLE as error:
-            why = describe(error, operation, self.settings.timeout)
-            raise translate(error, doing, why, worked=operation in self._worked) from None
+            raise translate(
+                error, doing, self._why(error, operation), worked=operation in self._worked
+            ) from None
         self._worked.add(operation)
         return response
 
@@ -84,6 +86,13 @@ class Connection:
                 raise
 
         return await self.ask(operation, doing, refusable)
+
+    def _why(self, error: Exception, operation: str) -> str:
+        """Return why a request has failed; that there is a store at all is not known at first."""
+        why = describe(error, operation, self.settings.timeout)
+        if self._worked or status_of(error) or not may_pass(error):
+            return why
+        return f"{why}: check the endpoint URL, {printable(self.client.meta.endpoint_url)}"
 
     async def _repeat(self, doing: str, request: Request[T]) -> T:
         pauses = self.backoff().pauses()
@@ -104,8 +113,13 @@ class Connection:
 
 
 def date_of(response: Mapping[str, Any]) -> datetime:
-    """Return when a store made a response, by its own clock (RFC 9110, 6.6.1)."""
+    """Return when a store made a response, by its own clock (RFC 9110, 6.6.1).
+
+    Raises:
+        StorageError: if it does not say.
+    """
     date = response["ResponseMetadata"]["HTTPHeaders"].get("date", "")
-    with suppress(ValueError):
+    try:
         return parsedate_to_datetime(date).astimezone(UTC)
-    return datetime.now(UTC)
+    except ValueError:
+        raise StorageError("the store responds without a date") from None

@@ -37,7 +37,7 @@ _NO_CREDENTIALS = (
 _WRONG_KEY = "the store does not know the access key: check the credentials"
 _EXPIRED = "the credentials have expired: renew them"
 _DENIED = "access denied: the credentials do not allow {operation}"
-_ELSEWHERE = "the bucket is in another region: set AWS_REGION to it"
+_ELSEWHERE = "the bucket is elsewhere: set AWS_DEFAULT_REGION, or correct the endpoint URL"
 _NOT_S3 = "what responds there is no S3 store: check the endpoint URL"
 _WRONG: dict[str, str] = {
     "403": _DENIED,
@@ -54,6 +54,9 @@ _WRONG: dict[str, str] = {
     "NoSuchBucket": "there is no such bucket: create it, or correct the URL",
     "InvalidBucketName": "there can be no bucket of that name: correct the URL",
     "301": _ELSEWHERE,
+    "302": _ELSEWHERE,
+    "307": _ELSEWHERE,
+    "308": _ELSEWHERE,
     "PermanentRedirect": _ELSEWHERE,
     "AuthorizationHeaderMalformed": _ELSEWHERE,
     "IllegalLocationConstraintException": _ELSEWHERE,
@@ -82,10 +85,12 @@ def status_of(error: Exception) -> int:
 
 
 def code_of(error: Exception) -> str:
-    """Return what a store calls an error, or an empty string."""
+    """Return what a store calls an error; its status if it calls it nothing."""
     match error:
-        case botocore.ClientError(response={"Error": {"Code": code}}):
+        case botocore.ClientError(response={"Error": {"Code": code}}) if code:
             return printable(str(code)[:60])
+        case botocore.ClientError():
+            return str(status_of(error))
     return ""
 
 

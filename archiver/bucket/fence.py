@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 
 from archiver.archive.layout import STATE
-from archiver.bucket.bodies import in_file, in_memory
+from archiver.bucket.measured import in_file, in_memory
 from archiver.bucket.objects import Absent, Body, ConditionFailed, Objects
 from archiver.bucket.segment import FENCED, SEGMENTS, Segment, path_of
 

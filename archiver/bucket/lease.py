@@ -25,7 +25,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from archiver.archive.layout import STATE
-from archiver.bucket.bodies import in_memory
+from archiver.bucket.measured import in_memory
 from archiver.bucket.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.segment import is_run
 from archiver.errors import ArchiveLocked, LeaseLost, StorageError
@@ -138,10 +138,7 @@ class Lease:
         except StorageError as error:
             self._lost = f"it could not be renewed for {format_duration(self.ttl)}: {error}"
         if self._lost:
-            raise LeaseLost(
-                f"this run has lost its lease on the archive ({self._lost}) and writes nothing "
-                "more: run it again when no other run works there"
-            )
+            raise self.lost(self._lost)
 
     def begin(self, condition: Condition) -> bool:
         """Write it for the first time; return whether nobody else was first.
@@ -175,6 +172,16 @@ class Lease:
             except ConditionFailed:
                 self._look_again(claim, began)
 
+    def prove(self) -> None:
+        """Renew it now: whatever was read before was read while no other run had it.
+
+        Raises:
+            LeaseLost: if another has it.
+            StorageError: if the store does not answer.
+        """
+        self.renew()
+        self.check()
+
     def release(self) -> None:
         """Let it go, if it is still ours.
 
@@ -197,6 +204,14 @@ class Lease:
     def lose(self, why: str) -> None:
         """Note that it is lost."""
         self._lost = self._lost or why
+
+    def lost(self, why: str) -> LeaseLost:
+        """Return the error of a lease that is lost, if not for another reason before."""
+        self.lose(why)
+        return LeaseLost(
+            f"this run has lost its lease on the archive ({self._lost}) and writes nothing more: "
+            "run it again when no other run works there"
+        )
 
     def interrupt(self) -> None:
         """End a renewal that is under way."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from archiver.archive.checksum_manifest import ChecksumManifest, parse
 from archiver.archive.durable import fsync, replace
 from archiver.archive.layout import MANIFEST
-from archiver.bucket.bodies import in_file
+from archiver.bucket.measured import in_file
 from archiver.bucket.objects import Objects, Reading
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import StorageError, storage_errors

@@ -1,5 +1,6 @@
 """Reading: what a store says of an object, and its bytes."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,11 @@ from archiver.errors import StorageError
 
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
-    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
+    from types_aiobotocore_s3.type_defs import (
+        GetObjectOutputTypeDef,
+        HeadObjectOutputTypeDef,
+        ListObjectsV2OutputTypeDef,
+    )
 
 _ABSENT = (404,)
 _CHANGED = "it has changed meanwhile"
@@ -125,19 +130,29 @@ class Download:
         return "" if resumed else "the store cannot resume"
 
 
+async def check(connection: Connection) -> None:
+    """See that there is such a bucket, and that it may be listed."""
+    await _list(connection, f"opening {connection.url}", connection.url.key(""), {"MaxKeys": 1})
+
+
 async def list_page(connection: Connection, prefix: str, token: str) -> tuple[list[Stored], str]:
     """Return up to 1,000 objects whose paths begin with a prefix, and the token of the next."""
-    page: dict[str, Any] = {"ContinuationToken": token} if token else {}
-    response = await connection.ask(
-        "ListObjectsV2",
-        f"listing {connection.url}/{prefix}",
-        partial(
-            connection.client.list_objects_v2,
-            Bucket=connection.url.bucket,
-            Prefix=connection.url.key(prefix),
-            **page,
-        ),
-    )
+    doing = f"listing {connection.url}/{prefix}"
+    more = {"ContinuationToken": token} if token else {}
+    response = await _list(connection, doing, connection.url.key(prefix), more)
     now, path = date_of(response), connection.url.path
     entries = [read_entry(path(each["Key"]), each, now) for each in response.get("Contents", ())]
-    return entries, response.get("NextContinuationToken", "")
+    following = response.get("NextContinuationToken", "")
+    if response.get("IsTruncated") and not following:
+        raise StorageError(f"the store failed while {doing}: it does not say how to go on")
+    return entries, following
+
+
+async def _list(
+    connection: Connection, doing: str, prefix: str, more: Mapping[str, Any]
+) -> "ListObjectsV2OutputTypeDef":
+    list_objects = connection.client.list_objects_v2
+    bucket = connection.url.bucket
+    return await connection.ask(
+        "ListObjectsV2", doing, partial(list_objects, Bucket=bucket, Prefix=prefix, **more)
+    )

@@ -19,8 +19,8 @@ from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.durable import fsync
 from archiver.archive.layout import MANIFEST, Layout
 from archiver.bucket import fence, segment
-from archiver.bucket.bodies import in_file, in_memory
 from archiver.bucket.lease import Lease
+from archiver.bucket.measured import in_file, in_memory
 from archiver.bucket.mirror import Base, Mirror
 from archiver.bucket.objects import Absent, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.segment import EMPTIED, Segment
@@ -85,7 +85,7 @@ class Segments:
         self._pending = list(segment.read(self._objects, found))
         segment.set_odd_aside(self._objects, self._pending)
         self._not_again = fence.superseded(self._objects)
-        self._mirror.fetch()
+        self._fetch()
         self._mirror.complete(_lines(self._pending))
         if late and self._mirror.path.stat().st_size:
             self._write_manifest(supersede=True)
@@ -136,11 +136,15 @@ class Segments:
         fence.forget(self._objects)
         self._lease.lose("it has ended")
 
+    def _fetch(self) -> None:
+        """Know the manifest; had another run the lease by now, it must stay unknown."""
+        self._mirror.fetch()
+        self._lease.prove()
+
     def _taken(self, files: Sequence[BagFile]) -> None:
         """Go on where the number is taken by a segment of ours, whose response never came."""
         if not self._settle():
-            self._lease.lose("another run has taken it over")
-            self._lease.check()
+            raise self._lease.lost("another run has taken it over")
         self.append(files)
 
     def _settle(self) -> bool:
@@ -166,7 +170,7 @@ class Segments:
                     self._tidy()
                     return
             _LOG.info("%s is not the one that this run knows: it is read again", MANIFEST)
-            self._mirror.fetch()
+            self._fetch()
         raise StorageError(f"somebody else writes to {MANIFEST} again and again")
 
     def _is_written(self, change: "_Change", *, supersede: bool) -> bool:

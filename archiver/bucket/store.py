@@ -171,6 +171,7 @@ class Bucket:
             self.layout.incoming.mkdir(parents=True, exist_ok=True)
         with suppress(ArchiveLocked), locked(self.layout.lock):  # else that run keeps it so
             refresh(self.objects, self.layout)
+            self._read_tag_files()
 
     def _is_begun(self) -> bool:
         """Return whether a run was killed before it wrote what makes it an archive."""
@@ -340,7 +341,7 @@ class Bucket:
         self._quarantined(paths)
 
     def describe(self, files: int, payload_bytes: int) -> None:
-        """Roll up the segments, and bring `bag-info.txt` up to date, for this many files and bytes.
+        """Roll up, and bring `bag-info.txt` up to date, for this many files and bytes.
 
         Raises:
             StorageError: if the store or the disk does not take it.
@@ -348,7 +349,7 @@ class Bucket:
         """
         self._roll_up()
         tags.describe(self.layout, files, payload_bytes)
-        self._write_tag_files()
+        self.keep_tags()
 
     # --- Reading
 
@@ -566,13 +567,18 @@ class Bucket:
                     path.unlink(missing_ok=True)
             tags.declare(self.layout)
 
-    def _write_tag_files(self) -> None:
-        """Write to the bucket which tag files are others here."""
+    def keep_tags(self) -> None:
+        """Write to the bucket those tag files that are others here.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
         for name in _TAG_FILES:
-            with storage_errors(f"reading {name} in {self.layout.root}"):
-                data = (self.layout.root / name).read_bytes()
+            path = self.layout.root / name
+            with storage_errors(f"reading {path}"):
+                data = path.read_bytes() if path.exists() else b""
             there = self._tag_files.get(name)
-            if there and there[0] == data:
+            if not data or (there and there[0] == data):
                 continue
             body = Body(hashlib.sha256(data).hexdigest(), len(data), data)
             condition = Unchanged(there[1].etag) if there else Absent()

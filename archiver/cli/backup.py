@@ -21,6 +21,7 @@ from archiver.cli.options import (
     verbose_option,
 )
 from archiver.cli.params import Parsed, types
+from archiver.cli.sharding import list_shard_options
 from archiver.units import parse_duration
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @manifests_argument
 @archive_option
 @endpoint_option
+@list_shard_options
 @option(
     "--discover", is_flag=True, heading=INPUT,
     help="Archive your own generations too, as ModelsLab lists them: no MANIFEST is needed.",

@@ -13,6 +13,7 @@ from archiver.cli.options import (
     quiet_option,
     verbose_option,
 )
+from archiver.cli.sharding import archive_shard_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @archive_option
+@archive_shard_options
 @option(
     "--open", "opened", is_flag=True, heading=INPUT, envvar=None,
     help="Open the page in a browser.",

@@ -15,6 +15,7 @@ from archiver.cli.options import (
     verbose_option,
 )
 from archiver.cli.params import File, Parsed, types
+from archiver.cli.sharding import list_shard_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     help="Write the manifest to this file, which is replaced once it is complete, instead of to "
     "standard output.",
 )  # fmt: skip
+@list_shard_options
 @api_options
 @verbose_option
 @quiet_option

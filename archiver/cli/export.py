@@ -8,6 +8,7 @@ import click
 
 from archiver.cli.help import Command
 from archiver.cli.options import INPUT, archive_option, config_option, option
+from archiver.cli.sharding import archive_shard_options
 
 if TYPE_CHECKING:
     from archiver.cli.export_rows import Format
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @archive_option
+@archive_shard_options
 @option(
     "--format", "form", metavar="csv|jsonl", type=click.Choice(["csv", "jsonl"]), default="csv",
     heading=INPUT, help="A table, or one JSON object per line.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from archiver.apikey import ApiKey
 from archiver.errors import ConfigurationError
 from archiver.settings import ApiSettings, BucketSettings, DownloadSettings, Settings
+from archiver.shards import Shard
 
 _LINK_RETRIES = 2
 
@@ -17,6 +18,7 @@ class FetchOptions:
 
     api_key_file: Path | None
     api_rate: float
+    api_share: int
     wait: float
     retries: int
     api_url: str
@@ -29,6 +31,7 @@ class FetchOptions:
     min_free: int
     lock_wait: float
     endpoint: str = "deepfake"
+    shard: Shard | None = None
     max_time: float | None = None
     retry_lost: bool = False
     strict: bool = False
@@ -44,8 +47,9 @@ class FetchOptions:
         """
         _check_proxies()
         key = key or api_key(self.api_key_file)
+        rate = self.api_rate / self.api_share
         return Settings(
-            ApiSettings(key, self.api_url, self.api_rate, self.timeout, self.retries),
+            ApiSettings(key, self.api_url, rate, self.timeout, self.retries),
             self._downloads(),
             endpoint=self.endpoint,
             wait=self.wait,
@@ -53,6 +57,7 @@ class FetchOptions:
             lock_wait=self.lock_wait,
             retry_lost=self.retry_lost,
             strict=self.strict,
+            shard=self.shard,
             discover=self.discover_types if self.discover else (),
             bucket=BucketSettings(limit_rate=self.limit_rate),
         )
@@ -76,11 +81,13 @@ class ApiOptions:
 
     api_key_file: Path | None
     api_rate: float
+    api_share: int
     wait: float
     retries: int
     api_url: str
     timeout: float
     types: tuple[str, ...]
+    shard: Shard | None = None
 
     def settings(self) -> Settings:
         """Return the settings.
@@ -91,8 +98,9 @@ class ApiOptions:
         """
         _check_proxies()
         key = api_key(self.api_key_file)
-        api = ApiSettings(key, self.api_url, self.api_rate, self.timeout, self.retries)
-        return Settings(api, wait=self.wait, discover=self.types)
+        rate = self.api_rate / self.api_share
+        api = ApiSettings(key, self.api_url, rate, self.timeout, self.retries)
+        return Settings(api, wait=self.wait, discover=self.types, shard=self.shard)
 
 
 def _check_proxies() -> None:

@@ -14,6 +14,7 @@ from archiver.cli.options import (
     quiet_option,
 )
 from archiver.cli.params import Directory, Parsed
+from archiver.cli.sharding import archive_shard_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,7 @@ def template(text: str) -> "Template":
     "they are not touched.",
 )  # fmt: skip
 @archive_option
+@archive_shard_options
 @option(
     "--format", "form", metavar="FORMAT", type=Parsed("format", template), heading=INPUT,
     default="{date}/{prompt:.40}-{id}.{extension}", show_default="the one above",

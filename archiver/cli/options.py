@@ -9,6 +9,7 @@ import click
 
 from archiver.cli.help import GENERAL, Argument, Option
 from archiver.cli.params import (
+    PARTS,
     Archive,
     Count,
     Directory,
@@ -242,6 +243,11 @@ _api_options = (
     _api(
         "--api-rate", metavar="N/s", type=Parsed("rate", parse_rate), default="5/s",
         help="Send at most this many requests to the API: 5/s, 30/m.",
+    ),
+    _api(
+        "--api-share", metavar="M", type=PARTS, default=1,
+        help="Take one M-th of --api-rate, which is then the rate of M processes that share the "
+        "account.",
     ),
     _api(
         "--wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="15m",

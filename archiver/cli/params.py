@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from archiver.location import Location
     from archiver.monitoring.ping import PingUrl
+    from archiver.shards import Shard
 
 
 class Parsed(click.ParamType[Any]):
@@ -45,6 +46,10 @@ class Count(click.IntRange):
             return super().convert(value, param, ctx)
         except click.BadParameter:
             self.fail(f"{value} is not a whole number from {self.min} to {self.max}", param, ctx)
+
+
+PARTS = Count(1, 1_000_000)
+"""Among how many processes something may be shared."""
 
 
 class Name(click.Path):
@@ -155,6 +160,17 @@ def types(text: str) -> tuple[str, ...]:
     if not {*found} <= {"video", "image"}:
         raise ValueError(f"{text!r} is not video, image or video,image")
     return found
+
+
+def shard(text: str) -> "Shard":
+    """Return a shard, `3/8`.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    from archiver.shards import Shard
+
+    return Shard.parse(text)
 
 
 def positive_duration(text: str) -> float:

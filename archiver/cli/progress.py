@@ -39,6 +39,8 @@ class ProgressLog(Silent):
     def finished(self, outcome: Outcome) -> None:
         """Log an outcome."""
         match outcome:
+            case Archived() if not _LOG.isEnabledFor(logging.INFO):
+                pass
             case Archived(generation, size, served_by, faults):
                 links = ", ".join(served_by)
                 why = "".join(f"; {fault}" for fault in faults)

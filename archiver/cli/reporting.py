@@ -13,7 +13,7 @@ import click
 
 from archiver.catalogue.store import Catalogue
 from archiver.cli.terminal import shown_progress
-from archiver.errors import ArchiverError, StorageError
+from archiver.errors import ArchiverError, NotAnArchive, StorageError
 from archiver.location import Location
 from archiver.monitoring.logs import log_summary
 from archiver.progress import Progress
@@ -87,7 +87,8 @@ def perform(job: Job, options: ReportingOptions) -> int:
         _print(report, options)
     except ArchiverError as error:
         failed = job.failed_to_begin(monitors.began, error)
-        _remember(job.archive, failed.run)
+        if not isinstance(error, NotAnArchive):  # else it is not this run's: see its shard
+            _remember(job.archive, failed.run)
         monitors.end(failed.run, list(failed.lines()))
         if options.as_json:
             click.echo(json.dumps(failed.as_json(), indent=2))

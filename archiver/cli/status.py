@@ -15,11 +15,13 @@ from archiver.cli.options import (
     option,
 )
 from archiver.cli.params import Name
+from archiver.cli.sharding import list_shard_options
 
 if TYPE_CHECKING:
     from archiver.cli.status_report import Status
     from archiver.location import Location
     from archiver.manifest.sources import Manifests
+    from archiver.shards import Shard
 
 
 @click.command(cls=Command)
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
           help="Generations to show, instead of the archive as a whole.")  # fmt: skip
 @archive_option
 @endpoint_option
+@list_shard_options
 @option(
     "--json", "as_json", is_flag=True, heading="Reporting",
     help="Print JSON: one object, or with IDs one object per line.",
@@ -44,7 +47,11 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @config_option
 def status(
-    which: tuple[str, ...], archive: "Location", endpoint: str, **options: bool | None
+    which: tuple[str, ...],
+    archive: "Location",
+    endpoint: str,
+    shard: "Shard | None",
+    **options: bool | None,
 ) -> int:
     """Show where the archive stands: what is held, pending, failed and lost, and the last runs.
 
@@ -54,7 +61,8 @@ def status(
     if options["watch"] and (which or options["as_json"]):
         raise click.UsageError("--watch follows a run: it goes with no ID, and not with --json")
     if which:
-        return _show_generations(which, archive, endpoint, as_json=bool(options["as_json"]))
+        manifests = _manifests(which, endpoint, shard)
+        return _show_generations(manifests, archive, as_json=bool(options["as_json"]))
     if options["as_json"]:
         return _print_json(archive)
     return _show_archive(archive, options["colour"], watch=bool(options["watch"]))
@@ -98,15 +106,17 @@ def _draw(found: "Status", *, colours: bool) -> None:
     click.echo("\n".join(lines), color=colours)
 
 
-def _show_generations(
-    which: tuple[str, ...], archive: "Location", endpoint: str, *, as_json: bool
-) -> int:
+def _manifests(which: tuple[str, ...], endpoint: str, shard: "Shard | None") -> "Manifests":
+    from archiver.manifest.sources import Manifests
+
+    return Manifests(which, endpoint, shard, or_ids=True)
+
+
+def _show_generations(manifests: "Manifests", archive: "Location", *, as_json: bool) -> int:
     import json
 
     from archiver.cli.status_report import described, details, known_json, states
-    from archiver.manifest.sources import Manifests
 
-    manifests = Manifests(which, endpoint, or_ids=True)
     for known in states(archive, manifests):
         lines = [json.dumps(known_json(known))] if as_json else [described(known), *details(known)]
         click.echo("\n".join(lines))

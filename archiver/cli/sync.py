@@ -21,6 +21,7 @@ from archiver.cli.options import (
     verbose_option,
 )
 from archiver.cli.params import Archive, Count, Parsed
+from archiver.cli.sharding import archive_shard_options
 from archiver.units import parse_byte_rate
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     help="Where to copy it, a directory or s3://BUCKET/PREFIX: an archive, or a new one.",
 )  # fmt: skip
 @bucket_options
+@archive_shard_options
 @option(
     "--source-endpoint-url", metavar="URL", type=Parsed("url", endpoint_url), heading=INPUT,
     show_default="as --endpoint-url",

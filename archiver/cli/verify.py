@@ -21,6 +21,7 @@ from archiver.cli.options import (
     verbose_option,
 )
 from archiver.cli.params import Count, Parsed, share
+from archiver.cli.sharding import archive_shard_options
 from archiver.units import parse_duration
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, epilog=EXIT_STATUS)
 @archive_option
+@archive_shard_options
 @option(
     "--sample", metavar="SHARE", type=Parsed("share", share), default="100%", heading=INPUT,
     help="Read only this share of the files: those verified longest ago.",

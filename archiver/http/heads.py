@@ -10,6 +10,8 @@ _IN_ALL = 300 << 10
 _LINE = 100 << 10
 """In bytes. These limits are curl's."""
 _LINES = 1000
+_OF_THE_PARSER = {"max_line_size": _LINE, "max_field_size": _LINE, "max_headers": _LINES}
+"""Its own limits are for what follows a body in chunks: a head never gets so far."""
 _USUAL = 8 << 10
 _LENGTH = b"content-length:"
 _LENGTHS = re.compile(rb"\ncontent-length:[^\r\n]*,")
@@ -50,9 +52,6 @@ class Head:
             HeadTooLarge: if it goes on for too long.
             LengthsDiffer: if it contradicts itself.
         """
-        if not self._size and _is_usual(data):
-            self.ended = True
-            return data
         start, parsed = 0, bytearray()
         while start < len(data) and not self.ended:
             end = data.find(b"\n", start) + 1 or len(data)
@@ -127,30 +126,38 @@ class Protocol(ResponseHandler):
     every piece of data.
     """
 
+    _awaits_head = False
     _head: Head | None = None
+    """What has come of one that is not usual."""
     _heard_at: float | None = None
     """When something has come last, or was asked for; None while nothing is to come."""
 
     def set_response_params(self, *args: Any, **params: Any) -> None:
         """Expect the next response."""
-        self._head = Head()
-        # For what follows a body in chunks: a head never gets so far.
-        limits = {"max_line_size": _LINE, "max_field_size": _LINE, "max_headers": _LINES}
-        super().set_response_params(*args, **params | limits)
+        self._awaits_head, self._head = True, None
+        super().set_response_params(*args, **params | _OF_THE_PARSER)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        if self._head:
+        if self._awaits_head:
             try:
-                data = self._head.feed(data)
+                data = self._feed_head(data)
             except aiohttp.ClientError as error:
                 if self.transport:
                     self.transport.close()
                 self.set_exception(error)
                 return
-            if self._head.ended:
-                self._head = None
         super().data_received(data)
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Return what the parser is to read; most heads are usual, and come whole."""
+        if not self._head and _is_usual(data):
+            self._awaits_head = False
+            return data
+        self._head = self._head or Head()
+        data = self._head.feed(data)
+        self._awaits_head = not self._head.ended
+        return data
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End with the connection."""

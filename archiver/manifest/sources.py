@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TypeAlias
@@ -16,6 +16,7 @@ from archiver.errors import ManifestUnreadable
 from archiver.manifest.entries import BadLine, Ids, read
 from archiver.manifest.formats import Stream
 from archiver.manifest.problems import Problems, Unreadable
+from archiver.shards import Shard
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
 """The files that are read of a directory."""
@@ -46,13 +47,28 @@ class Manifests:
 
     A name is that of a file or of a directory of files, or `-` for the standard input. With
     `or_ids`, a name that is not a file's is itself an entry. A bare ID belongs to `endpoint`.
+
+    With a `shard`, what belongs to others is passed over. A line that is not understood belongs to
+    none: the first shard names it for all, since each reads the same lists. Where that keeps a run
+    from fetching anything, because it is `strict`, each names it.
     """
 
-    def __init__(self, names: Sequence[str], endpoint: str, *, or_ids: bool = False) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        endpoint: str,
+        shard: Shard | None = None,
+        *,
+        or_ids: bool = False,
+        strict: bool = False,
+    ) -> None:
         self.problems = Problems()
+        self.speaks_for_all = strict or shard is None or shard.is_first
+        """Whether what belongs to no shard is named here."""
         self.used_up = False
         """Something was read that cannot be read again."""
         self._endpoint = endpoint
+        self._shard = shard
         self._failed = 0
         self._sources = [source for name in names for source in self._found(name, or_ids=or_ids)]
 
@@ -70,10 +86,14 @@ class Manifests:
 
         `wait` is called before anything is read; without it, waiting has no end.
         """
+        listed = self._listed(wait or _wait)
+        return _part(listed, self._shard) if self._shard else listed
+
+    def _listed(self, wait: Wait) -> Iterator[Ids]:
         for source in self._sources:
             self.used_up |= source.once
             try:
-                with source.open(wait or _wait) as stream:
+                with source.open(wait) as stream:
                     yield from self._understood(stream, source.name)
             except OSError as error:
                 self._failed += 1
@@ -88,8 +108,10 @@ class Manifests:
                     yield item
                 case BadLine() if name == _ARGUMENT:
                     self.problems.add(Unreadable(item.shown, "neither an ID nor a file"))
-                case BadLine():
+                case BadLine() if self.speaks_for_all:
                     self.problems.add(item)
+                case BadLine():
+                    pass
 
     def _found(self, name: str, *, or_ids: bool) -> list[_Source]:
         if or_ids and name != "-" and not _exists(name):
@@ -130,6 +152,13 @@ class Manifests:
 
     def _cannot_read(self, name: str, error: OSError) -> None:
         self.problems.add(Unreadable(name, f"cannot be read: {error.strerror or error}"))
+
+
+def _part(listed: Iterator[Ids], shard: Shard) -> Iterator[Ids]:
+    """Yield what belongs to a shard."""
+    for ids in listed:
+        if part := shard.part(ids.ids):
+            yield replace(ids, ids=part)
 
 
 def _exists(name: str) -> bool:

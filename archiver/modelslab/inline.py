@@ -37,8 +37,8 @@ class Extraction:
 
 def may_be_in(body: bytes | bytearray) -> bool:
     """Return whether JSON may have a `data:` URL in it; most has none, surely."""
-    encoded = (b"\\u", b"\0")  # in JSON, or as UTF-16
-    return b"data:" in body.lower() or any(sign in body for sign in encoded)
+    # It may be encoded in JSON, or as UTF-16.
+    return b"data:" in body.lower() or b"\\u" in body or b"\0" in body
 
 
 def extract(document: object, link_fields: Collection[str]) -> Extraction:

@@ -99,7 +99,7 @@ def _entries(value: object, depth: int) -> list[list[str]]:
         case empty if not empty:
             return []
         case str() as text:
-            return [[url.strip()] for url in _BETWEEN.split(text)]
+            return [[url.strip()] for url in _BETWEEN.split(text)] if "," in text else [[text]]
         case list() as items if depth:
             return [entry for item in items for entry in _item_entries(item, depth - 1)]
         case dict() as item if depth:

@@ -234,34 +234,37 @@ class _Fields:
 
     @classmethod
     def of(cls, document: Mapping[str, object]) -> "_Fields":
-        inner = (document.get(name) for name in _PARTS)
+        inner = [document[name] for name in _PARTS if name in document]
         return cls((document, *(part for part in inner if isinstance(part, dict))))
 
-    def values(self, *names: str) -> Iterator[object]:
-        """Yield what the fields of these names hold, but for empty ones."""
-        return (value for name in names for part in self.parts if (value := part.get(name)))
+    def values(self, *names: str) -> list[object]:
+        """Return what the fields of these names hold, but for empty ones."""
+        return [value for name in names for part in self.parts if (value := part.get(name))]
 
     def first(self, *names: str) -> object:
-        return next(self.values(*names), None)
+        return next(iter(self.values(*names)), None)
 
     def status(self) -> str:
         """Return the status in small letters, "" if there is none.
 
         Where there are several all of them must be a success to be one.
         """
-        words = [word for value in self.values(*_STATUS) if (word := _word(value))]
-        numbers = (str(value) for value in self.values(*_STATUS) if isinstance(value, int))
-        otherwise = words[0] if words else next(numbers, "")
-        return next((word for word in words if word not in _SUCCESS), otherwise)
+        values = self.values(*_STATUS)
+        words = [word for value in values if (word := _word(value))]
+        numbers = [str(value) for value in values if isinstance(value, int)]
+        others = [word for word in words if word not in _SUCCESS]
+        return next(iter((*others, *words, *numbers)), "")
 
     def other_id(self, id_: str) -> str | None:
         """Return the ID of another generation that this is about, if it is."""
-        ids = (part.get("id") for part in self.parts)
-        return next((printable(str(each)[:128]) for each in ids if not _is_about(each, id_)), None)
+        for part in self.parts:
+            if not _is_about(part.get("id"), id_):
+                return printable(str(part["id"])[:128])
+        return None
 
 
 def _word(value: object) -> str:
-    return re.sub(r"[ -]", "_", _text(value).strip().lower())
+    return _text(value).strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _is_about(id_in_response: object, id_: str) -> bool:
@@ -274,7 +277,7 @@ def _is_about(id_in_response: object, id_: str) -> bool:
 
 def _success(fields: _Fields, document: Mapping[str, object]) -> Response:
     """Only a success that lists every output is ready: lists filled earlier mean nothing. DOC."""
-    primaries = next((urls for urls in _primaries(fields) if urls != []), [])
+    primaries = _primaries(fields)
     proxies = proxy_links(fields.first("proxy_links"))
     if primaries is None or not (primaries or proxies):
         return Processing()
@@ -283,8 +286,12 @@ def _success(fields: _Fields, document: Mapping[str, object]) -> Response:
     return Ready(paired_outputs(primaries, proxies), document)
 
 
-def _primaries(fields: _Fields) -> Iterator[list[str] | None]:
-    return (primary_links(value) for value in fields.values(*_OUTPUTS))
+def _primaries(fields: _Fields) -> list[str] | None:
+    """Return the URL of each output, by the first field that lists any; None if one has none."""
+    for value in fields.values(*_OUTPUTS):
+        if (urls := primary_links(value)) != []:
+            return urls
+    return []
 
 
 def _without_json(reply: HttpReply, now: datetime) -> Response:

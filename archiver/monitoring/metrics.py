@@ -103,7 +103,7 @@ _HELP: Mapping[str, str] = {
     "archiver_last_run_duration_seconds": "How long the last run took.",
     "archiver_last_run_exit_status": "The exit status of the last run.",
     "archiver_last_run_generations": "How many generations had each outcome in the last backup.",
-    "archiver_last_run_files": "How many files had each outcome in the last verify, repair or sync.",
+    "archiver_last_run_files": "How many files had each outcome in the last run of a command.",
     "archiver_last_run_bad_lines": "How many manifest lines the last backup did not understand.",
     "archiver_last_run_bytes": "How many bytes the last run archived, read or copied.",
     "archiver_held_generations": "How many generations are held.",

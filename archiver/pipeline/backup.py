@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archiver.archive import shard_mark
 from archiver.archive.store import Store
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
@@ -55,15 +56,18 @@ async def backup(
 
     Raises:
         ManifestUnreadable: if no manifest can be read.
-        ConfigurationError: if the archive is something else, or a line is bad and `strict` set.
+        ConfigurationError: if the archive is something else, also another shard's, or a line is bad
+            and `strict` set.
         ArchiveLocked: if another run holds the archive.
         StorageError: if the archive cannot be opened or recovered.
         Interrupted: if a signal ends the wait for a manifest.
     """
     names, progress = [str(name) for name in manifests], progress or Silent()
-    sources = Manifests(names, settings.endpoint)
+    sources = _manifests(names, settings)
     _check(sources, settings)
     with open_store(parse_location(archive), settings.lock_wait, settings.bucket) as store:
+        shard_mark.claim(store.layout, settings.shard)
+        store.keep_tags()
         report = await _back_up(store, sources, settings, progress)
         match report.ended:
             case Stopped(CatalogueDamaged() as damage):
@@ -72,7 +76,7 @@ async def backup(
                     return report
                 reason = damage.reason
                 _LOG.warning("%s: it is set aside and rebuilt, without its history", reason)
-                sources = Manifests(names, settings.endpoint)
+                sources = _manifests(names, settings)
                 return await _back_up(store, sources, settings, progress)
         return report
 
@@ -94,9 +98,10 @@ def plan(
         StorageError: if the archive cannot be read.
         Interrupted: if a signal ends the wait for a manifest.
     """
-    sources = Manifests(manifests, settings.endpoint)
+    sources = _manifests(manifests, settings)
     _check(sources, settings)
     with opened_to_plan(archive) as (store, catalogue):
+        shard_mark.check_to_fill(store.layout, settings.shard)
         own = _sorting(store, catalogue, discovery, settings) if discovery else None
         lists = _Lists(sources, own)
         worklist = _worklist(catalogue, lists, settings, Waiting(settings.max_time), keep=False)
@@ -188,6 +193,10 @@ class _Lists:
         return error if isinstance(error, ApiUnreachable) else None
 
 
+def _manifests(names: Sequence[str], settings: Settings) -> Manifests:
+    return Manifests(names, settings.endpoint, settings.shard, strict=settings.strict)
+
+
 def _check(sources: Manifests, settings: Settings) -> None:
     """Make sure that there is a manifest that can be read, unless there is something else to do.
 
@@ -236,7 +245,7 @@ def _worklist(
         problems = "\n".join(sources.problems.lines())
         raise ConfigurationError(f"{problems}\nnothing was fetched, because of --strict")
     if own:
-        own.discovery.add_to(sources.problems)
+        own.discovery.add_to(sources.problems, items=sources.speaks_for_all)
     return worklist
 
 

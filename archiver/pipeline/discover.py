@@ -35,6 +35,7 @@ from archiver.pipeline.shutdown import handling_signals
 from archiver.progress import Progress
 from archiver.run import Stopped, TimeUp
 from archiver.settings import Settings, Timings
+from archiver.shards import Shard
 
 PAGES_LIMIT = 20_000
 """No more pages than this are read of one type."""
@@ -57,7 +58,7 @@ async def discover(
     """
     async with AsyncExitStack() as stack:
         client = await open_client(stack, settings, rate_limit)
-        walk = Walk(client, settings.timings, progress)
+        walk = Walk(client, settings.timings, progress, settings.shard)
         with interruptible():
             try:
                 async with asyncio.timeout(seconds):
@@ -89,7 +90,7 @@ async def find_names(
     """
     async with AsyncExitStack() as stack:
         client, families = await open_client(stack, settings), Families()
-        walk = Walk(client, settings.timings, progress)
+        walk = Walk(client, settings.timings, progress, settings.shard)
         with interruptible():
             await walk.through(settings.discover)
             progress.planned(Worklist(to_fetch=len(walk.found.items)))
@@ -135,11 +136,14 @@ class Walk:
     """A walk through the pages, which shift while it goes on: new videos come first, or last.
 
     It ends with a page that is empty, the last, or without anything new; then the first page is
-    read again, and what follows as far as it is new.
+    read again, and what follows as far as it is new. With a shard, the items of others are left out
+    of what is found.
     """
 
-    def __init__(self, client: Client, timings: Timings, progress: Progress) -> None:
-        self.found = Discovery()
+    def __init__(
+        self, client: Client, timings: Timings, progress: Progress, shard: Shard | None = None
+    ) -> None:
+        self.found = Discovery(shard=shard)
         self._client = client
         self._pause = timings.between_pages
         self._progress = progress
@@ -191,7 +195,7 @@ class Walk:
         new = [item for item in page.items if (item.id, item.paths) not in self._seen]
         for item in new:
             self._seen.add((item.id, item.paths))
-            if kind != "image" or item.is_video:
+            if (kind != "image" or item.is_video) and self._is_ours(item):
                 self._linked[item.id] = self._linked.get(item.id, False) or bool(item.links)
                 self.found.items += [item] if item.links else []
         self._odd[kind, number] = page.not_understood
@@ -199,6 +203,9 @@ class Walk:
         self.found.without_links = sum(not linked for linked in self._linked.values())
         self._progress.discovered(len(self.found.items), number, page.last)
         return bool(new)
+
+    def _is_ours(self, item: Item) -> bool:
+        return self.found.shard is None or self.found.shard.has(item.id)
 
 
 def _is_empty(page: Page) -> bool:

@@ -11,7 +11,7 @@ from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation
 from archiver.pipeline.commit import commit_staged
-from archiver.pipeline.sidecars import read
+from archiver.pipeline.sidecars import parsed, read
 
 _LOG = logging.getLogger(__name__)
 _GROUP = 500
@@ -34,4 +34,4 @@ def add_entries(store: Store, catalogue: Catalogue, has_time: Callable[[], bool]
 
 def _held(store: Store, generation: Generation) -> StagedGeneration:
     """Return a generation to which nothing is to be added but what manifests say."""
-    return StagedGeneration(generation, (), read(store, generation.sidecar_path))
+    return StagedGeneration(generation, (), parsed(read(store, generation.sidecar_path)))

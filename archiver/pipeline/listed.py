@@ -17,6 +17,7 @@ from archiver.manifest.carried import carried_links
 from archiver.pipeline.families import agree
 from archiver.pipeline.report import Discovered
 from archiver.pipeline.sidecars import parsed, read
+from archiver.shards import Shard
 from archiver.units import counted
 
 if TYPE_CHECKING:
@@ -50,14 +51,16 @@ class Discovery:
     not_understood: int = 0
     """How many items name no generation."""
     trouble: NotListed | None = None
+    shard: Shard | None = None
+    """The shard whose they are, if others have a part."""
 
-    def add_to(self, problems: Problems) -> None:
-        """Add what was wrong."""
+    def add_to(self, problems: Problems, *, items: bool = True) -> None:
+        """Add what was wrong, also with `items` that may belong to any shard."""
         if self.trouble:
             problems.add(Unreadable(_NAME, self.trouble.reason))
-        if self.not_understood:
-            items = counted(self.not_understood, "item")
-            problems.add(Unreadable(_NAME, f"{items} without a usable ID"))
+        if self.not_understood and items:
+            without = counted(self.not_understood, "item")
+            problems.add(Unreadable(_NAME, f"{without} without a usable ID"))
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class Sorting:
 
     def __post_init__(self) -> None:
         found = self.discovery
-        self.summary = Discovered(len(found.items), found.without_links)
+        self.summary = Discovered(len(found.items), found.without_links, shard=found.shard)
 
     def entries(self) -> Iterator[Ids]:
         """Yield what is held or lost, to be counted, and what is to be fetched."""

@@ -46,7 +46,7 @@ def with_entries(
     return [
         _with_entries(store, catalogue, staged)
         if staged.generation.name in saying
-        else (staged, Described(staged.generation, metadata_of(parsed(staged.response))))
+        else (staged, Described(staged.generation, metadata_of(staged.document)))
         for staged in group
     ]
 
@@ -68,7 +68,7 @@ def _with_entries(
     files = [file for file in made if file.target.bytes <= LARGEST]
     if len(files) < len(added):
         _LOG.warning("%s: the lists say too much of it: not all is kept", generation)
-    metadata = metadata_of(parsed(staged.response), *known, *added)
+    metadata = metadata_of(staged.document, *known, *added)
     digests = tuple(saying.digest for saying in sayings)
     return replace(staged, files=(*staged.files, *files)), Described(generation, metadata, digests)
 

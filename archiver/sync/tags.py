@@ -5,7 +5,6 @@ from archiver.archive.store import Store
 from archiver.errors import ConfigurationError, storage_errors
 
 _LARGEST = 8 << 20
-_SHARD = "Archiver-Shard"
 
 
 def carry_tags(source: Store, target: Store) -> bool:
@@ -40,7 +39,7 @@ def check_shard(source: Store, target: Store) -> None:
 
 
 def _shard(store: Store) -> str:
-    return " and ".join(tags.values(_info(store), _SHARD))
+    return " and ".join(tags.values(_info(store), tags.SHARD))
 
 
 def _info(store: Store) -> str:

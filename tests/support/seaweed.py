@@ -169,7 +169,7 @@ class Place:
         """Open it with the client of the program."""
         return open_objects(self.url, self.settings)
 
-    def at(self, endpoint_url: str) -> Self:
+    def at(self, endpoint_url: str | None) -> Self:
         """Return the same place behind another endpoint."""
         return replace(self, settings=replace(self.settings, endpoint_url=endpoint_url))
 

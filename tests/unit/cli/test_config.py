@@ -27,6 +27,7 @@ VALUES = {
     "allow-private-links": ("true", "--allow-private-links"),
     "api-key-file": ('"/k"', "--api-key-file /k"),
     "api-rate": ("7", "--api-rate 7/s"),
+    "api-share": ("4", "--api-share 4"),
     "api-url": ('"https://example.com/api/"', "--api-url https://example.com/api"),
     "archive": ('"/srv/videos"', "--archive /srv/videos"),
     "browse": ("true", "--browse"),
@@ -49,6 +50,7 @@ VALUES = {
     "manifests": ('["/m 1", "-"]', '"/m 1" -'),
     "max-size": ("1e9", "--max-size 1G"),
     "max-time": ('"2h"', "--max-time 120m"),
+    "merge-output": ('"/o"', "--output /o"),
     "metrics": ('"/m"', "--metrics /m"),
     "min-free": ("1_000_000", "--min-free 1M"),
     "older-than": ('"30d"', "--older-than 30d"),
@@ -59,6 +61,8 @@ VALUES = {
     "retries": ("0", "--retries 0"),
     "retry-lost": ("true", "--retry-lost"),
     "sample": ("0.05", "--sample 5%"),
+    "shard": ('"3/8"', "--shard 3/8"),
+    "shards": ("8", "--shards 8"),
     "source-endpoint-url": (
         '"https://s3.example.com"',
         "--source-endpoint-url https://s3.example.com",
@@ -160,8 +164,10 @@ def test_the_file_sets_what_the_command_line_sets(file: Path, command: str, tabl
 
 def needed(command: str, key: str) -> list[str]:
     """Return the required arguments of a command, where the file has this key."""
-    archive = [] if command in ("demo", "discover") or key == "archive" else ["-a", "x"]
-    inputs = {"backup": ("manifests", "ids"), "link": ("target", "t")}
+    archive = [] if command in ("demo", "discover", "merge") or key == "archive" else ["-a", "x"]
+    inputs = {
+        "backup": ("manifests", "ids"), "link": ("target", "t"), "merge": ("archives", "x"),
+    }  # fmt: skip
     name, value = inputs.get(command, (key, ""))
     return archive + ([value] if key != name else [])
 

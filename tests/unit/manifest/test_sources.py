@@ -11,6 +11,7 @@ import pytest
 
 from archiver.errors import ManifestUnreadable
 from archiver.manifest import SUFFIXES, BadLine, Manifests
+from archiver.shards import Shard
 
 SPELLING = "expected an ID, ENDPOINT/ID or a fetch URL"
 
@@ -341,3 +342,40 @@ def test_light_import() -> None:
     code = "import sys, archiver.manifest; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert not {"aiohttp", "asyncio", "sqlite3", "click", "ijson"} & {*modules.decode().split()}
+
+
+class TestShards:
+    """A run reads the part of its shard."""
+
+    def test_parts(self, tmp_path: Path) -> None:
+        """Whatever the form of a list, each generation is in one part, with what is said of it."""
+        file = written(tmp_path / "ids.txt", "".join(f"{n}\n" for n in range(100)))
+        rows = "".join(f"{n},video,prompt {n}\n" for n in range(100))
+        table = written(tmp_path / "ids.csv", f"id,endpoint,prompt\n{rows}")
+        parts = [
+            list(Manifests([str(file), str(table)], "deepfake", shard).entries())
+            for shard in (Shard(number, 3) for number in range(3))
+        ]
+        names = [name for part in parts for ids in part for name in ids.names()]
+        assert sorted(names) == sorted(listed(opened(file, table)))
+        assert all(ids.ids for part in parts for ids in part)
+        assert all(
+            ids.said == f'{{"prompt": "prompt {ids.ids[0]}"}}'
+            for part in parts
+            for ids in part
+            if ids.endpoint == "v6/video"
+        )
+
+    def test_a_bad_line_is_the_first_shards(self, tmp_path: Path) -> None:
+        """It belongs to no shard; with `strict` it is every one's."""
+        file = written(tmp_path / "ids.txt", "263\nno such thing\n")
+        for shard, strict, count in ((0, False, 1), (1, False, 0), (1, True, 1)):
+            manifests = Manifests([str(file)], "deepfake", Shard(shard, 2), strict=strict)
+            listed(manifests)
+            assert manifests.problems.bad_lines == count
+            manifests.check()
+
+    def test_a_file_that_cannot_be_read_is_every_shards(self, tmp_path: Path) -> None:
+        """It may be so on one machine alone."""
+        manifests = Manifests([str(tmp_path / "none.txt")], "deepfake", Shard(1, 2))
+        assert manifests.problems.unreadable
