@@ -44,12 +44,12 @@ if TYPE_CHECKING:
     help="Where to copy it, a directory or s3://BUCKET/PREFIX: an archive, or a new one.",
 )  # fmt: skip
 @bucket_options
-@archive_shard_options
 @option(
     "--source-endpoint-url", metavar="URL", type=Parsed("url", endpoint_url), heading=INPUT,
     show_default="as --endpoint-url",
     help="The URL of the S3 API of SOURCE, where it is not that of TARGET.",
 )  # fmt: skip
+@archive_shard_options
 @option(
     "--dry-run", is_flag=True, heading=INPUT,
     help="List the files that would be copied; copy nothing.",
