@@ -106,8 +106,13 @@ class Store(Protocol):
         """Clear the journal, of whose files the catalogue knows now, and what was staged."""
         ...
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
-        """Write the lines of files that are there and match; return those, and the missing."""
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are there and match; return those, and the missing.
+
+        If they are `new`, other manifests do not list them.
+        """
         ...
 
     def withdraw(self, paths: Collection[str]) -> None:
@@ -214,12 +219,12 @@ class Store(Protocol):
         """Return what is said of a file without reading it; None if there is none."""
         ...
 
-    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes] | None]:
-        """Read a file piece by piece; None if there is none."""
-        ...
-
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
+        ...
+
+    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes]]:
+        """Read a file, of any size, in blocks; `OSError` says that this one cannot be read."""
         ...
 
     def local(self, path: str) -> AbstractContextManager[Path]:

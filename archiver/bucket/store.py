@@ -13,13 +13,16 @@ a crash leaves between two steps is found by the journal; where that is not to b
 the bucket.
 """
 
+import errno
 import hashlib
 import logging
+import os
 import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -61,6 +64,8 @@ _LOG = logging.getLogger(__name__)
 _STALE_UPLOAD = timedelta(days=1)
 _FEW = 50
 """Of this many objects each is asked about; of more, all are listed."""
+_AT_ONCE = 16
+"""This many objects are asked about together."""
 _SMALL = 8 << 20
 _DECLARATION = "bagit.txt"
 _INFO = "bag-info.txt"
@@ -269,15 +274,23 @@ class Bucket:
             for directory in directories:
                 discard(self.layout, directory)
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
         """Write the lines of files that are there and match; return those, and the missing.
+
+        If they are `new`, other manifests do not list them.
 
         Raises:
             StorageError: if the store or the disk fails.
         """
-        there = {file.path: self.objects.head(file.path) for file in files}
-        missing = [file for file in files if there[file.path] is None]
-        matching = [file for file in files if _matches(there[file.path], file)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            heads = list(pool.map(self.objects.head, (file.path for file in files)))
+        there = list(zip(files, heads, strict=True))
+        missing = [file for file, head in there if head is None]
+        matching = [file for file, head in there if _matches(head, file)]
+        if new and matching:
+            self._set_manifests_aside()
         self._append(matching)
         return matching, missing
 
@@ -454,14 +467,6 @@ class Bucket:
         there = self.objects.head(path)
         return Reported(there.size, there.sha256) if there else None
 
-    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes] | None]:
-        """Read an object piece by piece; None if there is none.
-
-        Raises:
-            StorageError: if the store fails.
-        """
-        return self.objects.open(path)
-
     def published(self, directory: str) -> Iterator[str]:
         """Yield the path of every object below a directory.
 
@@ -518,6 +523,19 @@ class Bucket:
             return None
         read = self.objects.get(path, limit)
         return read[0] if read else None
+
+    @contextmanager
+    def blocks(self, path: str) -> Iterator[Iterable[bytes]]:
+        """Read an object in blocks.
+
+        Raises:
+            OSError: if there is none.
+            StorageError: if the store fails.
+        """
+        with self.objects.open(path) as reading:
+            if not reading:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+            yield reading
 
     @contextmanager
     def local(self, path: str) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from archiver.errors import storage_errors
 from archiver.location import Location, absolute
 from archiver.manifest.sources import Manifests
 from archiver.pipeline.indexing import opened_to_read
-from archiver.run import Holdings, Run
+from archiver.run import WRITING, Holdings, Run
 from archiver.stores import layout_of
 from archiver.units import counted, format_duration, format_size, printable
 
@@ -365,7 +365,7 @@ def _last_fixity_run(history: History) -> Run | None:
 
 def _open_run(history: History) -> Run | None:
     """Return the run that may be in progress; runs that found the archive locked came later."""
-    runs = history.last(100, "backup", "repair")
+    runs = history.last(100, *WRITING)
     return next((run for run in runs if not run.ended), None)
 
 

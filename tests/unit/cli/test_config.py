@@ -64,12 +64,17 @@ VALUES = {
     "sample": ("0.05", "--sample 5%"),
     "shard": ('"3/8"', "--shard 3/8"),
     "shards": ("8", "--shards 8"),
+    "source-endpoint-url": (
+        '"https://s3.example.com"',
+        "--source-endpoint-url https://s3.example.com",
+    ),
     "state-dir": ('"/s"', "--state-dir /s"),
     "strict": ("true", "--strict"),
     "symbolic": ("true", "--symbolic"),
     "target": ('"/t"', "/t"),
     "threads": ("200", "--threads 200"),
     "timeout": ("2.5", "--timeout 2.5s"),
+    "transfers": ("4", "--transfers 4"),
     "type": ('"video, image"', "--type video,image"),
     "verbose": ("2", "-vv"),
     "wait": ("0", "--wait 0"),
@@ -160,6 +165,8 @@ def test_the_file_sets_what_the_command_line_sets(file: Path, command: str, tabl
 
 def needed(command: str, key: str) -> list[str]:
     """Return the required arguments of a command, where the file has this key."""
+    if command == "sync":
+        return ["x", "y"]
     archive = [] if command in ("demo", "discover", "merge") or key == "archive" else ["-a", "x"]
     inputs = {
         "backup": ("manifests", "ids"), "link": ("target", "t"), "merge": ("archives", "x"),
