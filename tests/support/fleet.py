@@ -152,10 +152,10 @@ class Fleet:
         for kill in self.kills:
             lost = self.shard(kill.shard) - kept(kill)
             interrupted = {each for each in lost if kill.interrupted(requests[each])}
-            assert len(interrupted) <= IN_HAND, kill
+            assert len(interrupted) <= IN_HAND, f"lost by one kill: {interrupted}"
             again.update(interrupted)
-        counted = {each: len(times) for each, times in requests.items()}
-        assert counted == {each: 1 + again[each] for each in requests}
+        wrong = {each: times for each, times in requests.items() if len(times) != 1 + again[each]}
+        assert not wrong, f"not requested once: {wrong}"
 
     async def assert_whole(self) -> None:
         """Each archive is a valid bag, and together they hold each video once, as it was served."""
@@ -175,7 +175,8 @@ class Fleet:
         times = sorted(chain.from_iterable(self.requests("api").values()))
         runs = self.shards + len(self.kills)
         for window in (1.0, 3.0, times[-1] - times[0]):
-            assert most_within(times, window) <= RATE * (window + LATE) + runs, window
+            most = most_within(times, window)
+            assert most <= RATE * (window + LATE) + runs, f"{most} requests in {window} s"
 
 
 def most_within(times: Sequence[float], window: float) -> int:

@@ -22,7 +22,6 @@ from tests.support.running import ended, started, until
 
 _T = TypeVar("_T")
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "sinfo")
-_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 _CPUS = 8
 _EXPIRES = 5
 """For how many seconds a credential is valid, which is also the pause before a job is requeued; no
@@ -79,7 +78,7 @@ class Cluster:
 
     def env(self, **more: str) -> dict[str, str]:
         """Return an environment in which Slurm's commands use this cluster."""
-        return {"PATH": _PATH, "SLURM_CONF": str(self.home / "slurm.conf"), **more}
+        return {"PATH": os.environ["PATH"], "SLURM_CONF": str(self.home / "slurm.conf"), **more}
 
     async def run(self, *command: str, **env: str) -> str:
         """Run one of Slurm's commands, and return what it prints."""
