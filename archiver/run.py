@@ -1,6 +1,6 @@
 """One run of a command: when it was, how it ended, and what is remembered of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -9,6 +9,17 @@ from archiver.errors import ArchiverError
 from archiver.version import __version__
 
 Command: TypeAlias = Literal["backup", "verify", "repair"]
+
+
+_WORST_FIRST = (1, 2, 77, 74, 69, 75, 143, 130, 4, 3, 0)
+"""Exit statuses: a bug, then what a person must see to, what another try may overcome, what was
+interrupted; these ended a run early. Then what a run that was completed has found."""
+
+
+def worst(statuses: Iterable[int]) -> int:
+    """Return the exit status of several runs together: the worst that happened wins."""
+    order = {status: place for place, status in enumerate(_WORST_FIRST)}
+    return min(statuses, key=lambda status: order.get(status, -1), default=0)
 
 
 @dataclass(frozen=True, slots=True)

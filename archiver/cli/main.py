@@ -26,6 +26,7 @@ COMMANDS = {
     "browse": "Write a page that shows what the archive holds, for any browser.",
     "link": "Keep links to the videos, under names that you can read.",
     "export": "Write the whole catalogue as CSV or JSON Lines.",
+    "merge": "Sum up the archives of many shards, and list their files as one.",
     "demo": "Back up a dozen generations from an emulated ModelsLab.",
     "manual": "Show a page of the manual.",
     "completion": "Print the script that completes commands in a shell.",

@@ -49,6 +49,7 @@ VALUES = {
     "manifests": ('["/m 1", "-"]', '"/m 1" -'),
     "max-size": ("1e9", "--max-size 1G"),
     "max-time": ('"2h"', "--max-time 120m"),
+    "merge-output": ('"/o"', "--output /o"),
     "metrics": ('"/m"', "--metrics /m"),
     "min-free": ("1_000_000", "--min-free 1M"),
     "older-than": ('"30d"', "--older-than 30d"),
@@ -156,8 +157,10 @@ def test_the_file_sets_what_the_command_line_sets(file: Path, command: str, tabl
 
 def needed(command: str, key: str) -> list[str]:
     """Return the required arguments of a command, where the file has this key."""
-    archive = [] if command in ("demo", "discover") or key == "archive" else ["-a", "x"]
-    inputs = {"backup": ("manifests", "ids"), "link": ("target", "t")}
+    archive = [] if command in ("demo", "discover", "merge") or key == "archive" else ["-a", "x"]
+    inputs = {
+        "backup": ("manifests", "ids"), "link": ("target", "t"), "merge": ("archives", "x"),
+    }  # fmt: skip
     name, value = inputs.get(command, (key, ""))
     return archive + ([value] if key != name else [])
 

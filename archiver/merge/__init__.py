@@ -1,0 +1,1 @@
+"""Merge: the archives of all shards, reported and listed as one."""
