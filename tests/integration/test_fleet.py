@@ -48,7 +48,7 @@ async def assert_promises_kept(fleet: Fleet, watch: Watch) -> None:
     assert len(watch.lines) > 10, "it was hardly watched"
     fleet.assert_requested_once()
     fleet.assert_rate_held()
-    await fleet.assert_whole()
+    await fleet.assert_merged()
 
 
 @slow

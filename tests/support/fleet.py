@@ -22,7 +22,7 @@ from archiver.emulator.server import Emulator
 from archiver.generation import Generation, generation_at
 from archiver.shards import shard_of
 from tests.support.backups import KEY, generation
-from tests.support.running import COMMAND, LOCAL, assert_valid_bag
+from tests.support.running import COMMAND, LOCAL, Ended, assert_valid_bag, ended
 
 RATE = 40
 """How many API requests a second all shards together may send."""
@@ -157,14 +157,19 @@ class Fleet:
         wrong = {each: times for each, times in requests.items() if len(times) != 1 + again[each]}
         assert not wrong, f"not requested once: {wrong}"
 
-    async def assert_whole(self) -> None:
+    async def assert_merged(self) -> None:
         """Each archive is a valid bag, and together they hold each video once, as it was served."""
-        lines: list[str] = []
         for archive in self.archives:
             await assert_valid_bag(archive)
-            lines += (archive / "manifest-sha256.txt").read_text().splitlines()
-        listed = Counter(line[:64] for line in lines if line.endswith(".mp4"))
-        assert listed == Counter(map(self.emulator.sha256, self.emulator.scripts))
+        videos = self.home / "videos"
+        merged = await ended(COMMAND, "merge", f"{videos}/{{shard}}", env=self.env())
+        assert (merged.status, merged.err) == (0, ""), merged
+        check = f"cd '{videos}' && sha256sum -c --strict --quiet all-sha256.txt"
+        checked = await ended("sh", "-c", check)
+        assert checked == Ended(0, "", ""), checked
+        listed = [line.split("  ") for line in (videos / "all-sha256.txt").read_text().splitlines()]
+        served = Counter(map(self.emulator.sha256, self.emulator.scripts))
+        assert Counter(sha256 for sha256, path in listed if path.endswith(".mp4")) == served
 
     def assert_rate_held(self) -> None:
         """In no second, and in no longer time, all shards together sent more than they may.
