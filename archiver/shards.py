@@ -83,7 +83,7 @@ def placed(path: str, shard: Shard | None) -> str:
     if PLACE not in path:
         return path
     if shard is None:
-        raise ConfigurationError(f"{path} has {PLACE} in it: say which with --shard or --shards")
+        raise ConfigurationError(f"{path} has {{shard}} in it: say which with --shard or --shards")
     return path.replace(PLACE, str(shard.number))
 
 

@@ -47,10 +47,11 @@ NOT_RUN = {
 """How the commands begin that are printed and cannot be run here, and why."""
 
 OF_OTHERS = {
-    "--cap-drop", "--dist", "--download", "--immutable", "--init", "--list",
-    "--no-cache-dir", "--no-create-home", "--now", "--number", "--one-way", "--pairs",
-    "--read-only", "--rm", "--root-user-action", "--security-opt", "--shell",
-    "--size-only", "--stop-timeout", "--system", "--tmpfs", "--uid", "--validate",
+    "--array", "--cap-drop", "--cli-input-json", "--dependency", "--dist", "--download",
+    "--immutable", "--init", "--job-name", "--list", "--no-cache-dir", "--no-create-home",
+    "--now", "--one-way", "--open-mode", "--pairs", "--read-only", "--requeue", "--rm",
+    "--root-user-action", "--security-opt", "--shell", "--size-only", "--stop-timeout",
+    "--system", "--time", "--tmpfs", "--uid", "--validate",
 }  # fmt: skip
 """The options of other programs that the guides name."""
 
@@ -146,8 +147,6 @@ async def test_each_script_that_is_printed_succeeds(script: str, machine: Machin
     await machine.back_up()
     if "tests.benchmarks" in script:
         script = script.replace(".venv/bin/python", 'cd "$CLONE" && "$PYTHON"')
-    if script.startswith("split"):
-        script = f"cd /srv/manifests\n{script}"
     done = await machine.sh(f"set -e\n{script}")
     assert done.status == 0, done
 
