@@ -19,27 +19,15 @@ from archiver.generation import Generation
 from tests.support.backups import KEY, generation
 from tests.support.fleet import RATE, Fleet, Watch, videos
 from tests.support.machines import Machine
+from tests.support.markdown import topics
 from tests.support.marks import slow
 from tests.support.networks import network
 from tests.support.running import COMMAND, started, until
 from tests.support.slurm import Cluster, cluster
 
 SHARDS = 8
-VIDEOS = 320
+VIDEOS = 480
 HOSTS: tuple[Host, ...] = ("api", "primary")
-JOB = """\
-#!/bin/sh
-#SBATCH --array=0-7
-#SBATCH --requeue
-#SBATCH --open-mode=append
-#SBATCH --output=log-%a.txt
-archiver backup ids.txt
-status=$?
-case $status in
-  69 | 74 | 75 | 137 | 143) scontrol requeue "$SLURM_JOB_ID" ;;
-esac
-exit $status
-"""
 
 
 async def assert_promises_kept(fleet: Fleet, watch: Watch) -> None:
@@ -53,14 +41,14 @@ async def assert_promises_kept(fleet: Fleet, watch: Watch) -> None:
 
 @slow
 class TestSlurm:
-    """Tasks of an array are killed, and requeued."""
+    """The job file of the manual is submitted, and some of its tasks are killed."""
 
     async def test_killed_tasks_are_requeued(self, tmp_path: Path, emulator: Emulator) -> None:
         """One is killed, one requeued by hand, and one of two nodes fails with all of its tasks."""
         emulator.scripts |= videos(VIDEOS)
-        fleet = Fleet(tmp_path, emulator, SHARDS)
-        job = tmp_path / "backup.sbatch"
-        job.write_text(JOB)
+        fleet = Fleet(tmp_path, emulator, SHARDS, at_once=4)
+        job = tmp_path / "job.sh"
+        job.write_text(fleet.localized(job_file()))
         async with cluster(nodes=2) as slurm:
             with Watch(fleet.archives) as watch:
                 array = await slurm.submit(job, **fleet.env())
@@ -73,21 +61,26 @@ class TestSlurm:
         await assert_promises_kept(fleet, watch)
 
 
+def job_file() -> str:
+    """Return the job file for Slurm: eight shards, four at a time."""
+    (job,) = (block.text for block in topics()["scale"].blocks("bash") if "#SBATCH" in block.text)
+    assert "--array=0-7%4\n" in job
+    return job
+
+
 async def kill_some(slurm: Cluster, array: str, fleet: Fleet) -> set[int]:
-    """Kill two tasks of node 0, and all those of node 1; return which."""
-    tasks = await slurm.running(array, SHARDS)
-    (killed, requeued, *_), lost = (
+    """Kill all tasks of node 1, and both of node 0; return which."""
+    tasks = await slurm.running(array, fleet.at_once)
+    (killed, requeued), lost = (
         [number for number, task in tasks.items() if task.node == node]
         for node in ("node0", "node1")
     )
-    await until(lambda: fleet.is_busy(killed) and fleet.is_busy(requeued))
+    await until(lambda: all(map(fleet.is_busy, tasks)))
+    await slurm.fail(1)
     for process in processes(slurm, killed):
         os.kill(process, signal.SIGKILL)
     await slurm.run("scontrol", "requeue", f"{array}_{requeued}")
-    await note_kills(slurm, fleet, killed, requeued)
-    await until(lambda: all(map(fleet.is_busy, lost)))
-    await slurm.fail(1)
-    await note_kills(slurm, fleet, *lost)
+    await note_kills(slurm, fleet, *tasks)
     return {killed, requeued, *lost}
 
 
@@ -95,7 +88,7 @@ async def note_kills(slurm: Cluster, fleet: Fleet, *numbers: int) -> None:
     """Wait for the end of these tasks' processes, which Slurm starts again only later."""
     await until(lambda: not any(processes(slurm, number) for number in numbers))
     for number in numbers:
-        fleet.killed(number)
+        await fleet.killed(number)
 
 
 def processes(slurm: Cluster, number: int) -> list[int]:
@@ -116,7 +109,7 @@ class TestMachines:
             with net.hub.entered():
                 emulator = Emulator(videos(VIDEOS), key=KEY, address=net.hub.address)
                 await stack.enter_async_context(emulator)
-            fleet = Fleet(tmp_path, emulator, SHARDS)
+            fleet = Fleet(tmp_path, emulator, SHARDS, at_once=SHARDS)
             watch = stack.enter_context(Watch(fleet.archives))
             runs = {n: await begin(fleet, n, machines[n // 2], stack) for n in range(SHARDS)}
             await until(lambda: fleet.is_busy(2) and fleet.is_busy(3))
@@ -124,7 +117,7 @@ class TestMachines:
             await machines[1].kill()
             for shard in (2, 3):
                 assert await runs[shard].wait() == -signal.SIGKILL
-                fleet.killed(shard)
+                await fleet.killed(shard)
             dead, seen = net.places[1].address, len(emulator.requests)
             runs[2] = await begin(fleet, 2, machines[0], stack)
             runs[3] = await begin(fleet, 3, machines[2], stack)
@@ -142,8 +135,10 @@ async def begin(
     fleet: Fleet, shard: int, machine: Machine, stack: AsyncExitStack
 ) -> asyncio.subprocess.Process:
     """Begin to back up a shard on a machine, as a task of an array."""
-    command = machine.command(COMMAND, "backup", str(fleet.manifest))
-    env = fleet.env() | {"JOB_COMPLETION_INDEX": str(shard)}
+    share = ("--shards", str(fleet.shards), "--api-share", str(fleet.at_once))
+    place = ("--archive", f"{fleet.home}/srv/shards/{{shard}}", str(fleet.manifests))
+    command = machine.command(COMMAND, "backup", *share, *place)
+    env = fleet.env() | {"JOB_COMPLETION_INDEX": str(shard), "MODELSLAB_API_KEY": KEY}
     return await stack.enter_async_context(started(*command, env=env))
 
 
@@ -163,13 +158,13 @@ class TestJudges:
         assert {*watch.false} == {lines[1].strip()}
 
     @pytest.mark.parametrize("host", HOSTS)
-    def test_a_second_request(self, tmp_path: Path, host: Host) -> None:
+    async def test_a_second_request(self, tmp_path: Path, host: Host) -> None:
         """It needs a kill between them, before which the first one came to nothing."""
-        fleet, one = Fleet(tmp_path, Emulator(videos(1)), shards=1), generation("1")
+        fleet, one = Fleet(tmp_path, Emulator(videos(1)), 1, at_once=1), generation("1")
         for each in HOSTS:
             requested(fleet, each, one)
         fleet.assert_requested_once()
-        fleet.killed(0)
+        await fleet.killed(0)
         with pytest.raises(AssertionError):
             fleet.assert_requested_once()
         for each in HOSTS:
@@ -181,7 +176,7 @@ class TestJudges:
 
     def test_too_high_a_rate(self, tmp_path: Path) -> None:
         """Twice the rate is noticed, in any second of a run."""
-        fleet = Fleet(tmp_path, Emulator(videos(400)), SHARDS)
+        fleet = Fleet(tmp_path, Emulator(videos(400)), SHARDS, at_once=SHARDS)
         for number, each in enumerate(fleet.emulator.scripts):
             requested(fleet, "api", each, number / RATE)
         fleet.assert_rate_held()

@@ -4,8 +4,11 @@ The emulator's log of requests shows what they ask for, and a thread compares wh
 what is on the disk.
 """
 
+import asyncio
 import hashlib
+import json
 import os
+import re
 import threading
 import time
 from bisect import bisect_right
@@ -27,11 +30,11 @@ from tests.support.running import COMMAND, LOCAL, Ended, assert_valid_bag, ended
 RATE = 40
 """How many API requests a second all shards together may send."""
 DOWNLOADS = 4
-IN_HAND = 2 * DOWNLOADS
-"""How many generations a run has in hand at most: two for each download."""
 LATE = 0.5
 """For how many seconds a request that was in time may wait for a processor of a busy machine."""
 _PAUSE = 0.05
+_TURNS = 20
+"""In fewer turns of its loop the emulator accepts, reads and logs what has reached it."""
 
 
 def videos(count: int) -> dict[Generation, Script]:
@@ -66,43 +69,48 @@ class Killed:
 
 @dataclass
 class Fleet:
-    """As many shards, each with an archive of its own, and the emulator that they ask."""
+    """The shards of a list, some of which run at the same time, and the emulator that they ask."""
 
     home: Path
     emulator: Emulator
     shards: int
+    at_once: int
+    """How many run at the same time, at most."""
     kills: list[Killed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         every = self.emulator.scripts
-        (self.home / "videos").mkdir()
-        self.manifest.write_text("".join(f"{each.id}\n" for each in every))
+        for place in ("srv/shards", "srv/manifests", "etc/archiver"):
+            (self.home / place).mkdir(parents=True)
+        (self.home / "etc/archiver/api-key").write_text(KEY)
+        (self.manifests / "ids.txt").write_text("".join(f"{each.id}\n" for each in every))
         self._parts: dict[int, set[Generation]] = {n: set() for n in range(self.shards)}
         for each in every:
             self._parts[shard_of(each.id, self.shards)].add(each)
 
     @property
-    def manifest(self) -> Path:
-        """The list that they share."""
-        return self.home / "ids.txt"
+    def manifests(self) -> Path:
+        """The directory of the list that they share."""
+        return self.home / "srv/manifests"
 
     @property
     def archives(self) -> list[Path]:
         """The archives, in the order of the shards."""
-        return [self.home / "videos" / str(shard) for shard in range(self.shards)]
+        return [self.home / "srv/shards" / str(shard) for shard in range(self.shards)]
+
+    def localized(self, job: str) -> str:
+        """Return a job file of the manual with paths of this fleet in place of the usual ones."""
+        command = job.replace("/opt/archiver/.venv/bin/archiver", COMMAND)
+        return re.sub(r"(?<![\w./])/(srv|etc)/", rf"{self.home}/\1/", command)
 
     def env(self) -> dict[str, str]:
-        """Return the environment of a run, which has everything but the number of its shard."""
+        """Return the environment of a run: where the emulator is, and limits that suit it."""
         return LOCAL | {
             "HOME": str(self.home),
-            "PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}",
-            "MODELSLAB_API_KEY": KEY,
+            "PATH": os.environ["PATH"],
             "ARCHIVER_API_URL": self.emulator.api_url,
             "ARCHIVER_API_RATE": f"{RATE}/s",
-            "ARCHIVER_API_SHARE": str(self.shards),
-            "ARCHIVER_ARCHIVE": f"{self.home}/videos/{{shard}}",
             "ARCHIVER_DOWNLOADS": str(DOWNLOADS),
-            "ARCHIVER_SHARDS": str(self.shards),
         }
 
     def shard(self, number: int) -> set[Generation]:
@@ -116,19 +124,26 @@ class Fleet:
         return {held for path in paths if (held := generation_at(path.as_posix()))}
 
     def is_busy(self, shard: int) -> bool:
-        """Return whether a shard is in the middle: some are held, some asked about, some left."""
+        """Return whether a shard is in the middle: some are held, some in flight, many left."""
         requests, every = self.requests("api"), self.shard(shard)
         asked = sum(bool(requests[each]) for each in every)
-        return 3 <= len(self.held(shard)) < asked < len(every)
+        return 3 <= len(self.held(shard)) < asked < len(every) * 0.7
 
-    def killed(self, shard: int) -> None:
+    async def killed(self, shard: int) -> None:
         """Note that the run of a shard was killed by now, and what it has left."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)  # the emulator reads what the run has sent
         since = max((kill.at for kill in self.kills if kill.shard == shard), default=-inf)
-        staged = list(self.archives[shard].glob(".archiver/incoming/*/*of*.mp4"))
-        known = [path for path in staged if path.with_name("answer.json").exists()]
+        staged = self.archives[shard].glob(".archiver/incoming/*/*of*.mp4")
+        whole = [path for path in staged if self._is_whole(path)]
+        known = [path for path in whole if _is_json(path.with_name("answer.json"))]
         held = self.held(shard)
-        whole, recovered = (frozenset(held | {*map(_staged, paths)}) for paths in (staged, known))
-        self.kills.append(Killed(shard, since, time.monotonic(), whole, recovered))
+        left = (frozenset(held | {*map(_staged, paths)}) for paths in (whole, known))
+        self.kills.append(Killed(shard, since, time.monotonic(), *left))
+
+    def _is_whole(self, staged: Path) -> bool:
+        sha256 = hashlib.sha256(staged.read_bytes()).hexdigest()
+        return sha256 == self.emulator.sha256(_staged(staged))
 
     def requests(self, *hosts: str) -> dict[Generation, list[float]]:
         """Return when each generation was asked for at these hosts."""
@@ -152,22 +167,31 @@ class Fleet:
         for kill in self.kills:
             lost = self.shard(kill.shard) - kept(kill)
             interrupted = {each for each in lost if kill.interrupted(requests[each])}
-            assert len(interrupted) <= IN_HAND, f"lost by one kill: {interrupted}"
+            assert len(interrupted) <= self._in_flight, f"lost by one kill: {interrupted}"
             again.update(interrupted)
         wrong = {each: times for each, times in requests.items() if len(times) != 1 + again[each]}
         assert not wrong, f"not requested once: {wrong}"
+
+    @property
+    def _in_flight(self) -> int:
+        """How many generations a run has in flight, at most.
+
+        Two for each download are in hand, and what a second brings may be about to be committed.
+        """
+        return 2 * DOWNLOADS + RATE // self.at_once
 
     async def assert_merged(self) -> None:
         """Each archive is a valid bag, and together they hold each video once, as it was served."""
         for archive in self.archives:
             await assert_valid_bag(archive)
-        videos = self.home / "videos"
-        merged = await ended(COMMAND, "merge", f"{videos}/{{shard}}", env=self.env())
+        place = self.home / "srv/shards"
+        shards = ("--shards", str(self.shards), f"{place}/{{shard}}")
+        merged = await ended(COMMAND, "merge", *shards, env=self.env())
         assert (merged.status, merged.err) == (0, ""), merged
-        check = f"cd '{videos}' && sha256sum -c --strict --quiet all-sha256.txt"
+        check = f"cd '{place}' && sha256sum -c --strict --quiet all-sha256.txt"
         checked = await ended("sh", "-c", check)
         assert checked == Ended(0, "", ""), checked
-        listed = [line.split("  ") for line in (videos / "all-sha256.txt").read_text().splitlines()]
+        listed = [line.split("  ") for line in (place / "all-sha256.txt").read_text().splitlines()]
         served = Counter(map(self.emulator.sha256, self.emulator.scripts))
         assert Counter(sha256 for sha256, path in listed if path.endswith(".mp4")) == served
 
@@ -191,6 +215,13 @@ def most_within(times: Sequence[float], window: float) -> int:
 
 def _staged(path: Path) -> Generation:
     return Generation.from_name(path.parent.name.replace("~", "/"))
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 class Watch:
