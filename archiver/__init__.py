@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from archiver.pipeline.report import Report
     from archiver.progress import Progress
     from archiver.settings import ApiSettings, DownloadSettings, Settings
+    from archiver.shards import Shard
 
 __all__ = [
     "ApiKey",
@@ -41,6 +42,7 @@ __all__ = [
     "Report",
     "Selection",
     "Settings",
+    "Shard",
     "__version__",
     "backup",
     "verify",
@@ -56,6 +58,7 @@ _MODULES = {
     "Report": "pipeline.report",
     "Selection": "fixity.verify",
     "Settings": "settings",
+    "Shard": "shards",
     "backup": "pipeline.backup",
     "verify": "fixity.verify",
 }

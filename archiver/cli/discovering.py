@@ -59,7 +59,9 @@ class ManifestLines:
 
     def summary(self, found: Discovery) -> Iterator[str]:
         """Describe what was found, in a few lines."""
-        yield f"{counted(len(found.items), 'generation')} on {counted(found.pages, 'page')}"
+        shard = f" of shard {found.shard}" if found.shard else ""
+        listed = counted(len(found.items), "generation")
+        yield f"{listed}{shard} on {counted(found.pages, 'page')}"
         if self._unknown:
             yield f"{self._unknown:,} that no endpoint has with its links: written as a comment"
         if found.without_links:

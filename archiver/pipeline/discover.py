@@ -143,11 +143,10 @@ class Walk:
     def __init__(
         self, client: Client, timings: Timings, progress: Progress, shard: Shard | None = None
     ) -> None:
-        self.found = Discovery()
+        self.found = Discovery(shard=shard)
         self._client = client
         self._pause = timings.between_pages
         self._progress = progress
-        self._shard = shard
         self._seen: set[tuple[str, tuple[str, ...]]] = set()
         self._linked: dict[str, bool] = {}
         """By ID, whether any item had a link."""
@@ -206,7 +205,7 @@ class Walk:
         return bool(new)
 
     def _is_ours(self, item: Item) -> bool:
-        return self._shard is None or self._shard.has(item.id)
+        return self.found.shard is None or self.found.shard.has(item.id)
 
 
 def _is_empty(page: Page) -> bool:

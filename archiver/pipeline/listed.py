@@ -16,6 +16,7 @@ from archiver.manifest import Ids, Problems, Unreadable
 from archiver.manifest.carried import carried_links
 from archiver.pipeline.families import agree
 from archiver.pipeline.report import Discovered
+from archiver.shards import Shard
 from archiver.units import counted
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Discovery:
     not_understood: int = 0
     """How many items name no generation."""
     trouble: NotListed | None = None
+    shard: Shard | None = None
+    """The shard whose they are, if others have a part."""
 
     def add_to(self, problems: Problems, *, items: bool = True) -> None:
         """Add what was wrong, also with `items` that may belong to any shard."""
@@ -73,7 +76,7 @@ class Sorting:
 
     def __post_init__(self) -> None:
         found = self.discovery
-        self.summary = Discovered(len(found.items), found.without_links)
+        self.summary = Discovered(len(found.items), found.without_links, shard=found.shard)
 
     def entries(self) -> Iterator[Ids]:
         """Yield what is held or lost, to be counted, and what is to be fetched."""

@@ -19,6 +19,7 @@ from archiver.outcomes import (
     Worklist,
 )
 from archiver.run import Completed, Ended, Run, Skipped, Stopped, TimeUp
+from archiver.shards import Shard
 from archiver.units import capped, counted, format_duration, format_size
 
 T = TypeVar("T")
@@ -87,12 +88,15 @@ class Discovered:
     """How many have links that were dead not long ago: they are left alone for a while."""
     changed: int = 0
     """How many are held, and are listed with other links now."""
+    shard: Shard | None = None
+    """The shard whose they are, if they are not all."""
 
     def lines(self, dead: int) -> Iterator[str]:
         """Describe it, with how many more were found to have `dead` links."""
         without = f", {self.without_links:,} of them without a link yet"
         listed = counted(self.listed + self.without_links, "generation")
-        yield f"ModelsLab lists {listed} of yours{without if self.without_links else ''}"
+        shard = f", in shard {self.shard}" if self.shard else ""
+        yield f"ModelsLab lists {listed} of yours{shard}{without if self.without_links else ''}"
         if dead := self.dead + dead:
             yield (
                 f"{dead:,} of them, which no manifest lists, have dead links:"

@@ -119,8 +119,9 @@ async def test_what_is_discovered_has_the_shard_of_the_listed(shared: Workspace)
     assert {run.status for run in await each_shard(shared, "--discover")} == {0}
     found = [name for archive in held(shared).values() for name in archive]
     assert sorted(name.rpartition("/")[2] for name in found) == IDS
-    again = await each_shard(shared, "--discover", "--json")
+    again = await each_shard(shared, "--discover", "--json", "-v")
     outcomes = [json.loads(run.out)["outcomes"] for run in again]
+    assert f"ModelsLab lists {len(OF_0)} generations of yours, in shard 0/4" in again[0].err
     assert sum(each["already_held"] for each in outcomes) == len(IDS)
 
 
@@ -162,6 +163,7 @@ async def test_discover_prints_the_part_of_a_shard(shared: Workspace) -> None:
     )
     assert done.status == 0, done
     assert sorted(done.out.splitlines()) == [f"v6/deepfake/{id_}" for id_ in OF_0]
+    assert done.err == f"{len(OF_0)} generations of shard 0/4 on 1 page\n"
     asked = {seen.generation.id for seen in shared.emulator.requests if seen.generation}
     assert asked == {*OF_0}
 
