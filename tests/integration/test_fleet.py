@@ -114,6 +114,8 @@ class TestMachines:
             runs = {n: await begin(fleet, n, machines[n // 2], stack) for n in range(SHARDS)}
             await until(lambda: fleet.is_busy(2) and fleet.is_busy(3))
             net.places[1].disconnect()
+            refused = await begin(fleet, 2, machines[0], stack)
+            assert await refused.wait() == 75, "what is only cut off still holds its archive"
             await machines[1].kill()
             for shard in (2, 3):
                 assert await runs[shard].wait() == -signal.SIGKILL
