@@ -192,7 +192,7 @@ def test_each_exit_status_has_its_place() -> None:
         order.append(worst(left))
         left.remove(order[-1])
     assert len(order) == len(table) > 10
-    assert order[-3:] == [4, 3, 0]
+    assert (order[0], order[-3:]) == (1, [4, 3, 0])  # one without a place would come before
     assert worst([0, 999]) == 999
     assert worst([]) == 0
 
