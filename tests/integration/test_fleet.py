@@ -26,7 +26,7 @@ from tests.support.running import COMMAND, started, until
 from tests.support.slurm import Cluster, cluster
 
 SHARDS = 8
-VIDEOS = 480
+VIDEOS = 400
 HOSTS: tuple[Host, ...] = ("api", "primary")
 
 
@@ -75,20 +75,20 @@ async def kill_some(slurm: Cluster, array: str, fleet: Fleet) -> set[int]:
         [number for number, task in tasks.items() if task.node == node]
         for node in ("node0", "node1")
     )
-    await until(lambda: all(map(fleet.is_busy, tasks)))
+    await until(lambda: all(map(fleet.is_busy, tasks)), within=40)
     await slurm.fail(1)
     for process in processes(slurm, killed):
         os.kill(process, signal.SIGKILL)
     await slurm.run("scontrol", "requeue", f"{array}_{requeued}")
-    await note_kills(slurm, fleet, *tasks)
+    for number in (*lost, killed, requeued):  # none starts again within five seconds
+        await note_kill(slurm, fleet, number)
     return {killed, requeued, *lost}
 
 
-async def note_kills(slurm: Cluster, fleet: Fleet, *numbers: int) -> None:
-    """Wait for the end of these tasks' processes, which Slurm starts again only later."""
-    await until(lambda: not any(processes(slurm, number) for number in numbers))
-    for number in numbers:
-        await fleet.killed(number)
+async def note_kill(slurm: Cluster, fleet: Fleet, number: int) -> None:
+    """Wait for the end of a task, and note what it has left."""
+    await until(lambda: not processes(slurm, number))
+    await fleet.killed(number)
 
 
 def processes(slurm: Cluster, number: int) -> list[int]:
@@ -112,7 +112,7 @@ class TestMachines:
             fleet = Fleet(tmp_path, emulator, SHARDS, at_once=SHARDS)
             watch = stack.enter_context(Watch(fleet.archives))
             runs = {n: await begin(fleet, n, machines[n // 2], stack) for n in range(SHARDS)}
-            await until(lambda: fleet.is_busy(2) and fleet.is_busy(3))
+            await until(lambda: fleet.is_busy(2) and fleet.is_busy(3), within=40)
             net.places[1].disconnect()
             refused = await begin(fleet, 2, machines[0], stack)
             assert await refused.wait() == 75, "what is only cut off still holds its archive"

@@ -45,7 +45,9 @@ class Machine:
 
     def processes(self, *words: str) -> list[int]:
         """Return those with all of these in their arguments or environment, as numbered outside."""
-        ours = _namespace(self.first)
+        ours = _namespace(self.first) if self.holder.returncode is None else None
+        if ours is None:
+            return []
         numbers = (int(path.name) for path in _PROC.iterdir() if path.name.isdecimal())
         return [each for each in numbers if _namespace(each) == ours and {*words} <= _words(each)]
 
