@@ -97,7 +97,10 @@ class Objects(Protocol):
         ...
 
     def list(self, prefix: str = "") -> Iterator[Stored]:
-        """Yield the objects whose paths begin with `prefix`, in the order of their paths."""
+        """Yield the objects whose paths begin with `prefix`, each once.
+
+        Their order is the store's. SeaweedFS lists folder by folder: `a/1` comes before `a-b`.
+        """
         ...
 
     def put(self, path: str, body: Body, condition: Condition) -> Stored:

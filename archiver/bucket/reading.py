@@ -82,8 +82,8 @@ class Download:
             partial(get_object, **self._place, ChecksumMode="ENABLED"),
         )
         if response:
-            self.stored = read_report(self._path, response, response["ContentLength"])
             self._body = response["Body"]
+            self.stored = read_report(self._path, response, response["ContentLength"])
         return response is not None
 
     async def block(self) -> bytes:
@@ -142,7 +142,10 @@ async def list_page(connection: Connection, prefix: str, token: str) -> tuple[li
     response = await _list(connection, doing, connection.url.key(prefix), more)
     now, path = date_of(response), connection.url.path
     entries = [read_entry(path(each["Key"]), each, now) for each in response.get("Contents", ())]
-    return entries, response.get("NextContinuationToken", "")
+    following = response.get("NextContinuationToken", "")
+    if response.get("IsTruncated") and not following:
+        raise StorageError(f"the store failed while {doing}: it does not say how to go on")
+    return entries, following
 
 
 async def _list(

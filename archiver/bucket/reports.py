@@ -13,7 +13,10 @@ FULL, COMPOSITE = "sha256", "sha256-of-parts"
 
 
 def read_report(path: str, response: Mapping[str, Any], size: int) -> Stored:
-    """Read what a store says of an object in response to HEAD or GET."""
+    """Read what a store says of an object in response to HEAD, GET or PUT.
+
+    What is written just now was written when the store says so.
+    """
     now = date_of(response)
     return Stored(
         path=path,

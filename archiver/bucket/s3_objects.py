@@ -1,4 +1,4 @@
-"""Store: the objects of an archive, by aiobotocore."""
+"""The objects of an archive in S3, or a store that speaks the same, by aiobotocore."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ class BucketObjects:
             self._thread.run(download.close())
 
     def list(self, prefix: str = "") -> Iterator[Stored]:
-        """Yield the objects whose paths begin with `prefix`, in the order of their paths."""
+        """Yield the objects whose paths begin with `prefix`, in the store's order."""
         token = ""
         while True:
             page, token = self._thread.run(reading.list_page(self._connection, prefix, token))

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archiver.bucket.connection import Connection, date_of
-from archiver.bucket.faults import TROUBLE
 from archiver.bucket.parts import part_size
 from archiver.bucket.reading import look
 from archiver.bucket.upload import begun
@@ -15,6 +14,8 @@ from archiver.errors import StorageError
 if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import HeadObjectOutputTypeDef, MultipartUploadTypeDef
 
+_CANNOT = (400, 403, 404, 405, 411, 501)
+"""How stores refuse to delete several objects at once."""
 AT_ONCE = 1000
 """How many objects a request can delete."""
 
@@ -59,16 +60,20 @@ async def _copy_parts(
 async def delete(connection: Connection, paths: Sequence[str]) -> None:
     """Delete some objects: together, and what was not deleted so one by one."""
     keys = [connection.url.key(path) for path in paths]
-    try:
-        response = await connection.client.delete_objects(
+    response = await connection.ask_unless(
+        _CANNOT,
+        "DeleteObjects",
+        f"deleting from {connection.url}",
+        partial(
+            connection.client.delete_objects,
             Bucket=connection.url.bucket,
-            Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
-        )
-    except TROUBLE:
-        left = keys
-    else:
-        left = [error["Key"] for error in response.get("Errors", ())]
-    for key in left:
+            Delete={"Objects": [{"Key": key} for key in keys]},
+        ),
+    )
+    deleted = {each["Key"] for each in response.get("Deleted", ())} if response else set()
+    for key in keys:
+        if key in deleted:
+            continue
         await connection.ask(
             "DeleteObject",
             f"deleting s3://{connection.url.bucket}/{key}",

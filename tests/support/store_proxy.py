@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from email.message import Message
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -115,7 +116,8 @@ class Request:
     method: str
     target: str
     """Path and query, as they were sent."""
-    headers: Mapping[str, str]
+    headers: Message
+    """By their names, whose case does not matter."""
     when: float
     """By the monotonic clock, in seconds."""
     status: int = 0
@@ -235,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_any(self) -> None:
         """Pass a request on, or do what was instructed."""
-        request = Request(self.command, self.path, dict(self.headers.items()), time.monotonic())
+        request = Request(self.command, self.path, self.headers, time.monotonic())
         fault = self.server.proxy.receive(request)
         try:
             self._handle(request, fault)

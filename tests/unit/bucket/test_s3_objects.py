@@ -132,7 +132,7 @@ def test_a_reader_may_leave_early(place: Place) -> None:
         assert objects.head(PATH)
 
 
-def test_objects_are_listed_in_order(place: Place) -> None:
+def test_objects_are_listed(place: Place) -> None:
     """By the beginning of their paths, whatever characters are in them, and only ours."""
     paths = [f"data/{name}" for name in ("1", "a b", "a+b", "b/c", "é&=%2F", "ü")]
     with place.open() as objects:
