@@ -150,6 +150,20 @@ def test_a_read_does_not_go_on_with_another_object(faulty: Place, proxy: StorePr
                 list(blocks)
 
 
+def test_a_store_that_resumes_with_another_object_is_found_out(
+    faulty: Place, proxy: StoreProxy
+) -> None:
+    """Some ignore that it must be unchanged: its ETag tells."""
+    with faulty.open() as objects:
+        objects.put(PATH, body(CONTENT), Absent())
+        proxy.instruct(CutResponse(300_000), "GET", PATH)
+        proxy.instruct(Rewrite({"ETag": '"other"'}), "GET", PATH)
+        with objects.open(PATH) as reading:
+            assert reading
+            with pytest.raises(StorageError, match="it has changed meanwhile"):
+                list(reading)
+
+
 def test_a_read_that_cannot_resume_ends(faulty: Place, proxy: StoreProxy) -> None:
     """A store that sends everything anew would have bytes read twice."""
     with faulty.open() as objects:

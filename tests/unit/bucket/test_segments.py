@@ -279,6 +279,28 @@ def test_a_manifest_that_changes_again_and_again_ends_the_run(
     assert objects.content(path_of(run.segments.run, 1)) == text(file(1)).encode()
 
 
+def test_what_fails_to_be_withdrawn_leaves_no_copy_here(
+    objects: ObjectsInMemory, layout: Layout
+) -> None:
+    """A manifest is large; and here and there it is as it was."""
+
+    def step(what: str, path: str) -> None:
+        if what == "put":
+            raise StorageError("the store is gone")
+
+    with running(objects, layout) as run:
+        run.commit(file(1))
+        plain, objects.step = objects.step, step  # type: ignore[method-assign]
+        with pytest.raises(StorageError):
+            run.segments.rewrite({file(1).path})
+        objects.step = plain  # type: ignore[method-assign]
+        assert sorted(path.name for path in layout.root.iterdir()) == [
+            "manifest-sha256.json",
+            MANIFEST,
+        ]
+    assert manifest(objects) == text(file(1)) == layout.manifest.read_text()
+
+
 def test_a_segment_without_a_response_is_ours_if_it_is_there(
     objects: ObjectsInMemory, layout: Layout
 ) -> None:
