@@ -11,9 +11,13 @@ import pytest
 
 from archiver.archive import letter_case
 from archiver.archive.bag import Bag
-from archiver.sync.sync import SyncSettings, sync
+from archiver.catalogue.queries import Known
+from archiver.errors import ConfigurationError, StorageError
+from archiver.sync.copying import Copied, Copying
+from archiver.sync.difference import Unit
+from archiver.sync.sync import SyncSettings, plan, sync
 from tests.support.backups import assert_lines_true, assert_true_bag
-from tests.support.copies import generation_files, lines_in, make_archive
+from tests.support.copies import generation_files, lines_in, make_archive, snapshot
 
 MB = 1_000_000
 
@@ -38,6 +42,41 @@ def test_many_are_copied_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     source = archive(tmp_path / "source", *"12345678")
     report = sync(source, tmp_path / "copy", SyncSettings(transfers=8))
     assert (report.exit_status, report.tally.copied) == (0, 16)
+
+
+class _Late(Copying):
+    """Finishes everything just after the run was stopped, which one unit does at once."""
+
+    def copy(self, unit: Unit, known: Known | None) -> Copied:
+        """Copy a unit, and return it late."""
+        if unit.name == "v6/deepfake/bad":
+            raise StorageError("storage failed")
+        copied = super().copy(unit, known)
+        assert self._stopping.wait(20)
+        return copied
+
+
+def test_what_is_whole_when_a_run_ends_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was under way then, and was finished all the same."""
+    monkeypatch.setattr("archiver.sync.sync.Copying", _Late)
+    source = archive(tmp_path / "source", "1", "2", "bad")
+    report = sync(source, tmp_path / "copy", SyncSettings(transfers=3))
+    assert (report.exit_status, report.tally.copied) == (74, 4)
+    assert_true_bag(tmp_path / "copy")
+
+
+def test_no_place_is_copied_into_itself(tmp_path: Path) -> None:
+    """Nor into a directory of it, and nothing is made there."""
+    source = archive(tmp_path / "source", "1")
+    before = snapshot(source)
+    for target in (source, source / "copy", source / "data"):
+        with pytest.raises(ConfigurationError):
+            sync(source, target)
+        with pytest.raises(ConfigurationError), plan(source, target):
+            pass
+    assert snapshot(source) == before
 
 
 def test_what_is_held_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
