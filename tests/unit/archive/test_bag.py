@@ -909,7 +909,8 @@ def test_what_is_listed_anew_is_flushed_first(
     log: list[str] = []
 
     def fsync(descriptor: int) -> None:
-        log.append(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), root))
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        log.append(os.path.relpath(path, root))
 
     monkeypatch.setattr(os, "fsync", fsync)
     file = BagFile("data/notes/1.txt", sha256(root / "data/notes/1.txt"), 4)
