@@ -20,12 +20,12 @@ from archiver.archive.durable import fsync
 from archiver.archive.layout import MANIFEST, Layout
 from archiver.bucket import fence, segment
 from archiver.bucket.lease import Lease
-from archiver.bucket.measured import in_file, in_memory
 from archiver.bucket.mirror import Base, Mirror
-from archiver.bucket.objects import Absent, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.segment import EMPTIED, Segment
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import StorageError, storage_errors
+from archiver.s3.measured import in_file, in_memory
+from archiver.s3.objects import Absent, ConditionFailed, Objects, Stored, Unchanged
 
 _LOG = logging.getLogger(__name__)
 

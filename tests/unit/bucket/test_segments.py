@@ -16,11 +16,11 @@ from archiver.archive.layout import MANIFEST, Layout
 from archiver.bucket import segments as module
 from archiver.bucket.fence import FORGOTTEN_AFTER, SUPERSEDED, spelled
 from archiver.bucket.lease import LEASE, Lease, acquire
-from archiver.bucket.measured import in_file
 from archiver.bucket.segment import FENCED, SEGMENTS, path_of
 from archiver.bucket.segments import Segments, refresh
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import LeaseLost, StorageError
+from archiver.s3.measured import in_file
 from tests.support.clock import MonotonicClock
 from tests.support.objects_in_memory import ObjectsInMemory
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from archiver.bucket.client import open_objects
-from archiver.bucket.objects import Absent
 from archiver.errors import ConfigurationError
 from archiver.location import BucketUrl
+from archiver.s3.client import open_objects
+from archiver.s3.objects import Absent
 from archiver.settings import BucketSettings
 from tests.support.bodies import body, file_body
 from tests.support.marks import slow
@@ -30,8 +30,8 @@ MEMORY = 40 << 10
 """In KiB."""
 _MEASURED = """
 import sys
-from archiver.bucket.client import open_objects
-from archiver.bucket.objects import Absent, Body
+from archiver.s3.client import open_objects
+from archiver.s3.objects import Absent, Body
 from archiver.location import parse_location
 from archiver.settings import BucketSettings
 
@@ -53,7 +53,7 @@ with open_objects(parse_location(url), settings) as objects:
 
 def test_nothing_is_imported_before_it_is_needed() -> None:
     """Whoever has no bucket waits for no botocore, and may do without it."""
-    code = "import sys, archiver.bucket.client, archiver.bucket.probe; print(*sys.modules)"
+    code = "import sys, archiver.s3.client, archiver.s3.probe; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert not {name.encode() for name in (*EXTRA, "asyncio", "aiohttp")}.intersection(
         loaded.split()

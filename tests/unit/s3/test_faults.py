@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from archiver.bucket.objects import Absent, ConditionFailed, Objects, Unchanged
 from archiver.errors import StorageError
+from archiver.s3.objects import Absent, ConditionFailed, Objects, Unchanged
 from tests.support.bodies import body
 from tests.support.marks import slow_except
 from tests.support.seaweed import Place

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 botocore = pytest.importorskip("botocore")
-signing = pytest.importorskip("archiver.bucket.signing", exc_type=ImportError)
+signing = pytest.importorskip("archiver.s3.signing", exc_type=ImportError)
 exceptions = pytest.importorskip("botocore.exceptions")
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 
