@@ -122,7 +122,7 @@ class Bag:
         """
         return recovery.recover(self)
 
-    def begin_upload(self, staged: StagedGeneration) -> "Future[None] | None":  # noqa: ARG002
+    def begin_upload(self, staged: StagedGeneration) -> "Future[str] | None":  # noqa: ARG002
         """Begin nothing: the commit does all."""
         return None
 

@@ -91,8 +91,11 @@ class Store(Protocol):
         """Finish the group that a crash left between two steps; return its files."""
         ...
 
-    def begin_upload(self, staged: StagedGeneration) -> "Future[None] | None":
-        """Begin to send what is staged to the store, where that takes long; see `commit`."""
+    def begin_upload(self, staged: StagedGeneration) -> "Future[str] | None":
+        """Begin to send what is staged to the store, where that takes long; see `commit`.
+
+        The future has why the store did not take this one, or an empty text.
+        """
         ...
 
     def commit(self, group: Sequence[StagedGeneration], record: Callable[[], None]) -> None:

@@ -91,6 +91,10 @@ class Segments:
             self._write_manifest(supersede=True)
         self._lease.unfenced = (self.run,)  # unless it ends in order
 
+    def check(self) -> None:
+        """Make sure that the lease is still this run's."""
+        self._lease.check()
+
     def append(self, files: Sequence[BagFile]) -> None:
         """Write the lines of files that are there: in the bucket, not yet here."""
         if not files:

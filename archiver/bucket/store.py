@@ -229,8 +229,10 @@ class Bucket:
         self._append([file.target for file in files if file.target.path not in listed])
         return [*files, *self._restore_rest(listed)]
 
-    def begin_upload(self, staged: StagedGeneration) -> "Future[None]":
+    def begin_upload(self, staged: StagedGeneration) -> "Future[str]":
         """Begin to send what is staged; if that fails, what is in memory of it is kept here.
+
+        The future has why the store did not take this one, or an empty text.
 
         Raises:
             StorageError: if the disk does not take it.
@@ -345,7 +347,9 @@ class Bucket:
         Raises:
             StorageError: if the store fails.
         """
-        self.objects.delete(self._quarantined(paths))
+        there = self._quarantined(paths)
+        self._writer.check()
+        self.objects.delete(there)
 
     def copy_aside(self, paths: Iterable[str]) -> None:
         """Keep a copy of objects in the quarantine: they stay in place.
@@ -581,6 +585,7 @@ class Bucket:
                 return
             if there:
                 self.copy_aside([path])
+            self._writer.check()  # a run that has lost its lease must replace nothing
             condition = Unchanged(there.etag) if there else Absent()
             with suppress(ConditionFailed):  # somebody was in between: look again
                 self.objects.put(path, self._body(file), condition)

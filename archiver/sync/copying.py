@@ -16,6 +16,7 @@ from archiver.archive.staging import StagedFile, StagedGeneration, Staging
 from archiver.archive.store import Store
 from archiver.catalogue.queries import Known
 from archiver.checksums import BagFile
+from archiver.errors import StorageError
 from archiver.generation import Generation
 from archiver.media.info import EXTENSIONS, Properties
 from archiver.progress import ByteProgress
@@ -148,11 +149,13 @@ class Copying:
                 sending.cancel()
                 raise Cancelled
 
-    def _is_sent(self, sending: "Future[None]") -> bool:
+    def _is_sent(self, sending: "Future[str]") -> bool:
         try:
-            sending.result(_TICK)
+            refused = sending.result(_TICK)
         except TimeoutError:
             return False
+        if refused:
+            raise StorageError(refused)
         return True
 
 
