@@ -29,6 +29,7 @@ from archiver.archive.layout import MANIFEST, QUARANTINE, Layout
 from archiver.archive.lock import locked
 from archiver.archive.quarantine import Quarantine
 from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
+from archiver.archive.store import Records, Reported
 from archiver.checksums import BagFile
 from archiver.errors import NotAnArchive, storage_errors
 
@@ -292,6 +293,38 @@ class Bag:
         with storage_errors(f"reading the sizes of files in {self.layout.root}"):
             return [(path, self.size_of(path)) for path in paths]
 
+    def beside(self, path: str) -> list[str]:
+        """Return the files of the generation that a file belongs to."""
+        directory, _, name = path.rpartition("/")
+        found = Path(self.layout.at(directory)).glob(f"{name.partition('.')[0]}[.-]*")
+        return [f"{directory}/{each.name}" for each in found]
+
+    def records(self) -> AbstractContextManager[Records]:
+        """Return what the bag says of itself: it is here."""
+        return nullcontext(Records(self.layout))
+
+    def is_under_way(self, path: str) -> bool:  # noqa: ARG002
+        """Return False: what is being committed stands in the journal here."""
+        return False
+
+    def reported(self, path: str) -> Reported | None:
+        """Return a file's size, if it is there: a disk keeps no checksum of it.
+
+        Raises:
+            OSError: if the disk fails.
+        """
+        return Reported(self.size_of(path)) if self.exists(path) else None
+
+    @contextmanager
+    def blocks(self, path: str) -> Iterator[Iterable[bytes]]:
+        """Read a file in blocks.
+
+        Raises:
+            OSError: if it cannot be read.
+        """
+        with open_file(self.layout.at(path)) as file:
+            yield iter(partial(file.read, _BLOCK), b"")
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
         try:
@@ -301,15 +334,12 @@ class Bag:
             return None
         return data if len(data) <= limit else None
 
-    @contextmanager
-    def reading(self, path: str) -> Iterator[Iterator[bytes]]:
-        """Read a file in blocks.
+    def publish(self, path: str, content: bytes) -> None:
+        """Do nothing: what was written here is in the archive."""
 
-        Raises:
-            OSError: if it cannot be read.
-        """
-        with open_file(self.layout.at(path)) as file:
-            yield iter(partial(file.read, _BLOCK), b"")
+    def published(self, directory: str) -> Iterator[str]:  # noqa: ARG002
+        """Yield nothing: all is here."""
+        return iter(())
 
     def local(self, path: str) -> AbstractContextManager[Path]:
         """Return where a file is, or would be."""
@@ -321,6 +351,9 @@ class Bag:
             return sha256_of(self.layout.at(path))
         except OSError:
             return None
+
+    def holder(self) -> None:
+        """Return None: there is no lease, for the lock dies with its holder."""
 
     def being_committed(self) -> list[str]:
         """Return the paths that the journal names: a run is placing them, or a crash was."""

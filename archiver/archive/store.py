@@ -6,6 +6,7 @@ promises are the same.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,46 @@ from archiver.checksums import BagFile
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a store says of a file without reading it."""
+
+    size: int
+    """In bytes."""
+    sha256: str = ""
+    """The checksum that it keeps; empty if it keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What an archive says of itself, beside its payload, at one moment."""
+
+    layout: Layout
+    """Where the checksum manifest, the tag files and other manifests are to be read."""
+    segments: Sequence[tuple[str, bytes]] = ()
+    """The names and contents of files whose lines are to be rolled up into the manifest."""
+    at_rest: bool = True
+    """Whether no run elsewhere is under way, or was killed: else some of it is yet to be done."""
+    is_counted: bool = True
+    """Whether the payload was counted after the last lines were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The run that holds an archive in a bucket, as its lease says."""
+
+    run: str
+    host: str
+    process: int
+    began: str
+    name: str
+    """What people call it: the process, the host, and since when it runs."""
+    renewed: float
+    """How long ago the lease was renewed, in seconds, by the store's clock."""
+    alive: bool
+    """Whether the lease is good: if not, the run was killed, and the next one takes it over."""
 
 
 class Store(Protocol):
@@ -105,6 +146,13 @@ class Store(Protocol):
         """Bring the tag files up to date, for this many files and bytes."""
         ...
 
+    def publish(self, path: str, content: bytes) -> None:
+        """Let a file be in the archive that was written here for people to look at: the page.
+
+        It needs no lock: the last who writes it is right.
+        """
+        ...
+
     # --- Reading
 
     def check(self) -> None:
@@ -119,12 +167,20 @@ class Store(Protocol):
         """Make sure that there is an archive; raise `NotAnArchive` if there is none."""
         ...
 
+    def holder(self) -> Holder | None:
+        """Return which run holds it, on this or another machine, where a lease says so."""
+        ...
+
     def being_committed(self) -> list[str]:
         """Return the paths that the journal names: a run is placing them, or a crash was."""
         ...
 
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`."""
+        ...
+
+    def published(self, directory: str) -> Iterator[str]:
+        """Yield the paths below a directory that are in the archive and may not be here."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -147,11 +203,27 @@ class Store(Protocol):
         """Return a file's checksum; None if it cannot be read."""
         ...
 
+    def beside(self, path: str) -> list[str]:
+        """Return the files of the generation that a file belongs to, whether they are listed."""
+        ...
+
+    def records(self) -> AbstractContextManager[Records]:
+        """Return what the archive says of itself now: for as long as it is asked for."""
+        ...
+
+    def is_under_way(self, path: str) -> bool:
+        """Return whether a file may be one that a run elsewhere has sent and not listed."""
+        ...
+
+    def reported(self, path: str) -> Reported | None:
+        """Return what is said of a file without reading it; None if there is none."""
+        ...
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
         ...
 
-    def reading(self, path: str) -> AbstractContextManager[Iterator[bytes]]:
+    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes]]:
         """Read a file, of any size, in blocks; `OSError` says that this one cannot be read."""
         ...
 

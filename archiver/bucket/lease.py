@@ -25,10 +25,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from archiver.archive.layout import STATE
-from archiver.bucket.measured import in_memory
-from archiver.bucket.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
+from archiver.archive.store import Holder
 from archiver.bucket.segment import is_run
 from archiver.errors import ArchiveLocked, LeaseLost, StorageError
+from archiver.s3.measured import in_memory
+from archiver.s3.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
 from archiver.units import format_duration, printable
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _POLL = 1.0
 """How often to look again, in seconds, while another run holds the lease."""
 _LARGEST = 1 << 20
 _TRIES = 3
-_RESOLUTION = timedelta(seconds=1)
+RESOLUTION = timedelta(seconds=1)
 """HTTP dates are whole seconds: a lease may be this much younger than it seems."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Unlike the monotonic clock of Linux this one also runs while the machine is suspended."""
@@ -323,6 +324,22 @@ def read(objects: Objects) -> tuple[Claim, Stored] | None:
     return (Claim.parse(found[0]), found[1]) if found else None
 
 
+def holder(objects: Objects) -> Holder | None:
+    """Return which run has the lease; None if none has.
+
+    Raises:
+        ArchiveLocked: if it says something that this version does not know.
+        StorageError: if the store fails.
+    """
+    found = read(objects)
+    if not found or found[0].released:
+        return None
+    claim, age = found[0], _age(found[1])
+    alive = age <= timedelta(seconds=claim.ttl) + RESOLUTION
+    host, name = printable(str(claim.host)), claim.holder()
+    return Holder(claim.run, host, claim.process, claim.began, name, age.total_seconds(), alive)
+
+
 def now() -> float:
     """Return the time in seconds, by a clock that never stands still."""
     return time.clock_gettime(_CLOCK)
@@ -339,7 +356,7 @@ def _claimed(
         condition = Unchanged(stored.etag)
         claim = replace(claim, unfenced=theirs.unfenced)
         if not theirs.released:
-            lives = timedelta(seconds=theirs.ttl) + _RESOLUTION
+            lives = timedelta(seconds=theirs.ttl) + RESOLUTION
             if theirs.run != dead and _age(stored) <= lives:
                 return None
             previous = theirs.run
@@ -361,7 +378,7 @@ def _age(stored: Stored) -> timedelta:
 
 def _refusal(claim: Claim, stored: Stored) -> str:
     age = _age(stored).total_seconds()
-    left = max(0.0, claim.ttl + _RESOLUTION.total_seconds() - age)
+    left = max(0.0, claim.ttl + RESOLUTION.total_seconds() - age)
     return (
         f"another run holds the archive ({claim.holder()}; its lease was renewed "
         f"{format_duration(age)} ago and goes stale in {format_duration(left)} unless it is "

@@ -50,6 +50,22 @@ def describe(store: Store, catalogue: Catalogue) -> None:
 
 
 @contextmanager
+def store_to_read(location: Location) -> Iterator[Store]:
+    """Return the store of an archive, only to read it; what is here of it is up to date.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        StorageError: if it cannot be read.
+        ConfigurationError: if it cannot be reached.
+    """
+    with look_into(location) as store:
+        store.require()
+        if store.is_shared:
+            catch_up(store)
+        yield store
+
+
+@contextmanager
 def opened_to_read(location: Location) -> Iterator[tuple[Store, Catalogue]]:
     """Return the store of an archive and its catalogue, only to read them.
 
@@ -58,12 +74,8 @@ def opened_to_read(location: Location) -> Iterator[tuple[Store, Catalogue]]:
         StorageError: if it cannot be read.
         ConfigurationError: if it cannot be reached, or a newer archiver wrote it.
     """
-    with look_into(location) as store:
-        store.require()
-        if store.is_shared:
-            catch_up(store)
-        with closing(open_to_read(store)) as catalogue:
-            yield store, catalogue
+    with store_to_read(location) as store, closing(open_to_read(store)) as catalogue:
+        yield store, catalogue
 
 
 @contextmanager
@@ -85,7 +97,7 @@ def opened_to_plan(location: Location) -> Iterator[tuple[Store, Catalogue]]:
             yield store, catalogue
 
 
-def catch_up(store: Store) -> None:
+def catch_up(store: Store, *, with_sizes: bool = True) -> None:
     """Let the catalogue here learn what other machines have archived, unless a run does that.
 
     Raises:
@@ -94,12 +106,13 @@ def catch_up(store: Store) -> None:
     layout = store.layout
     with (
         suppress(ArchiveLocked),
-        locked(layout.lock),
+        locked(layout.lock, briefly=True),
         closing(Catalogue.open(layout.catalogue)) as catalogue,
     ):
         if catalogue.mark() != store.manifest.mark():
             absorb(store, catalogue)
-            set_sizes(store, catalogue)
+            if with_sizes:
+                set_sizes(store, catalogue)
 
 
 def open_to_read(store: Store) -> Catalogue:

@@ -120,7 +120,7 @@ class Copying:
         if _is_link(source, file.path) and source.leads_out(file.path):
             return Problem("unreadable", file.path, _LEADS_OUT)
         try:
-            with source.reading(file.path) as blocks:
+            with source.blocks(file.path) as blocks:
                 for block in blocks:
                     self._take(block, spool)
         except (FileNotFoundError, NotADirectoryError):

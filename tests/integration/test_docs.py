@@ -31,7 +31,6 @@ NOT_RUN = {
     ".venv/bin/pip install": "the same",
     "cd /opt/archiver && python3 -m venv": "the same",
     "pipx install": "the same",
-    "uv tool install": "the same",
     ".venv/bin/python -m pytest": "runs these very tests",
     ".ci/run": "runs these very tests",
     ".venv/bin/python -m tests.benchmarks small": "takes long, and needs servers",
@@ -46,14 +45,19 @@ NOT_RUN = {
     "archiver backup -a s3:": "the same",
     "rclone": "needs rclone, and a remote; the script around it is run with a stand-in",
     "#!/bin/sh": "needs rclone; it is run with a stand-in",
+    "aws s3": "needs the tool, and a bucket",
+    **{
+        f"archiver {command} -a s3://": "needs a bucket: another test runs it on one"
+        for command in ("backup", "status", "verify", "export", "browse", "link")
+    },
 }
 """How the commands begin that are printed and cannot be run here, and why."""
 
 OF_OTHERS = {
     "--array", "--cap-drop", "--cli-input-json", "--dependency", "--dist", "--download",
     "--immutable", "--init", "--job-name", "--list", "--no-cache-dir", "--no-create-home",
-    "--now", "--one-way", "--open-mode", "--pairs", "--read-only", "--requeue", "--rm",
-    "--root-user-action", "--security-opt", "--shell", "--size-only", "--stop-timeout",
+    "--now", "--one-way", "--open-mode", "--pairs", "--read-only", "--recursive", "--requeue",
+    "--rm", "--root-user-action", "--security-opt", "--shell", "--size-only", "--stop-timeout",
     "--system", "--time", "--tmpfs", "--uid", "--validate",
 }  # fmt: skip
 """The options of other programs that the guides name."""

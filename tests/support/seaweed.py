@@ -15,9 +15,9 @@ from typing import Any, Self
 
 import pytest
 
-from archiver.bucket.client import open_objects
-from archiver.bucket.objects import Objects
 from archiver.location import BucketUrl
+from archiver.s3.client import open_objects
+from archiver.s3.objects import Objects
 from archiver.settings import BucketSettings
 from tests.support.programs import program
 
@@ -185,6 +185,11 @@ class Place:
         found = self.server.client.get_object(Bucket=self.url.bucket, Key=self.url.key(path))
         content: bytes = found["Body"].read()
         return content
+
+    def media_type(self, path: str) -> str:
+        """Return as what the store serves an object, by another client."""
+        found = self.server.client.head_object(Bucket=self.url.bucket, Key=self.url.key(path))
+        return str(found["ContentType"])
 
     def download(self, directory: Path) -> Path:
         """Download all its objects as files, by another client; return the directory."""

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from archiver.apikey import ApiKey
-from archiver.cli.fetching import FetchOptions
+from archiver.cli.fetching import ApiOptions, FetchOptions
 from archiver.cli.main import cli
 from archiver.cli.options import pick
 from archiver.emulator.scripts import Script
@@ -57,6 +57,7 @@ VALUES = {
     "output": ('"/o"', "--output /o"),
     "ping": ('"https://hc-ping.com/s3cret"', "--ping https://hc-ping.com/s3cret"),
     "quiet": ("true", "-q"),
+    "read": ("true", "--read"),
     "repair": ("true", "--repair"),
     "retries": ("0", "--retries 0"),
     "retry-lost": ("true", "--retry-lost"),
@@ -524,3 +525,17 @@ def test_the_options_defaults_are_the_settings_defaults(
     settings = pick(FetchOptions, command.params).settings()
     defaults = Settings(ApiSettings(ApiKey(KEY)), DownloadSettings())
     assert settings == replace(defaults, endpoint=canonical_endpoint(defaults.endpoint))
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [("backup", FetchOptions), ("verify", FetchOptions), ("discover", ApiOptions)],
+)
+def test_a_process_takes_its_share_of_the_rate(
+    command: str, kind: type[FetchOptions | ApiOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rate is the account's: one of four processes sends a fourth of it."""
+    monkeypatch.setenv("MODELSLAB_API_KEY", KEY)
+    monkeypatch.setenv("ARCHIVER_API_SHARE", "4")
+    options = parsed(command, *needed(command, ""), "--api-rate", "6/s")
+    assert pick(kind, options).settings().api.rate == 1.5
