@@ -29,7 +29,7 @@ def archive(root: Path, *ids: str, size: int = 1_000) -> Path:
 
 def test_many_are_copied_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there may be: each of eight videos is read while the other seven are."""
-    together, reading = threading.Barrier(8), Bag.blocks
+    together, blocks = threading.Barrier(8), Bag.blocks
 
     @contextmanager
     def waiting(bag: Bag, path: str) -> Iterator[Iterable[bytes]]:
