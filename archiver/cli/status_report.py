@@ -200,9 +200,14 @@ class Running:
 
     @property
     def counts(self) -> str:
-        """What came of it until now, in words as those of a report."""
+        """What came of it until now, in words as those of a report.
+
+        What a sync copies is held for as long as in its source: that tells nothing of this run.
+        """
         if self.elsewhere:
             return self.process
+        if self.run and self.run.command == "sync":
+            return "copying"
         some = [f"{count:,} {FOUND[state]}" for state, count in self.found.items() if count]
         return ", ".join(some) or "nothing yet"
 

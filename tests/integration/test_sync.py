@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from archiver.archive.bag import Bag
+from archiver.cli.status_report import follow
 from archiver.emulator.scripts import OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import (
@@ -404,6 +405,16 @@ def test_progress_is_in_bytes(tmp_path: Path, target: Path) -> None:
     progress = Watched(1, lambda: None)
     sync(source, target, progress=progress)
     assert progress.came == progress.expected_bytes > 20 * 20_000
+
+
+def test_a_sync_is_followed_from_outside(tmp_path: Path, target: Path) -> None:
+    """`status --watch` sees that it copies, and what the target holds meanwhile."""
+    source, found = many(tmp_path / "source"), []
+    sync(source, target, progress=Watched(3_000_000, lambda: found.append(follow(target))))
+    (seen,) = found
+    assert seen
+    assert (seen.name, seen.counts) == ("sync", "copying")
+    assert follow(target) is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

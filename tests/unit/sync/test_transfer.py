@@ -29,14 +29,14 @@ def archive(root: Path, *ids: str, size: int = 1_000) -> Path:
 
 def test_many_are_copied_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there may be: each of eight videos is read while the other seven are."""
-    together, reading = threading.Barrier(8), Bag.blocks
+    together, blocks = threading.Barrier(8), Bag.blocks
 
     @contextmanager
     def waiting(bag: Bag, path: str) -> Iterator[Iterable[bytes]]:
         if path.endswith(".mp4"):
             together.wait(20)
-        with reading(bag, path) as blocks:
-            yield blocks
+        with blocks(bag, path) as found:
+            yield found
 
     monkeypatch.setattr(Bag, "blocks", waiting)
     source = archive(tmp_path / "source", *"12345678")
