@@ -155,10 +155,13 @@ class Bag:
             for directory in {file.directory for file in files}:
                 self._remove(directory)
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
-        """Write the lines of files that are in place and still match.
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are in place and match.
 
-        Return those, and those of the files that are not there at all.
+        Return those, and those of the files that are not there at all. If they are `new`, other
+        manifests do not list them.
 
         Raises:
             StorageError: if the disk fails.
@@ -167,6 +170,9 @@ class Bag:
             # Unlike pathlib's, this `exists` also answers for a path that no file can have.
             missing = [f for f in files if not os.path.exists(self.layout.at(f.path))]  # noqa: PTH110
             matching = [file for file in files if placement.matches(self.layout, file)]
+            placement.flush(self.layout, matching)  # another program may just have put them there
+            if new and matching:
+                self._set_manifests_aside()
             self.manifest.append(matching)
             return matching, missing
 
@@ -310,20 +316,14 @@ class Bag:
         return Reported(self.size_of(path)) if self.exists(path) else None
 
     @contextmanager
-    def blocks(self, path: str) -> Iterator[Iterable[bytes] | None]:
-        """Read a file piece by piece; None if there is none.
+    def blocks(self, path: str) -> Iterator[Iterable[bytes]]:
+        """Read a file in blocks.
 
         Raises:
-            StorageError: if it cannot be read.
+            OSError: if it cannot be read.
         """
-        with storage_errors(f"reading {self.layout.at(path)}"):
-            try:
-                file = open_file(self.layout.at(path))
-            except FileNotFoundError:
-                yield None
-                return
-            with file:
-                yield iter(partial(file.read, _BLOCK), b"")
+        with open_file(self.layout.at(path)) as file:
+            yield iter(partial(file.read, _BLOCK), b"")
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
@@ -333,6 +333,13 @@ class Bag:
         except OSError:
             return None
         return data if len(data) <= limit else None
+
+    def publish(self, path: str, content: bytes) -> None:
+        """Do nothing: what was written here is in the archive."""
+
+    def published(self, directory: str) -> Iterator[str]:  # noqa: ARG002
+        """Yield nothing: all is here."""
+        return iter(())
 
     def local(self, path: str) -> AbstractContextManager[Path]:
         """Return where a file is, or would be."""
@@ -344,6 +351,9 @@ class Bag:
             return sha256_of(self.layout.at(path))
         except OSError:
             return None
+
+    def holder(self) -> None:
+        """Return None: there is no lease, for the lock dies with its holder."""
 
     def being_committed(self) -> list[str]:
         """Return the paths that the journal names: a run is placing them, or a crash was."""

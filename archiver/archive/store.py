@@ -43,6 +43,22 @@ class Records:
     """Whether the payload was counted after the last lines were written."""
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The run that holds an archive in a bucket, as its lease says."""
+
+    run: str
+    host: str
+    process: int
+    began: str
+    name: str
+    """What people call it: the process, the host, and since when it runs."""
+    renewed: float
+    """How long ago the lease was renewed, in seconds, by the store's clock."""
+    alive: bool
+    """Whether the lease is good: if not, the run was killed, and the next one takes it over."""
+
+
 class Store(Protocol):
     """The place of an archive. Whoever writes to it has its lock. Its methods block.
 
@@ -90,8 +106,13 @@ class Store(Protocol):
         """Clear the journal, of whose files the catalogue knows now, and what was staged."""
         ...
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
-        """Write the lines of files that are there and match; return those, and the missing."""
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are there and match; return those, and the missing.
+
+        If they are `new`, other manifests do not list them.
+        """
         ...
 
     def withdraw(self, paths: Collection[str]) -> None:
@@ -125,6 +146,13 @@ class Store(Protocol):
         """Bring the tag files up to date, for this many files and bytes."""
         ...
 
+    def publish(self, path: str, content: bytes) -> None:
+        """Let a file be in the archive that was written here for people to look at: the page.
+
+        It needs no lock: the last who writes it is right.
+        """
+        ...
+
     # --- Reading
 
     def check(self) -> None:
@@ -139,12 +167,20 @@ class Store(Protocol):
         """Make sure that there is an archive; raise `NotAnArchive` if there is none."""
         ...
 
+    def holder(self) -> Holder | None:
+        """Return which run holds it, on this or another machine, where a lease says so."""
+        ...
+
     def being_committed(self) -> list[str]:
         """Return the paths that the journal names: a run is placing them, or a crash was."""
         ...
 
     def files(self) -> Iterator[str]:
         """Yield the path of every file under `data/`."""
+        ...
+
+    def published(self, directory: str) -> Iterator[str]:
+        """Yield the paths below a directory that are in the archive and may not be here."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -183,12 +219,12 @@ class Store(Protocol):
         """Return what is said of a file without reading it; None if there is none."""
         ...
 
-    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes] | None]:
-        """Read a file piece by piece; None if there is none."""
-        ...
-
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
+        ...
+
+    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes]]:
+        """Read a file, of any size, in blocks; `OSError` says that this one cannot be read."""
         ...
 
     def local(self, path: str) -> AbstractContextManager[Path]:

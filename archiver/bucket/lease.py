@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from archiver.archive.layout import STATE
+from archiver.archive.store import Holder
 from archiver.bucket.measured import in_memory
 from archiver.bucket.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.segment import is_run
@@ -321,6 +322,22 @@ def read(objects: Objects) -> tuple[Claim, Stored] | None:
     """
     found = objects.get(LEASE, _LARGEST)
     return (Claim.parse(found[0]), found[1]) if found else None
+
+
+def holder(objects: Objects) -> Holder | None:
+    """Return which run has the lease; None if none has.
+
+    Raises:
+        ArchiveLocked: if it says something that this version does not know.
+        StorageError: if the store fails.
+    """
+    found = read(objects)
+    if not found or found[0].released:
+        return None
+    claim, age = found[0], _age(found[1])
+    alive = age <= timedelta(seconds=claim.ttl) + RESOLUTION
+    host, name = printable(str(claim.host)), claim.holder()
+    return Holder(claim.run, host, claim.process, claim.began, name, age.total_seconds(), alive)
 
 
 def now() -> float:

@@ -153,5 +153,5 @@ class Mirror:
         with self.path.open("rb") as file:
             for line in file:
                 if wanted.pop(line, None) is None and not _PLAIN.fullmatch(line):
-                    for part in line.splitlines(keepends=True):
-                        wanted.pop(str(parse(part) or "").encode(), None)
+                    for part in line.splitlines():  # an editor may have dropped the last end
+                        wanted.pop(str(parse(part + b"\n") or "").encode(), None)

@@ -82,8 +82,8 @@ class Download:
             partial(get_object, **self._place, ChecksumMode="ENABLED"),
         )
         if response:
-            self.stored = read_report(self._path, response, response["ContentLength"])
             self._body = response["Body"]
+            self.stored = read_report(self._path, response, response["ContentLength"])
         return response is not None
 
     async def block(self) -> bytes:

@@ -100,6 +100,8 @@ def _see_proof(model: "OperationModel", parsed: Mapping[str, Any], **_: Any) -> 
     """Refuse a response that is not a store's."""
     proof = _PROOF.get(model.name)
     if proof and parsed["ResponseMetadata"]["HTTPStatusCode"] < 300 and proof not in parsed:
+        if body := parsed.get("Body"):
+            body.close()
         raise ResponseParserError(f"there is no {proof} in the response")
 
 

@@ -13,13 +13,17 @@ a crash leaves between two steps is found by the journal; where that is not to b
 the bucket.
 """
 
+import errno
 import hashlib
 import logging
+import os
 import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -28,10 +32,10 @@ from typing import TYPE_CHECKING
 from archiver.archive import other_manifests, tags
 from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.layout import INCOMING, MANIFEST, QUARANTINE, STATE, Layout
-from archiver.archive.lock import locked
+from archiver.archive.lock import holder, locked
 from archiver.archive.partial_file import this_boot
 from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
-from archiver.archive.store import Records, Reported
+from archiver.archive.store import Holder, Records, Reported
 from archiver.bucket import lease as leases
 from archiver.bucket import segment
 from archiver.bucket.client import open_objects
@@ -60,6 +64,8 @@ _LOG = logging.getLogger(__name__)
 _STALE_UPLOAD = timedelta(days=1)
 _FEW = 50
 """Of this many objects each is asked about; of more, all are listed."""
+_AT_ONCE = 16
+"""This many objects are asked about together."""
 _SMALL = 8 << 20
 _DECLARATION = "bagit.txt"
 _INFO = "bag-info.txt"
@@ -268,15 +274,23 @@ class Bucket:
             for directory in directories:
                 discard(self.layout, directory)
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
         """Write the lines of files that are there and match; return those, and the missing.
+
+        If they are `new`, other manifests do not list them.
 
         Raises:
             StorageError: if the store or the disk fails.
         """
-        there = {file.path: self.objects.head(file.path) for file in files}
-        missing = [file for file in files if there[file.path] is None]
-        matching = [file for file in files if _matches(there[file.path], file)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            heads = list(pool.map(self.objects.head, (file.path for file in files)))
+        there = list(zip(files, heads, strict=True))
+        missing = [file for file, head in there if head is None]
+        matching = [file for file, head in there if _matches(head, file)]
+        if new and matching:
+            self._set_manifests_aside()
         self._append(matching)
         return matching, missing
 
@@ -352,7 +366,35 @@ class Bucket:
         tags.describe(self.layout, files, payload_bytes)
         self.keep_tags()
 
+    def publish(self, path: str, content: bytes) -> None:
+        """Write a file of the page, unless there is the same.
+
+        Raises:
+            StorageError: if the store does not take it.
+        """
+        body, tries = Body(hashlib.sha256(content).hexdigest(), len(content), content), 3
+        while tries := tries - 1:
+            there = self.objects.head(path)
+            if there and there.sha256 == body.sha256:
+                return
+            with suppress(ConditionFailed):  # another machine writes the page: look again
+                self.objects.put(path, body, Unchanged(there.etag) if there else Absent())
+                return
+        raise StorageError(f"{self.url}: somebody else writes to {path} again and again")
+
     # --- Reading
+
+    def holder(self) -> Holder | None:
+        """Return which run has the lease; one of this machine that is gone is known to be dead.
+
+        Raises:
+            ArchiveLocked: if the lease is none that this version knows.
+            StorageError: if the store fails.
+        """
+        found = leases.holder(self.objects)
+        if found and found.run == LastRun.read(self.layout).run and not holder(self.layout.lock):
+            return replace(found, alive=False)
+        return found
 
     def being_committed(self) -> list[str]:
         """Return the paths of what a run on this machine has sent and may not have listed."""
@@ -425,13 +467,13 @@ class Bucket:
         there = self.objects.head(path)
         return Reported(there.size, there.sha256) if there else None
 
-    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes] | None]:
-        """Read an object piece by piece; None if there is none.
+    def published(self, directory: str) -> Iterator[str]:
+        """Yield the path of every object below a directory.
 
         Raises:
             StorageError: if the store fails.
         """
-        return self.objects.open(path)
+        return (each.path for each in self.objects.list(f"{directory}/"))
 
     def exists(self, path: str) -> bool:
         """Return whether there is such an object.
@@ -481,6 +523,19 @@ class Bucket:
             return None
         read = self.objects.get(path, limit)
         return read[0] if read else None
+
+    @contextmanager
+    def blocks(self, path: str) -> Iterator[Iterable[bytes]]:
+        """Read an object in blocks.
+
+        Raises:
+            OSError: if there is none.
+            StorageError: if the store fails.
+        """
+        with self.objects.open(path) as reading:
+            if not reading:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+            yield reading
 
     @contextmanager
     def local(self, path: str) -> Iterator[Path]:

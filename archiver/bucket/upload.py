@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from archiver.bucket.connection import Connection
 from archiver.bucket.faults import TROUBLE, code_of
+from archiver.bucket.media_types import media_type
 from archiver.bucket.parts import Part
 from archiver.bucket.sending import Sending
 from archiver.bucket.signing import to_base64
@@ -40,6 +41,7 @@ async def begun(
             connection.client.create_multipart_upload,
             **connection.place(path),
             ChecksumAlgorithm="SHA256",
+            ContentType=media_type(path),
             Metadata=metadata,
         ),
     )

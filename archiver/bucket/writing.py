@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 from archiver.bucket.connection import Connection
+from archiver.bucket.media_types import media_type
 from archiver.bucket.objects import (
     Absent,
     Body,
@@ -56,6 +57,7 @@ async def _send(
             **_conditions(condition),
             Body=body,
             ChecksumSHA256=to_base64(sending.part.sha256),
+            ContentType=media_type(path),
         )
 
 

@@ -48,18 +48,21 @@ def browse(archive: "Location", opened: bool, verbose: int, quiet: bool) -> int:
 
     gallery = write(archive, verbose, quiet=quiet, whole=True)
     if not quiet:
-        click.echo(f"{counted(gallery.rows, 'generation')}: {gallery.page.absolute()}")
+        click.echo(f"{counted(gallery.rows, 'generation')}: {gallery.where}")
         if gallery.without_poster:
             hint = (
                 "-v says why" if find_spec("av") else "pip install 'archiver[browse]' to make them"
             )
             click.echo(f"{counted(gallery.without_poster, 'video')} without a poster: {hint}")
-    if opened and not _open(gallery.page):
-        click.echo(f"archiver: no browser was found: open {gallery.page.absolute()}", err=True)
+    if opened and (why := _open(gallery.page)):
+        click.echo(f"archiver: {why}: {gallery.where}", err=True)
     return 0
 
 
-def _open(page: "Path") -> bool:
+def _open(page: "Path | None") -> str:
+    """Open a page; return why it could not be opened."""
     import webbrowser
 
-    return webbrowser.open(page.absolute().as_uri())
+    if not page:
+        return "the page is in a bucket, and opens where that is served as a website"
+    return "" if webbrowser.open(page.as_uri()) else "no browser was found to open the page"

@@ -51,7 +51,7 @@ def demo(archive: "Path | None", browse: bool, verbose: int, quiet: bool) -> int
         from archiver.cli.gallery import write
 
         gallery = write(directory, verbose, quiet=quiet, whole=True)
-        click.echo(f"\nLook at it in a browser:\n  {gallery.page.absolute()}")
+        click.echo(f"\nLook at it in a browser:\n  {gallery.where}")
     as_planned = isinstance(report.ended, Completed) and report.failed == 1  # one must fail
     return 0 if as_planned else report.exit_status
 

@@ -87,7 +87,8 @@ def _show_archive(archive: "Location", wanted: bool | None, *, watch: bool) -> i
     found = look(archive)
     if followed and not sys.stdout.isatty():
         same = (run for run in found.runs if followed.run and run.began == followed.run.began)
-        click.echo("".join(map(described_run, same)) or "the run has ended")
+        ended = (found.here and found.here.killed) or "the run has ended"
+        click.echo("".join(map(described_run, same)) or ended)
     elif colours or sys.stdout.isatty():
         _draw(found, colours=colours)
     else:

@@ -9,16 +9,16 @@ from datetime import datetime
 from pathlib import Path
 
 from archiver.archive.lock import holder
-from archiver.archive.store import Store
+from archiver.archive.store import Holder, Store
 from archiver.catalogue.history import History
 from archiver.catalogue.queries import HeldFile, Known, Queries, State, Tally
 from archiver.errors import storage_errors
 from archiver.location import Location, absolute
 from archiver.manifest.sources import Manifests
 from archiver.pipeline.indexing import opened_to_read
-from archiver.run import Holdings, Run
+from archiver.run import WRITING, Holdings, Run
 from archiver.stores import layout_of
-from archiver.units import counted, format_size, printable
+from archiver.units import counted, format_duration, format_size, printable
 
 _SHOWN_RUNS = 5
 _SHOWN_GENERATIONS = 20
@@ -39,6 +39,26 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Here:
+    """What is on this machine of an archive in a bucket, and which run holds the lease."""
+
+    state: Path
+    """The directory of the catalogue, which is this machine's own."""
+    holder: Holder | None
+
+    @property
+    def killed(self) -> str | None:
+        """Which run has left a lease that it cannot renew any more."""
+        if not self.holder or self.holder.alive:
+            return None
+        return f"a run was killed ({_renewed(self.holder)}): the next one takes over"
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for `--json`."""
+        return {"state_dir": str(self.state), "lease": self.holder and asdict(self.holder)}
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Where an archive stands; times are in UTC, sizes in bytes."""
 
@@ -54,6 +74,8 @@ class Status:
     """The process that holds the archive now."""
     disk_free: int
     disk_size: int
+    here: Here | None = None
+    """Of an archive in a bucket; the disk is then that of the state directory."""
 
     def lines(self) -> Iterator[str]:
         """Describe it for a person."""
@@ -62,10 +84,16 @@ class Status:
         for state, unfinished in self.unfinished.items():
             yield from _headed(state, [_count(unfinished.tally)])
         free, size = format_size(self.disk_free), format_size(self.disk_size)
-        yield from _headed("disk free", [f"{free} of {size}"])
+        if self.here:
+            yield from _headed("records", [f"{self.here.state}, {free} of {size} free"])
+        else:
+            yield from _headed("disk free", [f"{free} of {size}"])
         yield from _headed("running", [self.running] if self.running else [])
-        yield from _headed("fixity", [described_run(self.fixity)] if self.fixity else ["none yet"])
-        yield from _headed("last runs", list(self._last_runs()) or ["none yet"])
+        if self.here and self.here.killed:
+            yield from _headed("lease", [self.here.killed])
+        none = f"none yet{' on this machine' if self.here else ''}"
+        yield from _headed("fixity", [described_run(self.fixity)] if self.fixity else [none])
+        yield from _headed("last runs", list(self._last_runs()) or [none])
         for state, unfinished in self.unfinished.items():
             yield from _latest(state, unfinished)
 
@@ -78,9 +106,14 @@ class Status:
             "running": self.running,
             "fixity": self.fixity and run_json(self.fixity),
             "last_runs": [run_json(run) for run in self.runs],
-            "disk_free_bytes": self.disk_free,
-            "disk_bytes": self.disk_size,
+            **self._disk_json(),
         }
+
+    def _disk_json(self) -> dict[str, object]:
+        if not self.here:
+            return {"disk_free_bytes": self.disk_free, "disk_bytes": self.disk_size}
+        disk = {"state_disk_free_bytes": self.disk_free, "state_disk_bytes": self.disk_size}
+        return {"disk_free_bytes": None, "disk_bytes": None, **disk, **self.here.as_json()}
 
     def _held(self) -> list[str]:
         holds = self.holdings
@@ -109,6 +142,7 @@ def look(archive: Location) -> Status:
     with opened_to_read(archive) as (store, catalogue):
         queries, history = catalogue.queries, catalogue.history
         runs = history.last(_SHOWN_RUNS)
+        here = Here(store.layout.root, store.holder()) if store.is_shared else None
         return Status(
             archive,
             queries.holdings(),
@@ -116,9 +150,21 @@ def look(archive: Location) -> Status:
             {state: _unfinished(queries, state) for state in _UNFINISHED},
             runs,
             _last_fixity_run(history),
-            holder(store.layout.lock) if _open_run(history) else None,
+            _running(store, history, here),
             *_space(store),
+            here,
         )
+
+
+def _running(store: Store, history: History, here: Here | None) -> str | None:
+    """Return the process that holds the archive: on this machine, or as the lease says."""
+    if process := holder(store.layout.lock) if _open_run(history) else None:
+        return process
+    return _renewed(here.holder) if here and here.holder and here.holder.alive else None
+
+
+def _renewed(holder: Holder) -> str:
+    return f"{holder.name}; its lease was renewed {format_duration(holder.renewed)} ago"
 
 
 def _space(store: Store) -> tuple[int, int]:
@@ -135,22 +181,28 @@ class Running:
 
     process: str
     run: Run | None
-    """None while it begins or ends."""
+    """None while it begins or ends, and of a run on another machine."""
     holdings: Holdings
     found: dict[State, int]
     """How many generations the run has found in each state."""
     unfinished: int
     """How many downloads have partial files, of this run or of an earlier one."""
     unfinished_bytes: int
+    elsewhere: bool = False
+    """Whether it runs on another machine: what it has found is known there."""
 
     @property
     def name(self) -> str:
         """The command that runs."""
+        if self.elsewhere:
+            return "a run on another machine"
         return self.run.command if self.run else "a run"
 
     @property
     def counts(self) -> str:
         """What came of it until now, in words as those of a report."""
+        if self.elsewhere:
+            return self.process
         some = [f"{count:,} {FOUND[state]}" for state, count in self.found.items() if count]
         return ", ".join(some) or "nothing yet"
 
@@ -162,14 +214,25 @@ def follow(archive: Location) -> Running | None:
         NotAnArchive: if there is no archive.
         StorageError: if its records cannot be read.
     """
-    if not (process := holder(layout_of(archive).lock)):
+    process = holder(layout_of(archive).lock)
+    if not process and isinstance(archive, Path):
         return None
     with opened_to_read(archive) as (store, catalogue):
         queries = catalogue.queries
+        if not process:
+            return _elsewhere(store, queries)
         run = _open_run(catalogue.history)
         found = {state: queries.changed(state, run.began) if run else 0 for state in FOUND}
         sizes = _unfinished_sizes(store)
         return Running(process, run, queries.holdings(), found, len(sizes), sum(sizes))
+
+
+def _elsewhere(store: Store, queries: Queries) -> Running | None:
+    """Return how far a run on another machine is, as far as the bucket shows it."""
+    found = store.holder()
+    if not found or not found.alive:
+        return None
+    return Running(found.name, None, queries.holdings(), {}, 0, 0, elsewhere=True)
 
 
 def _unfinished_sizes(store: Store) -> list[int]:
@@ -302,7 +365,7 @@ def _last_fixity_run(history: History) -> Run | None:
 
 def _open_run(history: History) -> Run | None:
     """Return the run that may be in progress; runs that found the archive locked came later."""
-    runs = history.last(100, "backup", "repair")
+    runs = history.last(100, *WRITING)
     return next((run for run in runs if not run.ended), None)
 
 

@@ -43,11 +43,9 @@ def rows(status: Status) -> Iterator[Row]:
         if tally := unfinished.tally.count:
             since = local(unfinished.tally.last)
             yield Row(state, f"{tally:,}, the last since {since}", _COLOURS[state])
-    free, size = format_size(status.disk_free), format_size(status.disk_size)
-    yield Row("disk", f"{free} free of {size}")
-    if status.running:
-        yield Row("running", f"{status.running} (--watch follows it)", "cyan")
-    yield _run("fixity", status.fixity) if status.fixity else Row("fixity", "never checked")
+    yield from _here(status)
+    never = f"never checked{' on this machine' if status.here else ''}"
+    yield _run("fixity", status.fixity) if status.fixity else Row("fixity", never)
     for number, run in enumerate(status.runs):
         yield _run("" if number else "runs", run, running=bool(status.running))
     if any(unfinished.latest for unfinished in status.unfinished.values()):
@@ -62,7 +60,9 @@ def rows(status: Status) -> Iterator[Row]:
 
 def rows_of_run(running: Running, now: datetime) -> Iterator[Row]:
     """Describe how far a run is."""
-    if running.run:
+    if running.elsewhere:
+        yield Row("running", f"{running.name}, {running.process}", "cyan")
+    elif running.run:
         took = format_duration((now - running.run.began).total_seconds())
         yield Row("running", f"{running.name} for {took}, {running.process}", "cyan")
     else:
@@ -92,6 +92,18 @@ def _lines(row: Row, width: int, *, colours: bool, clip: bool) -> Iterator[str]:
             line = click.style(label, bold=True, fg=None if mark else row.colour or None)
             line += (click.style(mark, fg=row.colour or None) if mark else "") + rest
         yield line
+
+
+def _here(status: Status) -> Iterator[Row]:
+    free, size = format_size(status.disk_free), format_size(status.disk_size)
+    if status.here:
+        yield Row("records", f"{status.here.state}, {free} of {size} free")
+    else:
+        yield Row("disk", f"{free} free of {size}")
+    if status.running:
+        yield Row("running", f"{status.running} (--watch follows it)", "cyan")
+    if status.here and status.here.killed:
+        yield Row("lease", status.here.killed, "red")
 
 
 def _held(status: Status) -> Row:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 
 from archiver.cli.status_report import Running, follow
@@ -13,11 +14,14 @@ from archiver.location import Location
 from archiver.units import format_size
 
 _INTERVAL = 1.0
+_INTERVAL_OF_BUCKET = 5.0
 """How often to look, in seconds."""
 
 
 def runs(archive: Location) -> Iterator[Running]:
-    """Yield how far the run is that holds an archive, about once a second, until it ends.
+    """Yield how far the run is that holds an archive, until it ends: about once a second.
+
+    In a bucket every look is some requests, and there are fewer.
 
     Raises:
         NotAnArchive: if there is no archive.
@@ -25,7 +29,7 @@ def runs(archive: Location) -> Iterator[Running]:
     """
     while running := follow(archive):
         yield running
-        time.sleep(_INTERVAL)
+        time.sleep(_INTERVAL if isinstance(archive, Path) else _INTERVAL_OF_BUCKET)
 
 
 class Screen:

@@ -1,21 +1,25 @@
 """Write the gallery of an archive: its data and its page, then the posters that are missing."""
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+from archiver.archive.layout import PAGE
 from archiver.gallery.data import Data
 from archiver.gallery.posters import PosterProgress, available
 from archiver.gallery.written import Written
 from archiver.location import Location
-from archiver.stores import look_into
+from archiver.pipeline.indexing import store_to_read
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
     """A gallery that was written."""
 
-    page: Path
-    """The page to open."""
+    page: Path | None
+    """The page to open; None if it is in a bucket."""
+    where: str
+    """Where the page is: its path, or its URL."""
     rows: int
     """How many generations it shows."""
     without_poster: int
@@ -38,37 +42,56 @@ def browse(
     """Write the gallery of an archive, or bring it up to date.
 
     Unless it is to read the `whole` catalogue, it costs in proportion to what is new. It needs no
-    lock of the archive, and may run beside a backup. Interrupted while it makes posters, it
-    leaves a page that shows those that were made; the next time goes on with the rest.
+    lock of the archive, and may run beside a backup. That of a bucket is written here, and sent
+    where it differs. Interrupted while it makes posters, it leaves a page that shows those that
+    were made; the next time goes on with the rest.
 
     Raises:
         NotAnArchive: if there is no archive.
         ConfigurationError: if another page stands in the place of ours.
-        StorageError: if the catalogue cannot be read, or the disk does not take it.
+        StorageError: if the catalogue cannot be read, or the disk or the store does not take it.
     """
-    with look_into(archive) as store:
-        store.require()
+    with store_to_read(archive) as store:
         data = Data(store)
         written = data.update(whole=whole)
+        if store.is_shared:
+            written = _learned(data, written)
+        data.publish(written)
         if available():
             written = _with_posters(data, written, progress or Silent())
     chunks = written.chunks.values()
     lacking = sum(chunk.without_poster for chunk in chunks)
-    return Gallery(store.layout.page, sum(chunk.rows for chunk in chunks), lacking)
+    page = None if store.is_shared else store.layout.page.absolute()
+    where = f"{page or f'{store.name}/{PAGE}'}"
+    return Gallery(page, where, sum(chunk.rows for chunk in chunks), lacking)
+
+
+def _learned(data: Data, written: Written) -> Written:
+    """Learn which of the posters that are missing here another machine has made."""
+    if lacking := _lacking(written):
+        videos = chain.from_iterable(map(data.without_poster, lacking))
+        data.posters.learn(videos, sum(lacking.values()))
+        return data.update(whole=False, chunks=lacking)
+    return written
 
 
 def _with_posters(data: Data, written: Written, progress: PosterProgress) -> Written:
     """Make the posters that are missing, for what was recorded last first."""
-    lacking = {
-        number: chunk.without_poster
-        for number, chunk in sorted(written.chunks.items(), reverse=True)
-        if chunk.without_poster
-    }
-    if lacking:
+    if lacking := _lacking(written):
         progress.planned(sum(lacking.values()))
     for number in lacking:
         try:
             data.posters.make(data.without_poster(number), progress)
         finally:
             written = data.update(whole=False, chunks=[number])
+            data.publish(written)
     return written
+
+
+def _lacking(written: Written) -> dict[int, int]:
+    """Return the chunks with videos without a poster, and how many those are."""
+    return {
+        number: chunk.without_poster
+        for number, chunk in sorted(written.chunks.items(), reverse=True)
+        if chunk.without_poster
+    }

@@ -5,16 +5,18 @@ change little, so a run rewrites only the last chunk, or the few to which someth
 pending and the failed, which every run tries again, are in a chunk of their own.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
+from archiver.archive.layout import GALLERY, PAGE
 from archiver.archive.store import Store
 from archiver.catalogue.queries import HeldFile, Known, Queries
 from archiver.catalogue.store import Catalogue
 from archiver.errors import storage_errors
 from archiver.gallery import scripts
-from archiver.gallery.page import Page
+from archiver.gallery.page import Page, asset_names
 from archiver.gallery.posters import Posters
 from archiver.gallery.rows import Poster, details_of, facts_of, newest_first, row_of, videos_of
 from archiver.gallery.summary import last_fixity_run, summary
@@ -23,6 +25,8 @@ from archiver.pipeline.indexing import open_to_read
 
 CHUNK = 2000
 """How many numbers a chunk has."""
+_AT_ONCE = 16
+"""So many files are sent to a bucket at once."""
 UNFINISHED = -1
 """The chunk of the pending and the failed."""
 
@@ -31,10 +35,11 @@ class Data:
     """The gallery's data of one archive."""
 
     def __init__(self, store: Store) -> None:
-        self.posters = Posters(store.layout)
+        self.posters = Posters(store)
         self._store = store
         self._directory = store.layout.gallery
         self._record = self._directory / "written.json"
+        self._published: Mapping[int, Chunk] = {}
 
     def update(self, *, whole: bool, chunks: Collection[int] = ()) -> Written:
         """Write what has changed since the last time, and the page; return what is written now.
@@ -61,6 +66,32 @@ class Data:
             now.write(self._record)
             self._remove({*old.chunks} - {*now.chunks})
         return now
+
+    def publish(self, written: Written) -> None:
+        """Send what was written to a bucket, as far as it is another there; the page comes last.
+
+        Where two machines do that at once, one page may lack what the other shows, until the next
+        time.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        if not self._store.is_shared:
+            return
+        before = self._published
+        changed = [n for n, chunk in written.chunks.items() if before.get(n) != chunk]
+        names = [name for number in changed for name in _names(number)]
+        names += [] if before else asset_names()
+        with scripts.alone(self._directory), ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._send, (f"{GALLERY}/{name}" for name in names)))
+            self._send(f"{GALLERY}/index.js")
+            self._send(PAGE)
+        self._published = written.chunks
+
+    def _send(self, path: str) -> None:
+        with storage_errors(f"reading {path} in {self._store.layout.root}"):
+            content = (self._store.layout.root / path).read_bytes()
+        self._store.publish(path, content)
 
     def without_poster(self, number: int) -> list[HeldFile]:
         """Return the videos in a chunk that need a poster, the last recorded first.

@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from archiver.archive import other_manifests
-from archiver.archive.layout import GALLERY
+from archiver.archive.layout import GALLERY, PAGE
 from archiver.archive.lock import locked
 from archiver.archive.store import Store
 from archiver.archive.tags import is_our_page
@@ -33,10 +33,11 @@ class Page:
             ConfigurationError: if one does.
             StorageError: if it cannot be read.
         """
-        with storage_errors(f"reading {self._path}"):
-            if self._path.exists() and not is_our_page(self._path):
+        where = f"{self._store.name}/{PAGE}"
+        with storage_errors(f"reading {where}"), self._store.local(PAGE) as path:
+            if path.exists() and not is_our_page(path):
                 raise ConfigurationError(
-                    f"{self._path} is not a page of this program: move it elsewhere first"
+                    f"{where} is not a page of this program: move it elsewhere first"
                 )
 
     def write(self) -> None:
@@ -51,7 +52,7 @@ class Page:
         changed = {name: data for name, data in assets.items() if _differs(directory / name, data)}
         if changed:
             scripts.write(directory, changed)
-        text = _rendered(self._store.layout.root.absolute().name, assets)
+        text = _rendered(_title(self._store), assets)
         if _differs(self._path, text):
             scripts.write(self._path.parent, {self._path.name: text})
             self._relist()
@@ -64,6 +65,16 @@ class Page:
                 for manifest in other_manifests.tag_manifests(layout):
                     if other_manifests.is_known(manifest):
                         other_manifests.bring_up_to_date(layout, manifest)
+
+
+def asset_names() -> list[str]:
+    """Return the names of what the page needs beside the data."""
+    return [*_assets()]
+
+
+def _title(store: Store) -> str:
+    where = store.name if store.is_shared else str(store.layout.root.absolute())
+    return where.rpartition("/")[2]
 
 
 def _assets() -> dict[str, bytes]:

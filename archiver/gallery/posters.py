@@ -1,10 +1,12 @@
 """Posters: a small still of each video, made once, by PyAV (`pip install 'archiver[browse]'`).
 
-A poster is named for the checksum of its video: a video that is replaced gets another one.
+A poster is named for the checksum of its video: a video that is replaced gets another one. Of one
+in a bucket an empty file shows here that it is there.
 """
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -14,7 +16,8 @@ from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
-from archiver.archive.layout import Layout
+from archiver.archive.layout import GALLERY
+from archiver.archive.store import Store
 from archiver.catalogue.queries import HeldFile
 from archiver.errors import storage_errors
 from archiver.gallery.rows import Poster
@@ -31,6 +34,10 @@ _PLACES = (0.25, 0.5, 0.75, 0.0)
 _MOST_FRAMES = 150
 """So many are decoded at most on the way to one of these places."""
 _LONGEST_SIDE = 480
+_POSTERS = f"{GALLERY}/posters"
+_PATH = re.compile(rf"{re.escape(_POSTERS)}/[0-9a-f]{{2}}/[0-9a-f]{{14}}\.(webp|none)")
+_FEW = 50
+"""Of this many posters each is asked about in a bucket; for more, all are listed."""
 _DARK, _FLAT = 32, 6
 """A still whose mean is darker, or whose brightness varies less, is black or blank."""
 
@@ -57,9 +64,9 @@ def available() -> bool:
 class Posters:
     """The posters of an archive."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._directory = layout.gallery / "posters"
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._directory = store.layout.root / _POSTERS
 
     def of(self, video: HeldFile) -> Poster:
         """Return the name of a video's poster, as far as it has one."""
@@ -67,6 +74,25 @@ class Posters:
         if os.path.exists(self._path(name, "webp")):  # noqa: PTH110 (asked for very many)
             return name
         return "" if os.path.exists(self._path(name, "none")) else None  # noqa: PTH110
+
+    def learn(self, videos: Iterable[HeldFile], count: int) -> None:
+        """Find out which of these posters are in a bucket: another machine may have made them.
+
+        `count` is how many they are.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        if count > _FEW:
+            there = self._store.published(_POSTERS)
+        else:
+            names = (f"{_name(video)}.{kind}" for video in videos for kind in ("webp", "none"))
+            there = filter(self._store.exists, (f"{_POSTERS}/{name}" for name in names))
+        with storage_errors(f"writing posters to {self._directory}"):
+            for path in filter(_PATH.fullmatch, there):
+                here = Path(self._store.layout.at(path))
+                here.parent.mkdir(parents=True, exist_ok=True)
+                here.touch()
 
     def make(self, videos: Sequence[HeldFile], progress: PosterProgress) -> None:
         """Make posters, as many at once as there are processors.
@@ -91,14 +117,18 @@ class Posters:
             progress.made()
 
     def _make(self, video: HeldFile) -> None:
-        path = Path(self._layout.at(video.path))
         name = _name(video)
-        try:
-            self._write(name, "webp", still(path))
-        except Unreadable as error:
-            _LOG.info("no poster of %s: %s", video.path, error)
-            if path.is_file():
-                self._write(name, "none", f"{error}\n".encode())
+        with self._store.local(video.path) as path:
+            try:
+                self._keep(name, "webp", still(path))
+            except Unreadable as error:
+                _LOG.info("no poster of %s: %s", video.path, error)
+                if path.is_file():
+                    self._keep(name, "none", f"{error}\n".encode())
+
+    def _keep(self, name: str, kind: str, data: bytes) -> None:
+        self._store.publish(f"{_POSTERS}/{name}.{kind}", data)
+        self._write(name, kind, b"" if self._store.is_shared else data)
 
     def _write(self, name: str, kind: str, data: bytes) -> None:
         path = self._path(name, kind)

@@ -23,7 +23,6 @@ def summary(store: Store, catalogue: Catalogue, written: Written) -> dict[str, o
         OSError: if the disk cannot be looked at.
         StorageError: if the catalogue cannot be read.
     """
-    disk = shutil.disk_usage(store.layout.root)
     queries, history = catalogue.queries, catalogue.history
     fixity = last_fixity_run(history)
     return {
@@ -31,7 +30,7 @@ def summary(store: Store, catalogue: Catalogue, written: Written) -> dict[str, o
         "states": {state: queries.tally(state).count for state in _STATES},
         "files": queries.holdings().files,
         "bytes": queries.holdings().bytes,
-        "disk": {"free": disk.free, "size": disk.total},
+        "disk": None if store.is_shared else _disk(store),
         "runs": [_run(run) for run in history.last(_SHOWN_RUNS)],
         "fixity": _run(fixity) if fixity else None,
         "posters": {
@@ -40,6 +39,11 @@ def summary(store: Store, catalogue: Catalogue, written: Written) -> dict[str, o
         },
         "chunks": list(_chunks(written)),
     }
+
+
+def _disk(store: Store) -> dict[str, int]:
+    disk = shutil.disk_usage(store.layout.root)
+    return {"free": disk.free, "size": disk.total}
 
 
 def last_fixity_run(history: History) -> Run | None:

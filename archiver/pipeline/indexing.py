@@ -7,7 +7,7 @@ from archiver.archive.lock import locked
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
-from archiver.errors import ArchiveLocked
+from archiver.errors import ArchiveLocked, NotAnArchive
 from archiver.location import Location
 from archiver.stores import look_into
 
@@ -50,6 +50,22 @@ def describe(store: Store, catalogue: Catalogue) -> None:
 
 
 @contextmanager
+def store_to_read(location: Location) -> Iterator[Store]:
+    """Return the store of an archive, only to read it; what is here of it is up to date.
+
+    Raises:
+        NotAnArchive: if there is no archive.
+        StorageError: if it cannot be read.
+        ConfigurationError: if it cannot be reached.
+    """
+    with look_into(location) as store:
+        store.require()
+        if store.is_shared:
+            catch_up(store)
+        yield store
+
+
+@contextmanager
 def opened_to_read(location: Location) -> Iterator[tuple[Store, Catalogue]]:
     """Return the store of an archive and its catalogue, only to read them.
 
@@ -58,10 +74,25 @@ def opened_to_read(location: Location) -> Iterator[tuple[Store, Catalogue]]:
         StorageError: if it cannot be read.
         ConfigurationError: if it cannot be reached, or a newer archiver wrote it.
     """
+    with store_to_read(location) as store, closing(open_to_read(store)) as catalogue:
+        yield store, catalogue
+
+
+@contextmanager
+def opened_to_plan(location: Location) -> Iterator[tuple[Store, Catalogue]]:
+    """Return the store and the catalogue of an archive that need not be there yet, to read them.
+
+    Raises:
+        NotAnArchive: if there is something else.
+        StorageError: if it cannot be read.
+        ConfigurationError: if it cannot be reached, or a newer archiver wrote it.
+    """
     with look_into(location) as store:
-        store.require()
+        store.check()
         if store.is_shared:
-            catch_up(store)
+            with suppress(NotAnArchive):
+                store.require()
+                catch_up(store)
         with closing(open_to_read(store)) as catalogue:
             yield store, catalogue
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, storage_errors
-from archiver.location import Location
-from archiver.pipeline.indexing import open_to_read
+from archiver.location import Location, is_bucket_url
+from archiver.pipeline.indexing import open_to_read, store_to_read
 from archiver.progress import ByteProgress, Silent
-from archiver.stores import look_into
 from archiver.tree import names
 from archiver.tree.state import How, Link, State, load, save
 from archiver.tree.target import Blocked, Damaged, Target, native, parents, portable
@@ -111,13 +110,14 @@ def link(
 
     Raises:
         NotAnArchive: if there is no archive.
-        ConfigurationError: if the target is of no use, or it is another archive's.
+        ConfigurationError: if the target is of no use, or it is another archive's, or there can be
+            no links since the archive is in a bucket.
         ArchiveLocked: if another run is at work in the target.
         StorageError: if the archive's records cannot be read, or the target not be written.
     """
-    with look_into(archive) as store:
-        store.require()
-        return _link(store, Target(store.layout.root, root), naming, progress or Silent())
+    _check_links(archive, naming)
+    with store_to_read(archive) as store:
+        return _link(store, Target(store, root), naming, progress or Silent())
 
 
 def _link(store: Store, target: Target, naming: Naming, progress: ByteProgress) -> Changes:
@@ -134,15 +134,21 @@ def plan(archive: Location, root: Path, naming: Naming) -> Changes:
 
     Raises:
         NotAnArchive: if there is no archive.
-        ConfigurationError: if the target is of no use, or it is another archive's.
+        ConfigurationError: if the target is of no use, or it is another archive's, or there can be
+            no links since the archive is in a bucket.
         StorageError: if the archive's records, or the target, cannot be read.
     """
-    with look_into(archive) as store:
-        store.require()
-        target = Target(store.layout.root, root)
+    _check_links(archive, naming)
+    with store_to_read(archive) as store:
+        target = Target(store, root)
         target.check()
         with storage_errors(f"looking at {root}"):
             return _planned(store, target, naming)
+
+
+def _check_links(archive: Location, naming: Naming) -> None:
+    if not isinstance(archive, Path) and naming.how != "copy":
+        raise ConfigurationError(f"no link leads into a bucket: copy {archive} with --copy")
 
 
 # --- Deciding
@@ -162,7 +168,8 @@ def _planned(store: Store, target: Target, naming: Naming) -> Changes:
         del ours[each.path]
     place = _Place(target, ours, frozenset(map(names.key, ours)))
     for source, name in _names(videos, place).items():
-        _decide(changes, place, _wanted(name, source, videos[source], naming.how))
+        video = videos[source]
+        _decide(changes, place, _wanted(name, source, video, naming.how), video.bytes)
     for each in ours.values():  # of a missing video, a link may be all that is left
         (changes.kept if each.source in changes.damaged else changes.removed).append(each)
     return changes
@@ -170,11 +177,22 @@ def _planned(store: Store, target: Target, naming: Naming) -> Changes:
 
 def _check_archive(state: State, store: Store, target: Target) -> None:
     """Make sure that the links that there are lead to this archive, perhaps moved since."""
-    root, before = store.layout.root, Path(native(state.archive))
-    if state.archive and before.exists() and not before.samefile(root):
+    if state.archive and not _leads_to(state.archive, store):
         raise ConfigurationError(
-            f"{target.root} has links to another archive, {before}: name a directory of its own"
+            f"{target.root} has links to another archive, {state.archive}: name a directory of its "
+            "own"
         )
+
+
+def _leads_to(archive: str, store: Store) -> bool:
+    if store.is_shared or is_bucket_url(archive):
+        return archive == store.name
+    before = Path(native(archive))
+    return not before.exists() or before.samefile(store.layout.root)
+
+
+def _name(store: Store) -> str:
+    return store.name if store.is_shared else portable(str(store.layout.root.resolve()))
 
 
 def _held(catalogue: Catalogue, template: Template, state: State) -> Iterator[tuple[str, _Video]]:
@@ -203,7 +221,7 @@ def _wanted(name: str, source: str, video: _Video, how: How) -> Link:
     return Link(name, source, how, "hard", "", video.sha256, video.date)
 
 
-def _decide(changes: Changes, place: _Place, wanted: Link) -> None:
+def _decide(changes: Changes, place: _Place, wanted: Link, size: int) -> None:
     """Decide what becomes of a name; what is left of `ours` in the end is to be removed."""
     target, there = place.target, place.ours.get(wanted.path)
     if there and (there.source, there.how) == (wanted.source, wanted.how):
@@ -217,7 +235,7 @@ def _decide(changes: Changes, place: _Place, wanted: Link) -> None:
             changes.blocked.append(f"{wanted.path} is taken by a file that is not ours")
         return
     try:
-        changes.made.append(target.planned(wanted))
+        changes.made.append(target.planned(wanted, size))
     except Damaged as error:
         changes.damaged[wanted.source] = str(error)
 
@@ -231,7 +249,7 @@ def _forgets(changes: Changes) -> bool:
 
 
 def _apply(changes: Changes, store: Store, target: Target, progress: ByteProgress) -> None:
-    archive = portable(str(store.layout.root.resolve()))
+    archive = _name(store)
     needed = {place for each in changes.made for place in parents(each.path)}
     directories = changes.state.directories | {each for each in needed if not target.exists(each)}
     about = (*changes.kept, *changes.last, *changes.removed, *changes.made)

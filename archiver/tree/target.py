@@ -6,9 +6,11 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from archiver.archive.lock import locked
+from archiver.archive.store import Store
 from archiver.errors import ArchiveLocked, ConfigurationError, storage_errors
 from archiver.tree.state import DIRECTORY, Form, Link
 
@@ -17,7 +19,6 @@ _NO_HARD_LINK = (
 )  # fmt: skip
 """Another file system, one without hard links, or a file to which we may make none."""
 _NO_SYMBOLIC_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
-_PIECE = 1 << 20
 
 
 class Blocked(Exception):
@@ -31,9 +32,10 @@ class Damaged(Exception):
 class Target:
     """The directory of a tree. Its methods block."""
 
-    def __init__(self, archive: Path, root: Path) -> None:
+    def __init__(self, store: Store, root: Path) -> None:
         self.root = root
-        self._archive = os.path.realpath(archive)
+        self._store = store
+        self._archive = os.path.realpath(store.layout.root)
         self._real = os.path.realpath(root)
         self._same_disk = _device(self._archive) == _device(self._real)
         self._hard_links = True
@@ -116,6 +118,8 @@ class Target:
             return False
         with suppress(OSError):
             there, here = Path(self._at(path)), Path(self._source(source))
+            if self._store.is_shared:
+                return there.is_file() and _sha256(there) == sha256
             return there.samefile(here) or (
                 there.is_file()
                 and there.stat().st_size == here.stat().st_size
@@ -123,12 +127,16 @@ class Target:
             )
         return False
 
-    def planned(self, wanted: Link) -> Link:
+    def planned(self, wanted: Link, size: int) -> Link:
         """Return a link as it would be made: its form, and its mark.
+
+        `size` is how many bytes a video in a bucket has; whether it is there is seen in time.
 
         Raises:
             Damaged: if the video is missing.
         """
+        if self._store.is_shared:
+            return _changed(wanted, "copy", f"{size} {_nanoseconds(wanted.date)}")
         try:
             found = os.lstat(self._source(wanted.source))
         except OSError as error:
@@ -267,24 +275,25 @@ class Target:
     def _copy(self, link: Link, received: Callable[[int], object]) -> Link:
         temporary = Path(self._at(f"{DIRECTORY}/copy-{os.getpid()}"))
         try:
-            if self._copied(link.source, temporary, received) != link.sha256:
+            if self._copied(link, temporary, received) != link.sha256:
                 raise Damaged(f"{link.source} does not match its checksum (see archiver verify)")
             _publish(temporary, Path(self._at(link.path)))
+        except FileNotFoundError:
+            raise Damaged(f"{link.source} is missing (see archiver verify)") from None
         finally:
             temporary.unlink(missing_ok=True)
         return self._as_it_is(link)
 
-    def _copied(self, source: str, to: Path, received: Callable[[int], object]) -> str:
-        """Copy a video durably, with its time; return the SHA-256 of what was copied."""
-        digest = hashlib.sha256()
-        with Path(self._source(source)).open("rb") as file, to.open("xb") as copy:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-                copy.write(piece)
-                received(len(piece))
+    def _copied(self, link: Link, to: Path, received: Callable[[int], object]) -> str:
+        """Copy a video durably, with the time of its mark; return the SHA-256 of the copy."""
+        digest, modified = hashlib.sha256(), int(link.mark.split()[1])
+        with self._store.blocks(link.source) as blocks, to.open("xb") as copy:
+            for block in blocks:
+                digest.update(block)
+                copy.write(block)
+                received(len(block))
             copy.flush()
-            found = os.fstat(file.fileno())
-            os.utime(copy.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+            os.utime(copy.fileno(), ns=(modified, modified))
             os.fsync(copy.fileno())
         return digest.hexdigest()
 
@@ -333,6 +342,11 @@ def parents(path: str) -> list[str]:
 
 def _changed(link: Link, form: Form, mark: str) -> Link:
     return Link(link.path, link.source, link.how, form, mark, link.sha256, link.date)
+
+
+def _nanoseconds(date: str) -> int:
+    """Return a date since 1970, as the time of a copy: the same on each run."""
+    return int(datetime.fromisoformat(date).timestamp()) * 10**9
 
 
 def _publish(temporary: Path, place: Path) -> None:

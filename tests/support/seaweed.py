@@ -186,6 +186,11 @@ class Place:
         content: bytes = found["Body"].read()
         return content
 
+    def media_type(self, path: str) -> str:
+        """Return as what the store serves an object, by another client."""
+        found = self.server.client.head_object(Bucket=self.url.bucket, Key=self.url.key(path))
+        return str(found["ContentType"])
+
     def download(self, directory: Path) -> Path:
         """Download all its objects as files, by another client; return the directory."""
         for key in self.keys():

@@ -50,8 +50,8 @@ const summary = (() => {
       ["Last fixity check", fixity ? show.day(fixity.ended || fixity.began) : "None yet",
         fixity ? `${show.counted(checked, "file")} read, ${fixity.status === 0 ? "all match" : MEANINGS[fixity.status] || `exit status ${fixity.status}`}`
           : "archiver verify reads every file"],
-      ["Free space", show.size(disk.free), `of ${show.size(disk.size)}`],
     ];
+    if (disk) facts.push(["Free space", show.size(disk.free), `of ${show.size(disk.size)}`]);
     const list = element("dl", "figures");
     for (const [label, value, more] of facts) {
       const figure = element("div", "figure");

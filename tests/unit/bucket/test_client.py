@@ -130,6 +130,7 @@ def test_an_interruption_ends_what_is_waited_for(place: Place, proxy: StoreProxy
     assert not [each.name for each in threading.enumerate() if each.name.startswith("bucket")]
 
 
+@slow
 def test_many_objects_are_listed_and_deleted(place: Place) -> None:
     """More than a store lists, or deletes, at once."""
     paths = [f"data/{number:04} ü.json" for number in range(MANY)]

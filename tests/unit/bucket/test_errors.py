@@ -1,6 +1,8 @@
 """Errors of a store: one line for people, no secret in it, and the exit status that helps."""
 
+import asyncio
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +12,11 @@ from archiver.bucket.objects import Absent
 from archiver.errors import ArchiverError, ConfigurationError, StorageError
 from archiver.monitoring.log_file import log_to_file
 from archiver.monitoring.logs import log_to
+from tests.support.authorities import certified
 from tests.support.bodies import body
-from tests.support.raw_server import closed_port
+from tests.support.http import sized
+from tests.support.marks import slow_except
+from tests.support.raw_server import RawServer, closed_port
 from tests.support.seaweed import Place
 from tests.support.store_proxy import Respond, Rewrite, StoreProxy
 
@@ -65,7 +70,7 @@ def refusal(place: Place) -> ArchiverError:
     return refused.value
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", slow_except(ENVIRONMENTS, "no-credentials", "wrong-secret"))
 def test_what_is_wrong_in_the_environment_is_named(
     place: Place, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +102,7 @@ def test_a_store_that_cannot_be_reached_may_come_back(place: Place, host: str) -
     assert f"check the endpoint URL, {endpoint}" in str(error)
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("name", slow_except(REFUSALS, "no-such-bucket", "page", "redirect"))
 def test_a_refusal_is_explained(place: Place, proxy: StoreProxy, name: str) -> None:
     """What a store refuses at first is due to the configuration."""
     refused, message = REFUSALS[name]
@@ -106,6 +111,26 @@ def test_a_refusal_is_explained(place: Place, proxy: StoreProxy, name: str) -> N
     assert isinstance(error, StorageError if "500" in message else ConfigurationError)
     assert message in str(error)
     assert len(proxy.requests) < 10
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+async def test_a_certificate_is_verified(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store without a valid certificate learns nothing.
+
+    The authorities are botocore's, or those in the file of `AWS_CA_BUNDLE`.
+    """
+    tls = certified(tmp_path / "server.pem")
+    async with RawServer({"*": (sized(b"no", status="404 Not Found"),)}, tls=tls) as server:
+        there = place.at(f"https://{server.host}")
+        error = await asyncio.to_thread(refusal, there)
+        assert isinstance(error, ConfigurationError)
+        assert "its TLS certificate is not accepted" in str(error)
+        assert server.heads == []
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "server.pem"))
+        assert NO_STORE in str(await asyncio.to_thread(refusal, there))
+        assert len(server.heads) == 1
 
 
 def test_what_worked_before_is_no_matter_of_configuration(place: Place, proxy: StoreProxy) -> None:

@@ -10,6 +10,7 @@ import pytest
 from archiver.bucket.objects import Absent, ConditionFailed, Objects, Unchanged
 from archiver.errors import StorageError
 from tests.support.bodies import body
+from tests.support.marks import slow_except
 from tests.support.seaweed import Place
 from tests.support.store_proxy import (
     Corrupt,
@@ -38,6 +39,7 @@ PASSING: dict[str, Fault] = {
     "lost-response": LoseResponse(),
     "silence": Stall(),
 }
+QUICK = ("500", "503-slow-down", "409-conflict", "reset-mid-request", "lost-response")
 BROKEN_READS: dict[str, Fault] = {
     "500": Respond(500, "InternalError"),
     "reset-at-once": CutRequest(),
@@ -60,10 +62,10 @@ ASK: dict[str, Callable[[Objects], object]] = {
 def faulty(place: Place, proxy: StoreProxy) -> Place:
     """A place behind the proxy, whose silence is soon too long."""
     there = place.at(proxy.endpoint_url)
-    return replace(there, settings=replace(there.settings, timeout=1.0))
+    return replace(there, settings=replace(there.settings, timeout=0.5))
 
 
-@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("name", slow_except(PASSING, *QUICK))
 def test_a_put_is_tried_again(faulty: Place, proxy: StoreProxy, name: str) -> None:
     """Whatever happened to the first two tries, whole or half or done, the object is there."""
     with faulty.open() as objects:
@@ -107,7 +109,7 @@ def test_one_try_is_enough_to_know_that_somebody_was_first(
     assert [request.method for request in proxy.requests] == ["PUT"]
 
 
-@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("name", slow_except(PASSING, "503-slow-down", "reset-at-once"))
 def test_a_put_is_given_up(faulty: Place, proxy: StoreProxy, name: str) -> None:
     """When all tries have failed one line says so, and names the object."""
     with faulty.open() as objects:
@@ -118,7 +120,7 @@ def test_a_put_is_given_up(faulty: Place, proxy: StoreProxy, name: str) -> None:
     assert len(proxy.came("PUT")) == faulty.settings.retries + 1
 
 
-@pytest.mark.parametrize("name", BROKEN_READS)
+@pytest.mark.parametrize("name", slow_except(BROKEN_READS, "500", "reset-midway"))
 def test_a_broken_read_goes_on_where_it_was(faulty: Place, proxy: StoreProxy, name: str) -> None:
     """Each byte is read once, of the same object, however often the connection breaks."""
     with faulty.open() as objects:

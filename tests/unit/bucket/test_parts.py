@@ -17,6 +17,7 @@ from archiver.bucket.objects import Absent, ConditionFailed, Unchanged
 from archiver.bucket.parts import MOST, part_size
 from archiver.errors import StorageError
 from tests.support.bodies import body, file_body
+from tests.support.marks import slow_except
 from tests.support.seaweed import Place
 from tests.support.store_proxy import CutRequest, Fault, Hold, LoseResponse, Respond, StoreProxy
 
@@ -81,7 +82,7 @@ def test_a_large_object_is_written_in_parts(
     assert uploads(large) == []
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", slow_except(FAULTS, "lost-response"))
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_is_tried_again(large: Place, proxy: StoreProxy, step: str, fault: str) -> None:
     """Whatever fails first, the object is there once, and whole."""

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from archiver.archive.bag import Bag
-from archiver.archive.layout import Layout
 from archiver.catalogue.queries import HeldFile
 from archiver.gallery import browse as gallery
 from archiver.gallery import posters as module
@@ -213,7 +212,7 @@ def test_a_poster_is_whole_or_not_there(tmp_path: Path) -> None:
     """It is written beside its place; what a killed process has left is not taken for it."""
     archive = tmp_path / "archive"
     add(archive, [Shown("v6/video/1")])
-    posters = Posters(Layout(archive))
+    posters = Posters(Bag(archive))
     video = HeldFile("data/v6/video/1.mp4", len(MP4), sha256(MP4), None)
     name = f"{sha256(MP4)[:2]}/{sha256(MP4)[2:16]}"
     half = archive / f".archiver/browse/posters/{name}.webp.999.new"

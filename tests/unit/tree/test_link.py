@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from archiver.archive.bag import Bag
 from archiver.archive.lock import locked
 from archiver.errors import ArchiveLocked, ConfigurationError, NotAnArchive, StorageError
 from archiver.generation import Generation
@@ -476,7 +477,7 @@ def test_a_target_in_the_archive_is_refused(tree: Tree, place: str, message: str
     (tree.home / "file").touch()
     before = sorted(map(str, tree.home.rglob("*")))
     with pytest.raises(ConfigurationError, match=message):
-        Target(tree.archive, tree.home / place).check()
+        Target(Bag(tree.archive), tree.home / place).check()
     assert sorted(map(str, tree.home.rglob("*"))) == before
 
 
