@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 
 from archiver.archive.layout import STATE
 from archiver.archive.store import Holder
-from archiver.bucket.measured import in_memory
-from archiver.bucket.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.segment import is_run
 from archiver.errors import ArchiveLocked, LeaseLost, StorageError
+from archiver.s3.measured import in_memory
+from archiver.s3.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
 from archiver.units import format_duration, printable
 
 if TYPE_CHECKING:

@@ -38,10 +38,7 @@ from archiver.archive.staging import StagedFile, StagedGeneration, discard, writ
 from archiver.archive.store import Holder, Records, Reported
 from archiver.bucket import lease as leases
 from archiver.bucket import segment
-from archiver.bucket.client import open_objects
 from archiver.bucket.lease import Claim, Lease, leased
-from archiver.bucket.objects import Absent, Body, ConditionFailed, Objects, Stored, Unchanged
-from archiver.bucket.probe import probe
 from archiver.bucket.segments import Segments, refresh
 from archiver.bucket.state import LastRun, layout_of_bucket
 from archiver.bucket.uploads import Cancelling, UploadJournal, Uploads
@@ -55,6 +52,9 @@ from archiver.errors import (
 )
 from archiver.generation import Generation, generation_at
 from archiver.location import BucketUrl
+from archiver.s3.client import open_objects
+from archiver.s3.objects import Absent, Body, ConditionFailed, Objects, Stored, Unchanged
+from archiver.s3.probe import probe
 from archiver.settings import BucketSettings
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import pytest
 
 from archiver.archive.layout import MANIFEST, Layout
 from archiver.bucket.lease import leased
-from archiver.bucket.measured import in_memory
-from archiver.bucket.objects import Absent, Objects
 from archiver.bucket.segment import SEGMENTS, path_of
 from archiver.bucket.segments import Segments, refresh
 from archiver.checksums import BagFile, Checksum
+from archiver.s3.measured import in_memory
+from archiver.s3.objects import Absent, Objects
 from tests.support.seaweed import Place
 
 DEAD = "20260101T000000Z-0123456789ab"

@@ -17,7 +17,6 @@ import pytest
 
 from archiver.archive.layout import Layout
 from archiver.bucket.lease import LEASE, Claim
-from archiver.bucket.objects import Absent, Objects
 from archiver.catalogue.store import Catalogue
 from archiver.cli.status_report import follow, look
 from archiver.cli.status_watch import watch
@@ -25,6 +24,7 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import ConfigurationError, StorageError
 from archiver.pipeline.backup import backup
+from archiver.s3.objects import Absent, Objects
 from archiver.stores import look_into
 from archiver.tree import link as tree
 from archiver.tree.template import Template

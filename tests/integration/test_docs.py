@@ -31,7 +31,6 @@ NOT_RUN = {
     ".venv/bin/pip install": "the same",
     "cd /opt/archiver && python3 -m venv": "the same",
     "pipx install": "the same",
-    "uv tool install": "the same",
     ".venv/bin/python -m pytest": "runs these very tests",
     ".ci/run": "runs these very tests",
     ".venv/bin/python -m tests.benchmarks small": "takes long, and needs servers",

@@ -501,6 +501,17 @@ async def test_a_dry_run_touches_nothing(source: Path, target: Path) -> None:
     assert snapshot(target) == before
 
 
+async def test_a_task_of_an_array_copies_its_shard(tmp_path: Path) -> None:
+    """In both paths `{shard}` stands for its number."""
+    for shard in "01":
+        source = make_archive(tmp_path / shard, generation_files(shard))
+        (source / "bag-info.txt").write_text(f"Archiver-Shard: {shard}/2\n")
+    places = ("--shards", "2", tmp_path / "{shard}", tmp_path / "copy-{shard}")
+    for shard in "01":
+        assert await command(*places, SLURM_ARRAY_TASK_ID=shard) == Ended(0, "", "")
+        assert lines_in(tmp_path / f"copy-{shard}") == lines_in(tmp_path / shard)
+
+
 async def test_the_command_refuses_one_place(source: Path) -> None:
     """Exit status 2, in one line; also for a target in the source."""
     for target in (source, source / "copy"):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from archiver.bucket.objects import Absent
 from archiver.emulator.scripts import OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import NotAnArchive
@@ -18,6 +17,7 @@ from archiver.location import BucketUrl
 from archiver.pipeline.backup import backup
 from archiver.pipeline.indexing import opened_to_read
 from archiver.progress import Silent
+from archiver.s3.objects import Absent
 from archiver.sync.sync import SyncSettings, sync
 from tests.support.backups import Backups, assert_true_bag, generation
 from tests.support.bodies import body

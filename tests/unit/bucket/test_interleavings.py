@@ -227,9 +227,16 @@ PREPARED = [nothing, one_segment, rolled_up_and_one_more, empty_manifest]
 WORK = [commits, rolls_up, commits_and_rolls_up, withdraws, ends]
 
 
+FEW = [(work, 2) for work in WORK]
+ALL = [(work, None) for work in (commits, rolls_up, withdraws)]
+"""Where there are not too many: of the others those with a few more switches are tried."""
+MANY = [*ALL, (commits_and_rolls_up, 4), (ends, 4)]
+
+
 @pytest.mark.parametrize("prepare", PREPARED)
-@pytest.mark.parametrize("work", WORK)
-@pytest.mark.parametrize("switches", [2, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("work", "switches"), [*FEW, *(pytest.param(*each, marks=pytest.mark.slow) for each in MANY)]
+)
 @pytest.mark.timeout(900)
 def test_no_order_of_two_runs_makes_a_false_line_or_loses_one(
     new_world: Callable[[], World],

@@ -16,11 +16,11 @@ from archiver.archive.layout import MANIFEST, Layout
 from archiver.bucket import segments as module
 from archiver.bucket.fence import FORGOTTEN_AFTER, SUPERSEDED, spelled
 from archiver.bucket.lease import LEASE, Lease, acquire
-from archiver.bucket.measured import in_file
 from archiver.bucket.segment import FENCED, SEGMENTS, path_of
 from archiver.bucket.segments import Segments, refresh
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import LeaseLost, StorageError
+from archiver.s3.measured import in_file
 from tests.support.clock import MonotonicClock
 from tests.support.objects_in_memory import ObjectsInMemory
 
@@ -277,6 +277,28 @@ def test_a_manifest_that_changes_again_and_again_ends_the_run(
     with pytest.raises(StorageError, match=r"somebody else writes to manifest-sha256\.txt again"):
         run.segments.end()
     assert objects.content(path_of(run.segments.run, 1)) == text(file(1)).encode()
+
+
+def test_what_fails_to_be_withdrawn_leaves_no_copy_here(
+    objects: ObjectsInMemory, layout: Layout
+) -> None:
+    """A manifest is large; and here and there it is as it was."""
+
+    def step(what: str, path: str) -> None:
+        if what == "put":
+            raise StorageError("the store is gone")
+
+    with running(objects, layout) as run:
+        run.commit(file(1))
+        plain, objects.step = objects.step, step  # type: ignore[method-assign]
+        with pytest.raises(StorageError):
+            run.segments.rewrite({file(1).path})
+        objects.step = plain  # type: ignore[method-assign]
+        assert sorted(path.name for path in layout.root.iterdir()) == [
+            "manifest-sha256.json",
+            MANIFEST,
+        ]
+    assert manifest(objects) == text(file(1)) == layout.manifest.read_text()
 
 
 def test_a_segment_without_a_response_is_ours_if_it_is_there(

@@ -3,8 +3,8 @@
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from archiver.bucket.objects import Body
 from archiver.errors import StorageError
+from archiver.s3.objects import Body
 
 
 def blocks(

@@ -5,11 +5,11 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from archiver.bucket.connection import Connection, date_of
-from archiver.bucket.parts import part_size
-from archiver.bucket.reading import look
-from archiver.bucket.upload import begun
 from archiver.errors import StorageError
+from archiver.s3.connection import Connection, date_of
+from archiver.s3.parts import part_size
+from archiver.s3.reading import look
+from archiver.s3.upload import begun
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import HeadObjectOutputTypeDef, MultipartUploadTypeDef

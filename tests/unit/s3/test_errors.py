@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from archiver.bucket.objects import Absent
 from archiver.errors import ArchiverError, ConfigurationError, StorageError
 from archiver.monitoring.log_file import log_to_file
 from archiver.monitoring.logs import log_to
+from archiver.s3.objects import Absent
 from tests.support.authorities import certified
 from tests.support.bodies import body
 from tests.support.http import sized

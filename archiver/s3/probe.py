@@ -6,7 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from archiver.bucket.objects import (
+from archiver.errors import ConfigurationError
+from archiver.location import BucketUrl
+from archiver.s3.objects import (
     Absent,
     Body,
     ChecksumRefused,
@@ -17,8 +19,6 @@ from archiver.bucket.objects import (
     Stored,
     Unchanged,
 )
-from archiver.errors import ConfigurationError
-from archiver.location import BucketUrl
 
 _FOLDER = ".archiver/probe"
 _NEITHER = "SHA-256 checksums (x-amz-checksum-sha256) or conditional writes (If-None-Match)"

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from botocore.exceptions import ClientError
 
-from archiver.bucket.faults import (
+from archiver.errors import StorageError
+from archiver.http.bandwidth import Bandwidth
+from archiver.http.retry import Backoff
+from archiver.location import BucketUrl
+from archiver.s3.faults import (
     TROUBLE,
     code_of,
     describe,
@@ -17,10 +21,6 @@ from archiver.bucket.faults import (
     status_of,
     translate,
 )
-from archiver.errors import StorageError
-from archiver.http.bandwidth import Bandwidth
-from archiver.http.retry import Backoff
-from archiver.location import BucketUrl
 from archiver.settings import BucketSettings
 from archiver.units import printable
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from archiver.bucket.objects import Absent, ConditionFailed, Objects, Unchanged
 from archiver.errors import StorageError
+from archiver.s3.objects import Absent, ConditionFailed, Objects, Unchanged
 from tests.support.bodies import body
 from tests.support.marks import slow_except
 from tests.support.seaweed import Place
@@ -148,6 +148,20 @@ def test_a_read_does_not_go_on_with_another_object(faulty: Place, proxy: StorePr
             objects.put(PATH, body(CONTENT[::-1]), Unchanged(before.etag))
             with pytest.raises(StorageError, match="it has changed meanwhile"):
                 list(blocks)
+
+
+def test_a_store_that_resumes_with_another_object_is_found_out(
+    faulty: Place, proxy: StoreProxy
+) -> None:
+    """Some ignore that it must be unchanged: its ETag tells."""
+    with faulty.open() as objects:
+        objects.put(PATH, body(CONTENT), Absent())
+        proxy.instruct(CutResponse(300_000), "GET", PATH)
+        proxy.instruct(Rewrite({"ETag": '"other"'}), "GET", PATH)
+        with objects.open(PATH) as reading:
+            assert reading
+            with pytest.raises(StorageError, match="it has changed meanwhile"):
+                list(reading)
 
 
 def test_a_read_that_cannot_resume_ends(faulty: Place, proxy: StoreProxy) -> None:

@@ -4,9 +4,9 @@ import aiohttp
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
-from archiver.bucket.objects import ChecksumRefused, NotSupported
 from archiver.errors import ArchiverError, ConfigurationError, StorageError
 from archiver.http.errors import describe_error
+from archiver.s3.objects import ChecksumRefused, NotSupported
 from archiver.units import printable
 
 TROUBLE = (

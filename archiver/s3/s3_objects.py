@@ -6,10 +6,10 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from archiver.bucket import reading, tidying, writing
-from archiver.bucket.connection import Connection
-from archiver.bucket.event_loop import LoopThread
-from archiver.bucket.objects import Body, Condition, Reading, Stored
+from archiver.s3 import reading, tidying, writing
+from archiver.s3.connection import Connection
+from archiver.s3.event_loop import LoopThread
+from archiver.s3.objects import Body, Condition, Reading, Stored
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

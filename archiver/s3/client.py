@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from archiver.bucket.objects import Objects
 from archiver.errors import ConfigurationError
 from archiver.location import BucketUrl
+from archiver.s3.objects import Objects
 from archiver.settings import BucketSettings
 
 
@@ -26,7 +26,7 @@ def open_objects(url: BucketUrl, settings: BucketSettings | None = None) -> Iter
     except ImportError:
         why = f"{url} needs aiobotocore: install it with pip install 'archiver[s3]'"
         raise ConfigurationError(why) from None
-    from archiver.bucket.session import open_bucket  # noqa: PLC0415
+    from archiver.s3.session import open_bucket  # noqa: PLC0415
 
     with open_bucket(url, settings or BucketSettings()) as objects:
         yield objects

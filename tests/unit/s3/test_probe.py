@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from archiver.bucket.objects import Absent, Body, Condition, Objects, Stored, Unchanged
-from archiver.bucket.probe import probe
 from archiver.errors import ConfigurationError, StorageError
+from archiver.s3.objects import Absent, Body, Condition, Objects, Stored, Unchanged
+from archiver.s3.probe import probe
 from tests.support.seaweed import Place
 from tests.support.store_proxy import Respond, Rewrite, StoreProxy
 

@@ -3,9 +3,9 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
-from archiver.bucket.connection import Connection
-from archiver.bucket.media_types import media_type
-from archiver.bucket.objects import (
+from archiver.s3.connection import Connection
+from archiver.s3.media_types import media_type
+from archiver.s3.objects import (
     Absent,
     Body,
     Condition,
@@ -14,12 +14,12 @@ from archiver.bucket.objects import (
     Stored,
     Unchanged,
 )
-from archiver.bucket.parts import Part, composite, part_size, split
-from archiver.bucket.reading import head
-from archiver.bucket.reports import COMPOSITE, FULL, read_report
-from archiver.bucket.sending import Sending
-from archiver.bucket.signing import to_base64
-from archiver.bucket.upload import begun
+from archiver.s3.parts import Part, composite, part_size, split
+from archiver.s3.reading import head
+from archiver.s3.reports import COMPOSITE, FULL, read_report
+from archiver.s3.sending import Sending
+from archiver.s3.signing import to_base64
+from archiver.s3.upload import begun
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import PutObjectOutputTypeDef

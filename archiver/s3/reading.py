@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from archiver.bucket.connection import Connection, Request, date_of
-from archiver.bucket.faults import TROUBLE
-from archiver.bucket.objects import Stored
-from archiver.bucket.reports import read_entry, read_report
 from archiver.errors import StorageError
+from archiver.s3.connection import Connection, Request, date_of
+from archiver.s3.faults import TROUBLE
+from archiver.s3.objects import Stored
+from archiver.s3.reports import read_entry, read_report
 
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from typing import IO, cast
 
-from archiver.bucket.bodies import blocks
-from archiver.bucket.parts import Part
 from archiver.errors import StorageError
 from archiver.http.bandwidth import Bandwidth
+from archiver.s3.bodies import blocks
+from archiver.s3.parts import Part
 from archiver.threads import in_thread
 
 _BLOCK = 1 << 18

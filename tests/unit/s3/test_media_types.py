@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from archiver.bucket.media_types import media_type
-from archiver.bucket.objects import Absent
+from archiver.s3.media_types import media_type
+from archiver.s3.objects import Absent
 from tests.support.bodies import body
 from tests.support.seaweed import Place
 

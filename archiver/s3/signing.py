@@ -7,7 +7,9 @@ Version 4).
 import base64
 from typing import TYPE_CHECKING, Any
 
+from botocore import UNSIGNED
 from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
+from botocore.exceptions import UnsupportedSignatureVersionError
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
@@ -33,8 +35,15 @@ def sign_recorded_hashes(client: "S3Client") -> None:
 
 
 def _choose(signature_version: object, **_: object) -> Any:
-    """Name our signer where botocore would use Signature Version 4 as it is."""
-    return _NAME if signature_version in ("s3v4", "v4") else None
+    """Name our signer where botocore would use Signature Version 4.
+
+    Version 2 ("s3") and no signature hash nothing. Others would have to read the body.
+    """
+    if signature_version in ("s3v4", "v4"):
+        return _NAME
+    if signature_version in ("s3", UNSIGNED):
+        return None
+    raise UnsupportedSignatureVersionError(signature_version=str(signature_version))
 
 
 def to_base64(sha256: str) -> str:

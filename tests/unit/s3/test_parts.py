@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.bucket.objects import Absent, ConditionFailed, Unchanged
-from archiver.bucket.parts import MOST, part_size
 from archiver.errors import StorageError
+from archiver.s3.objects import Absent, ConditionFailed, Unchanged
+from archiver.s3.parts import MOST, part_size
 from tests.support.bodies import body, file_body
 from tests.support.marks import slow_except
 from tests.support.seaweed import Place

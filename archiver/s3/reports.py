@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from archiver.bucket.connection import date_of
-from archiver.bucket.objects import Stored
-from archiver.bucket.signing import from_base64
+from archiver.s3.connection import date_of
+from archiver.s3.objects import Stored
+from archiver.s3.signing import from_base64
 
 FULL, COMPOSITE = "sha256", "sha256-of-parts"
 """The metadata of an object written in parts: its checksum, and what the store must keep of it."""

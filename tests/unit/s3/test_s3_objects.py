@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver.bucket.objects import Absent, ChecksumRefused, ConditionFailed, Unchanged
 from archiver.errors import StorageError
+from archiver.s3.objects import Absent, ChecksumRefused, ConditionFailed, Unchanged
 from tests.support.bodies import body, file_body
 from tests.support.seaweed import Place
 

@@ -9,14 +9,14 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.parsers import ResponseParserError
 
-from archiver.bucket.connection import Connection
-from archiver.bucket.event_loop import loop_thread
-from archiver.bucket.faults import TROUBLE, describe
-from archiver.bucket.reading import check
-from archiver.bucket.s3_objects import BucketObjects
-from archiver.bucket.signing import sign_recorded_hashes
 from archiver.errors import ConfigurationError
 from archiver.location import BucketUrl
+from archiver.s3.connection import Connection
+from archiver.s3.event_loop import loop_thread
+from archiver.s3.faults import TROUBLE, describe
+from archiver.s3.reading import check
+from archiver.s3.s3_objects import BucketObjects
+from archiver.s3.signing import sign_recorded_hashes
 from archiver.settings import BucketSettings
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from archiver.bucket.bodies import blocks
-from archiver.bucket.objects import Body
 from archiver.errors import StorageError
+from archiver.s3.bodies import blocks
+from archiver.s3.objects import Body
 from archiver.threads import in_thread
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from archiver.bucket.connection import Connection
-from archiver.bucket.faults import TROUBLE, code_of
-from archiver.bucket.media_types import media_type
-from archiver.bucket.parts import Part
-from archiver.bucket.sending import Sending
-from archiver.bucket.signing import to_base64
 from archiver.errors import StorageError
+from archiver.s3.connection import Connection
+from archiver.s3.faults import TROUBLE, code_of
+from archiver.s3.media_types import media_type
+from archiver.s3.parts import Part
+from archiver.s3.sending import Sending
+from archiver.s3.signing import to_base64
 from archiver.threads import finished
 
 if TYPE_CHECKING:
