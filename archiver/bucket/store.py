@@ -97,7 +97,7 @@ class Bucket:
         self._lock = Lock()
         self._tag_files: dict[str, tuple[bytes, Stored] | None] = {}
         self._began: list[datetime] = []
-        """When, at the earliest, the runs began that had the lease; by the store's clock."""
+        """When the runs began that had the lease, by the store's clock."""
         self._alone = False
         """Whether no other program's manifests are beside ours."""
 
@@ -449,9 +449,8 @@ class Bucket:
     def is_under_way(self, path: str) -> bool:
         """Return whether an object may be one that a run has sent and not listed.
 
-        It may if it was written since the run began that has the lease, or had it last: between
-        two renewals of a lease there is at most its time to live. All of that is by the store's
-        clock. What was just deleted is no file any more.
+        It may if it was written since the run began that has the lease, or had it last, both by
+        the store's clock. What was just deleted is no file any more.
 
         Raises:
             StorageError: if the store fails.
@@ -698,8 +697,7 @@ class Bucket:
         if not found:
             return None
         claim, stored = found
-        longest = timedelta(seconds=claim.ttl * claim.renewed) + leases.RESOLUTION
-        self._began.append(stored.modified - longest)
+        self._began.append(claim.at_work_since(stored.modified))
         return claim
 
     def _download_records(self, here: Layout) -> bool:

@@ -82,7 +82,8 @@ def verify(
                 catch_up(store, with_sizes=False)  # those it learns from what it checks
         found = audit(store, selection or Selection(), progress or Silent())
         report = FixityReport("verify", began, datetime.now(UTC), audit=found)
-        _remember(store, lambda catalogue: describe_held(store, catalogue, lambda: True))
+        if not store.is_shared:  # there backups read the responses, a few at a time
+            _remember(store, lambda catalogue: describe_held(store, catalogue, lambda: True))
         _remember(store, lambda catalogue: catalogue.history.add(report.run))
     return report
 
