@@ -14,7 +14,7 @@ from archiver.catalogue.database import sqlite_errors
 from archiver.checksums import BagFile
 from archiver.generation import Generation, entry_number, generation_at
 
-_PAGE = 500
+_PAGE = 100
 
 _TABLES = """
 CREATE TEMP TABLE wanted (
