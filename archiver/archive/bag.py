@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from archiver.archive import other_manifests, placement, recovery, tags
 from archiver.archive.checksum_manifest import ChecksumManifest, open_file, sha256_of
@@ -28,6 +28,7 @@ from archiver.archive.layout import MANIFEST, QUARANTINE, Layout
 from archiver.archive.lock import locked
 from archiver.archive.quarantine import Quarantine
 from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
+from archiver.archive.store import Records, Reported
 from archiver.checksums import BagFile
 from archiver.errors import NotAnArchive, storage_errors
 
@@ -285,6 +286,47 @@ class Bag:
         with storage_errors(f"reading the sizes of files in {self.layout.root}"):
             return [(path, self.size_of(path)) for path in paths]
 
+    def beside(self, path: str) -> list[str]:
+        """Return the files of the generation that a file belongs to."""
+        directory, _, name = path.rpartition("/")
+        found = Path(self.layout.at(directory)).glob(f"{name.partition('.')[0]}[.-]*")
+        return [f"{directory}/{each.name}" for each in found]
+
+    def records(self) -> AbstractContextManager[Records]:
+        """Return what the bag says of itself: it is here."""
+        return nullcontext(Records(self.layout))
+
+    def is_under_way(self, path: str) -> bool:  # noqa: ARG002
+        """Return False: what is being committed stands in the journal here."""
+        return False
+
+    def reported(self, path: str) -> Reported | None:
+        """Return a file's size, if it is there: a disk keeps no checksum of it.
+
+        Raises:
+            OSError: if the disk fails.
+        """
+        return Reported(self.size_of(path)) if self.exists(path) else None
+
+    @contextmanager
+    def blocks(self, path: str) -> Iterator[Iterable[bytes] | None]:
+        """Read a file piece by piece; None if there is none.
+
+        Raises:
+            StorageError: if it cannot be read.
+        """
+        where = self.layout.at(path)
+        with storage_errors(f"reading {where}"):
+            try:
+                file = open_file(where)
+            except FileNotFoundError:
+                file = None
+        if not file:
+            yield None
+            return
+        with file:
+            yield _blocks(file, where)
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
         try:
@@ -300,16 +342,6 @@ class Bag:
     def published(self, directory: str) -> Iterator[str]:  # noqa: ARG002
         """Yield nothing: all is here."""
         return iter(())
-
-    def blocks(self, path: str) -> Iterator[bytes]:
-        """Yield what is in a file, piece by piece.
-
-        Raises:
-            OSError: if it cannot be read, or there is none.
-        """
-        with Path(self.layout.at(path)).open("rb") as file:
-            while block := file.read(_BLOCK):
-                yield block
 
     def local(self, path: str) -> AbstractContextManager[Path]:
         """Return where a file is, or would be."""
@@ -395,6 +427,12 @@ class Bag:
             os.rmdir(self.layout.at(directory))  # noqa: PTH106
         except OSError:
             discard(self.layout, directory)
+
+
+def _blocks(file: BinaryIO, where: str) -> Iterator[bytes]:
+    with storage_errors(f"reading {where}"):
+        while block := file.read(_BLOCK):
+            yield block
 
 
 def _raise(error: OSError) -> None:

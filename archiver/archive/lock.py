@@ -18,11 +18,15 @@ from archiver.errors import ArchiveLocked, storage_errors
 
 _POLL = 0.1
 """How often to try again, in seconds, while another run holds the lock."""
+_BRIEFLY = 600.0
+"""So long, in seconds, a lock that is held briefly is waited for in any case."""
 
 
 @contextmanager
-def locked(signature: Path, wait: float = 0) -> Iterator[None]:
+def locked(signature: Path, wait: float = 0, *, briefly: bool = False) -> Iterator[None]:
     """Hold the lock on the directory of the file `signature`, which then names the holder.
+
+    Who only reads an archive may hold it `briefly`, for the records here: no run gives up for that.
 
     Raises:
         ArchiveLocked: if another process still holds it after `wait` seconds.
@@ -32,7 +36,8 @@ def locked(signature: Path, wait: float = 0) -> Iterator[None]:
         descriptor = _locked_descriptor(signature, wait)
     try:
         with storage_errors(f"writing {signature}"):
-            signature.write_text(json.dumps({"pid": os.getpid(), "since": _now()}))
+            signed = {"pid": os.getpid(), "since": _now(), "briefly": briefly}
+            signature.write_text(json.dumps(signed))
         yield
     finally:
         with suppress(OSError):
@@ -47,9 +52,11 @@ def holder(signature: Path) -> str | None:
     """
     try:
         fields = json.loads(signature.read_text())
+        if fields.get("briefly"):
+            return None
         pid = int(fields["pid"])
         since = datetime.fromisoformat(fields["since"]).astimezone()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     with suppress(PermissionError):  # it is there, and somebody else's
         try:
@@ -91,12 +98,21 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _wait(signature: Path, until: float) -> None:
-    if time.monotonic() >= until:
+    if time.monotonic() >= until + _BRIEFLY * _is_held_briefly(signature):
         who = holder(signature) or "its process is not known"
         raise ArchiveLocked(
             f"another run holds the archive ({who}): wait for it to end, or see --lock-wait"
         )
     time.sleep(_POLL)
+
+
+def _is_held_briefly(signature: Path) -> bool:
+    """Return whether the holder has signed so; it signs just after it has the lock."""
+    with suppress(OSError, ValueError, AttributeError):
+        if not signature.read_text():
+            time.sleep(_POLL)
+        return bool(json.loads(signature.read_text()).get("briefly"))
+    return False
 
 
 def _now() -> str:

@@ -41,7 +41,7 @@ def tag_manifests(layout: Layout) -> list[Path]:
 def is_known(manifest: Path) -> bool:
     """Return whether we can compute the checksums of a manifest's algorithm."""
     try:
-        return hashlib.new(_algorithm(manifest.name)).digest_size > 0
+        return hashlib.new(algorithm_of(manifest.name)).digest_size > 0
     except ValueError:
         return False
 
@@ -87,6 +87,22 @@ def payload_lines(manifest: Path) -> Iterator[tuple[str, str]]:
         yield payload_path(line.name) or line.name, line.checksum if known else ""
 
 
+def listed_files(manifest: Path) -> list[str]:
+    """Return the names of the files that a tag manifest lists and that may be read.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    names = (line.name for line in _lines(manifest) if line.checksum)
+    return [name for name in names if not _is_state(name) and not _leads_out(name)]
+
+
+def algorithm_of(manifest: str) -> str:
+    """Return the algorithm of the manifest of this name, as hashlib calls it."""
+    name = manifest.rpartition("manifest-")[2].removesuffix(".txt")
+    return name.replace("-", "_").lower()
+
+
 def checksum_of(path: Path | str, manifest: str) -> str:
     """Return a file's checksum, as the manifest of this name has it.
 
@@ -94,7 +110,7 @@ def checksum_of(path: Path | str, manifest: str) -> str:
         OSError: if it cannot be read.
     """
     with open_file(path) as file:
-        return hashlib.file_digest(file, _algorithm(manifest)).hexdigest()
+        return hashlib.file_digest(file, algorithm_of(manifest)).hexdigest()
 
 
 def wrong_lines(layout: Layout, manifest: Path) -> Iterator[tuple[str, str]]:
@@ -106,7 +122,7 @@ def wrong_lines(layout: Layout, manifest: Path) -> Iterator[tuple[str, str]]:
     known = is_known(manifest)
     for line in _lines(manifest):
         path = layout.root / line.name
-        if line.name.startswith("/") or ".." in line.name.split("/"):
+        if _leads_out(line.name):
             yield line.name, "leads out of the archive: it is not read"
         elif _is_state(line.name):
             yield line.name, "changes with each run: the next backup removes the line"
@@ -152,10 +168,9 @@ def _is_state(name: str) -> bool:
     return name.startswith(f"{STATE}/")
 
 
+def _leads_out(name: str) -> bool:
+    return name.startswith("/") or ".." in name.split("/")
+
+
 def _is_of_a_manifest_that_is_gone(layout: Layout, name: str) -> bool:
     return bool(re.fullmatch(r"manifest-\w+\.txt", name)) and not (layout.root / name).exists()
-
-
-def _algorithm(manifest: str) -> str:
-    name = manifest.rpartition("manifest-")[2].removesuffix(".txt")
-    return name.replace("-", "_").lower()

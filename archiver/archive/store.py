@@ -35,6 +35,30 @@ class Holder:
     """Whether the lease is good: if not, the run was killed, and the next one takes it over."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a store says of a file without reading it."""
+
+    size: int
+    """In bytes."""
+    sha256: str = ""
+    """The checksum that it keeps; empty if it keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What an archive says of itself, beside its payload, at one moment."""
+
+    layout: Layout
+    """Where the checksum manifest, the tag files and other manifests are to be read."""
+    segments: Sequence[tuple[str, bytes]] = ()
+    """The names and contents of files whose lines are to be rolled up into the manifest."""
+    at_rest: bool = True
+    """Whether no run elsewhere is under way, or was killed: else some of it is yet to be done."""
+    is_counted: bool = True
+    """Whether the payload was counted after the last lines were written."""
+
+
 class Store(Protocol):
     """The place of an archive. Whoever writes to it has its lock. Its methods block.
 
@@ -174,16 +198,28 @@ class Store(Protocol):
         """Return a file's checksum; None if it cannot be read."""
         ...
 
-    def read(self, path: str, limit: int) -> bytes | None:
-        """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
+    def beside(self, path: str) -> list[str]:
+        """Return the files of the generation that a file belongs to, whether they are listed."""
         ...
 
-    def blocks(self, path: str) -> Iterator[bytes]:
-        """Yield what is in a file, piece by piece.
+    def records(self) -> AbstractContextManager[Records]:
+        """Return what the archive says of itself now: for as long as it is asked for."""
+        ...
 
-        Raises:
-            FileNotFoundError: if there is no such file.
-        """
+    def is_under_way(self, path: str) -> bool:
+        """Return whether a file may be one that a run elsewhere has sent and not listed."""
+        ...
+
+    def reported(self, path: str) -> Reported | None:
+        """Return what is said of a file without reading it; None if there is none."""
+        ...
+
+    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes] | None]:
+        """Read a file piece by piece; None if there is none."""
+        ...
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
         ...
 
     def local(self, path: str) -> AbstractContextManager[Path]:

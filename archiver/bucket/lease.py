@@ -44,7 +44,7 @@ _POLL = 1.0
 """How often to look again, in seconds, while another run holds the lease."""
 _LARGEST = 1 << 20
 _TRIES = 3
-_RESOLUTION = timedelta(seconds=1)
+RESOLUTION = timedelta(seconds=1)
 """HTTP dates are whole seconds: a lease may be this much younger than it seems."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Unlike the monotonic clock of Linux this one also runs while the machine is suspended."""
@@ -335,7 +335,7 @@ def holder(objects: Objects) -> Holder | None:
     if not found or found[0].released:
         return None
     claim, age = found[0], _age(found[1])
-    alive = age <= timedelta(seconds=claim.ttl) + _RESOLUTION
+    alive = age <= timedelta(seconds=claim.ttl) + RESOLUTION
     host, name = printable(str(claim.host)), claim.holder()
     return Holder(claim.run, host, claim.process, claim.began, name, age.total_seconds(), alive)
 
@@ -356,7 +356,7 @@ def _claimed(
         condition = Unchanged(stored.etag)
         claim = replace(claim, unfenced=theirs.unfenced)
         if not theirs.released:
-            lives = timedelta(seconds=theirs.ttl) + _RESOLUTION
+            lives = timedelta(seconds=theirs.ttl) + RESOLUTION
             if theirs.run != dead and _age(stored) <= lives:
                 return None
             previous = theirs.run
@@ -378,7 +378,7 @@ def _age(stored: Stored) -> timedelta:
 
 def _refusal(claim: Claim, stored: Stored) -> str:
     age = _age(stored).total_seconds()
-    left = max(0.0, claim.ttl + _RESOLUTION.total_seconds() - age)
+    left = max(0.0, claim.ttl + RESOLUTION.total_seconds() - age)
     return (
         f"another run holds the archive ({claim.holder()}; its lease was renewed "
         f"{format_duration(age)} ago and goes stale in {format_duration(left)} unless it is "

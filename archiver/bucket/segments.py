@@ -166,14 +166,14 @@ class Segments:
             self._lease.check()
             with self._pace.measured(), storage_errors(f"writing {self._mirror.path}"):
                 self._mirror.complete(_lines(self._pending))
-                if self._is_written(change or _Change(), supersede=supersede):
+                if self._is_written(change, supersede=supersede):
                     self._tidy()
                     return
             _LOG.info("%s is not the one that this run knows: it is read again", MANIFEST)
             self._fetch()
         raise StorageError(f"somebody else writes to {MANIFEST} again and again")
 
-    def _is_written(self, change: "_Change", *, supersede: bool) -> bool:
+    def _is_written(self, change: "_Change | None", *, supersede: bool) -> bool:
         """Write the manifest; return False if there is another one than was known, or here."""
         mirror, base = self._mirror, self._mirror.base
         if not mirror.is_true():
@@ -181,7 +181,7 @@ class Segments:
         if supersede and base.etag:
             fence.supersede(self._objects, base.content)
             self._not_again.add(base.content)
-        changed = change.made(mirror.path)
+        changed = change.made(mirror.path) if change else mirror.path
         said = in_file(changed)
         with fence.spelled(said, self._not_again) as body:
             try:
@@ -210,19 +210,17 @@ class Segments:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What is to be other in a manifest."""
+    """What is to be other in a manifest; what is no checksum line is left out in any case."""
 
-    paths: Collection[str] = ()
-    instead: Sequence[BagFile] = ()
+    paths: Collection[str]
+    instead: Sequence[BagFile]
 
     def made(self, manifest: Path) -> Path:
-        """Return the manifest, or a copy in which this is changed.
+        """Return a copy of the manifest in which this is changed.
 
         Raises:
             OSError: if the disk fails.
         """
-        if not self.paths and not self.instead:
-            return manifest
         copy = manifest.with_name(manifest.name + ".changed")
         shutil.copyfile(manifest, copy)
         ChecksumManifest(copy).remove(self.paths, self.instead)

@@ -19,23 +19,24 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from archiver.archive import tags
+from archiver.archive import other_manifests, tags
 from archiver.archive.checksum_manifest import ChecksumManifest
-from archiver.archive.layout import INCOMING, MANIFEST, QUARANTINE, STATE
+from archiver.archive.layout import INCOMING, MANIFEST, QUARANTINE, STATE, Layout
 from archiver.archive.lock import holder, locked
 from archiver.archive.partial_file import this_boot
 from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
-from archiver.archive.store import Holder
+from archiver.archive.store import Holder, Records, Reported
 from archiver.bucket import lease as leases
+from archiver.bucket import segment
 from archiver.bucket.client import open_objects
-from archiver.bucket.lease import Lease, leased
+from archiver.bucket.lease import Claim, Lease, leased
 from archiver.bucket.objects import Absent, Body, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.probe import probe
 from archiver.bucket.segments import Segments, refresh
@@ -62,7 +63,9 @@ _FEW = 50
 """Of this many objects each is asked about; of more, all are listed."""
 _SMALL = 8 << 20
 _DECLARATION = "bagit.txt"
-_TAG_FILES = (_DECLARATION, "bag-info.txt")
+_INFO = "bag-info.txt"
+_TAG_FILES = (_DECLARATION, _INFO)
+_DATA = "data"
 
 
 class Bucket:
@@ -82,11 +85,14 @@ class Bucket:
         self._segments = Segments(objects, lease, self.layout) if lease else None
         self._last = last or LastRun()
         self._journal = UploadJournal(self.layout.state / "uploads.jsonl")
+        self._restoring = UploadJournal(self.layout.state / "restoring.jsonl")
         self._uploads = Uploads(self._send)
         self._sent: dict[str, BagFile] = {}
         """What this run has sent and not committed yet, by its path."""
         self._lock = Lock()
         self._tag_files: dict[str, tuple[bytes, Stored] | None] = {}
+        self._began: list[datetime] = []
+        """When, at the earliest, the runs began that had the lease; by the store's clock."""
         self._alone = False
         """Whether no other program's manifests are beside ours."""
 
@@ -167,7 +173,7 @@ class Bucket:
             raise NotAnArchive(f"there is no archive at {self.url}: it has no {MANIFEST}")
         with storage_errors(f"preparing {self.layout.root}"):
             self.layout.incoming.mkdir(parents=True, exist_ok=True)
-        with suppress(ArchiveLocked), locked(self.layout.lock):  # else that run keeps it so
+        with suppress(ArchiveLocked), locked(self.layout.lock, briefly=True):  # else a run does
             refresh(self.objects, self.layout)
             self._read_tag_files()
 
@@ -216,7 +222,7 @@ class Bucket:
         whole = {files[0].directory: files for files in found if self._is_whole(files)}
         files = [file for group in whole.values() for file in group]
         self._append([file.target for file in files if file.target.path not in listed])
-        return files
+        return [*files, *self._restore_rest(listed)]
 
     def begin_upload(self, staged: StagedGeneration) -> "Future[None]":
         """Begin to send what is staged; if that fails, what is in memory of it is kept here.
@@ -281,6 +287,7 @@ class Bucket:
         Raises:
             StorageError: if the store or the disk fails.
         """
+        self._set_manifests_aside()
         self._roll_up()
         self.copy_aside([MANIFEST])
         self._writer.rewrite({*paths})
@@ -292,6 +299,7 @@ class Bucket:
             StorageError: if the store or the disk fails.
         """
         files = [file for path in paths if (file := self._read_back(path))]
+        self._set_manifests_aside()
         self._roll_up()
         self._writer.rewrite({file.path for file in files}, files)
         return files
@@ -300,19 +308,23 @@ class Bucket:
         """Put staged files in the places of damaged or missing ones, which are quarantined.
 
         Where a checksum is not the `recorded` one of its path, the old line is removed before and
-        a new one written after.
+        a new one written after. In between a journal names the file.
 
         Raises:
             StorageError: if the store or the disk fails.
         """
-        changed = [f.target for f in files if recorded.get(f.target.path) != f.target.sha256]
+        changed = [f for f in files if recorded.get(f.target.path) != f.target.sha256]
         if changed:
             self._set_manifests_aside()
             self._roll_up()
-            self._writer.rewrite({target.path for target in changed})
+            self._restoring.add(changed)
+            self._restoring.shorten()  # durably: no other line says what they are to be
+            self._writer.rewrite({file.target.path for file in changed})
         for file in files:
             self._replace(file, None)
-        self._append(changed)
+        if changed:
+            self._append([file.target for file in changed])
+            self._restoring.clear()
 
     def set_aside(self, paths: Iterable[str]) -> None:
         """Move objects into the quarantine, where they are there.
@@ -381,7 +393,74 @@ class Bucket:
         Raises:
             StorageError: if the store fails.
         """
-        return (each.path for each in self.objects.list("data/"))
+        self._note_lease()
+        found = self.objects.list(f"{_DATA}/")
+        # Consoles show folders, and create empty objects for them: they are no files.
+        return (each.path for each in found if each.size or not each.path.endswith("/"))
+
+    def beside(self, path: str) -> list[str]:
+        """Return the files of the generation that a file belongs to.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        directory, _, name = path.rpartition("/")
+        stem = f"{directory}/{name.partition('.')[0]}"
+        found = (each.path for each in self.objects.list(stem))
+        return [each for each in found if each[len(stem) :].startswith((".", "-"))]
+
+    @contextmanager
+    def records(self) -> Iterator[Records]:
+        """Download what the archive says of itself: for as long as it is asked for.
+
+        Segments are read before the manifest: what is rolled up meanwhile is in that.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        claim = self._note_lease()
+        found = list(segment.read(self.objects, segment.listed(self.objects)))
+        at_rest = not found and (claim is None or claim.released)
+        segments = [(each.path, each.content) for each in found]
+        with self._temporary("records-") as directory:
+            here = Layout(directory)
+            with storage_errors(f"downloading the records of {self.url} to {directory}"):
+                here.data.mkdir()
+                is_counted = self._download_records(here)
+            yield Records(here, segments, at_rest, is_counted)
+
+    def is_under_way(self, path: str) -> bool:
+        """Return whether an object may be one that a run has sent and not listed.
+
+        It may if it was written since the run began that has the lease, or had it last: between
+        two renewals of a lease there is at most its time to live. All of that is by the store's
+        clock. What was just deleted is no file any more.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        there = self.objects.head(path)
+        if not there:
+            return True
+        is_ours = bool(there.sha256 and generation_at(path))
+        return is_ours and any(there.modified >= began for began in self._began)
+
+    def reported(self, path: str) -> Reported | None:
+        """Return what the store says of an object; None if there is none.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        there = self.objects.head(path)
+        return Reported(there.size, there.sha256) if there else None
+
+    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes] | None]:
+        """Read an object piece by piece; None if there is none.
+
+        Raises:
+            StorageError: if the store fails.
+        """
+        return self.objects.open(path)
 
     def published(self, directory: str) -> Iterator[str]:
         """Yield the path of every object below a directory.
@@ -440,18 +519,6 @@ class Bucket:
         read = self.objects.get(path, limit)
         return read[0] if read else None
 
-    def blocks(self, path: str) -> Iterator[bytes]:
-        """Yield what is in an object, piece by piece.
-
-        Raises:
-            FileNotFoundError: if there is none.
-            StorageError: if the store fails.
-        """
-        with self.objects.open(path) as reading:
-            if not reading:
-                raise FileNotFoundError(path)
-            yield from reading
-
     @contextmanager
     def local(self, path: str) -> Iterator[Path]:
         """Download an object to the disk here, for as long as it is asked for.
@@ -459,15 +526,11 @@ class Bucket:
         Raises:
             StorageError: if the store or the disk fails.
         """
-        with storage_errors(f"downloading {path} to {self.layout.state}"):
-            directory = tempfile.TemporaryDirectory(prefix="local-", dir=self.layout.state)
-            with directory as name, self.objects.open(path) as reading:
-                here = Path(name) / path.rpartition("/")[2]
-                if reading:
-                    with here.open("wb") as file:
-                        for block in reading:
-                            file.write(block)
-                yield here
+        with self._temporary("local-") as directory:
+            here = directory / path.rpartition("/")[2]
+            with storage_errors(f"downloading {path} to {directory}"):
+                self._download(path, here)
+            yield here
 
     # --- Sending
 
@@ -555,6 +618,19 @@ class Bucket:
         last, taken_over = self._last, self._writer.taken_over
         return bool(last.run) and last.boot == this_boot() and taken_over in (None, last.run)
 
+    def _restore_rest(self, listed: "_Paths") -> list[StagedFile]:
+        """Put in place what a killed repair has withdrawn the lines of; return these files."""
+        named = [file for files in self._restoring.read() for file in files]
+        files = [file for file in named if file.target.path not in listed]
+        for file in files:
+            if not self._is_there(file.target) and (self.layout.root / file.staged).exists():
+                self._replace(file, None)
+        restored = [file for file in files if self._is_there(file.target)]
+        self._append([file.target for file in restored])
+        if named:
+            self._restoring.clear()
+        return restored
+
     def _sent_without(self, listed: "_Paths") -> Iterator[tuple[StagedFile, ...]]:
         """Yield the objects of each generation that are there, and no line has all of them."""
         found = ((generation_at(each.path), each) for each in self.objects.list("data/"))
@@ -577,6 +653,62 @@ class Bucket:
             and len(paths) > 1
             and all(file.target.sha256 and self._is_there(file.target) for file in files)
         )
+
+    # --- What is read of it
+
+    @contextmanager
+    def _temporary(self, prefix: str) -> Iterator[Path]:
+        """Have a directory here for a while."""
+        with storage_errors(f"writing to {self.layout.state}"):
+            self.layout.state.mkdir(parents=True, exist_ok=True)
+            directory = tempfile.TemporaryDirectory(prefix=prefix, dir=self.layout.state)
+        with directory as name:
+            yield Path(name)
+
+    def _note_lease(self) -> Claim | None:
+        """Note since when the run that has the lease, or had it last, is at work."""
+        try:
+            found = leases.read(self.objects)
+        except ArchiveLocked as error:
+            _LOG.warning("%s", error)
+            return None
+        if not found:
+            return None
+        claim, stored = found
+        longest = timedelta(seconds=claim.ttl * claim.renewed) + leases.RESOLUTION
+        self._began.append(stored.modified - longest)
+        return claim
+
+    def _download_records(self, here: Layout) -> bool:
+        """Download the manifests and tag files; return whether the payload is counted in them."""
+        manifest, info = self._download(MANIFEST, here.manifest), self._download(_INFO, here.info)
+        for name in (_DECLARATION, *self._other_manifests()):
+            self._download(name, here.root / name)
+        for others in other_manifests.tag_manifests(here):
+            for name in other_manifests.listed_files(others):
+                if not (here.root / name).exists():
+                    self._download(name, here.root / name)
+        return not manifest or (info is not None and info.modified >= manifest.modified)
+
+    def _download(self, path: str, target: Path) -> Stored | None:
+        """Download an object to a file, if there is one."""
+        with self.objects.open(path) as reading:
+            if not reading:
+                return None
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                for block in reading:
+                    file.write(block)
+            return reading.stored
+
+    def _other_manifests(self) -> list[str]:
+        """Return the names of the manifests that other programs have added."""
+        return [
+            each.path
+            for prefix in ("manifest-", "tagmanifest-")
+            for each in self.objects.list(prefix)
+            if each.path != MANIFEST and each.path.endswith(".txt") and "/" not in each.path
+        ]
 
     # --- Tag files, other manifests, the quarantine
 
@@ -616,12 +748,7 @@ class Bucket:
         """Quarantine manifests of other programs: they do not list what is added."""
         if self._alone:
             return
-        others = [
-            each.path
-            for prefix in ("manifest-", "tagmanifest-")
-            for each in self.objects.list(prefix)
-            if each.path != MANIFEST and each.path.endswith(".txt")
-        ]
+        others = self._other_manifests()
         self.set_aside(others)
         for name in others:
             _LOG.warning("%s is moved to %s: it would be wrong now", name, QUARANTINE)

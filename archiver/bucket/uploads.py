@@ -47,6 +47,12 @@ class UploadJournal:
             for directory in directories:
                 self._under_way.pop(directory, None)
 
+    def clear(self) -> None:
+        """Forget all, in the file too."""
+        with self._lock:
+            self._under_way.clear()
+        self.shorten()
+
     def shorten(self) -> None:
         """Leave in the file what is not committed."""
         with self._lock, storage_errors(f"writing {self._path}"):

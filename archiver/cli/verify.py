@@ -37,12 +37,17 @@ if TYPE_CHECKING:
 @archive_option
 @archive_shard_options
 @option(
-    "--sample", metavar="SHARE", type=Parsed("share", share), default="100%", heading=INPUT,
-    help="Read only this share of the files: those verified longest ago.",
+    "--read", is_flag=True, heading=INPUT,
+    help="Read all objects of a bucket back, which without this or the next two is asked for the "
+    "checksums that it keeps. Files in a directory are always read.",
+)  # fmt: skip
+@option(
+    "--sample", metavar="SHARE", type=Parsed("share", share), show_default="all, in a bucket none",
+    heading=INPUT, help="Read only this share of the files: those read longest ago.",
 )  # fmt: skip
 @option(
     "--older-than", metavar="DURATION", type=Parsed("duration", parse_duration), default="0",
-    heading=INPUT, help="Read only files last verified at least this long ago, or never.",
+    heading=INPUT, help="Read only files last read at least this long ago, or never.",
 )  # fmt: skip
 @option(
     "--threads", metavar="N", type=Count(1, 256), default=os.cpu_count() or 1,
@@ -66,9 +71,9 @@ if TYPE_CHECKING:
 def verify(archive: "Location", repair: bool, accept_changed: bool, **options: Any) -> int:
     """Check that every file in the archive matches its checksum.
 
-    Reports what is missing, changed, unreadable, unexpected or contradictory. It needs no key and
-    may run beside a backup; --repair needs one, and locks the archive. A damaged file is moved to
-    .archiver/quarantine, never deleted.
+    Reports what is missing, changed, unreadable, unverified, unexpected or contradictory. It needs
+    no key and may run beside a backup; --repair needs one, and locks the archive. A damaged file is
+    moved to .archiver/quarantine, never deleted.
 
     The options under API, Downloads and Limits are for --repair alone. DURATION is in seconds,
     or 90s, 15m, 2h, 30d; SIZE in bytes, or 500K, 20M, 1G; SHARE is 5% or 0.05.

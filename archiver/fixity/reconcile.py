@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from archiver.catalogue.database import sqlite_errors
 from archiver.fixity.report import Finding, Kind
+from archiver.generation import generation_at
 from archiver.media.info import Properties
 
 _GROUP = 1000
@@ -33,6 +34,7 @@ CREATE TEMP TABLE chosen (
     line INTEGER NOT NULL,
     bytes INTEGER,                   -- NULL where the catalogue does not know the file
     described INTEGER NOT NULL,      -- whether what it says of itself is known
+    read INTEGER NOT NULL,           -- whether its bytes are, or else what the store reports
     matches INTEGER NOT NULL DEFAULT 0
 );
 CREATE TEMP TABLE video AS SELECT * FROM properties WHERE false;
@@ -73,6 +75,16 @@ _COMPARISONS: tuple[tuple[Kind, str], ...] = (
     ),
 )
 
+_CHOOSE = (
+    "INSERT INTO chosen (path, sha256, line, bytes, described, read)"
+    " SELECT path, line.sha256, min(number), nullif(bytes, 0), coalesce(described, 0), {read}"
+    " FROM line JOIN found USING (path) LEFT JOIN known USING (path)"
+)
+_NEXT = (
+    "SELECT number, path, sha256, line, described, bytes FROM chosen"
+    " WHERE read = ? AND number > ? ORDER BY number LIMIT ?"
+)
+
 _DIFFERING = """
 WITH differing AS (
         SELECT name AS manifest, path, 'it does not list ' AS problem FROM manifest
@@ -102,6 +114,8 @@ class Listed:
     """The names of other manifests that list the file, and the checksums that they have."""
     is_described: bool = True
     """Whether what it says of itself, as a video, is known."""
+    size: int | None = None
+    """Its size in bytes, where that is known."""
 
 
 class Reconciliation:
@@ -129,6 +143,19 @@ class Reconciliation:
         rows = ((each.path, each.sha256, each.line) for each in lines)
         self._fill("INSERT INTO line VALUES (?, ?, ?)", rows)
 
+    def add_further(self, lines: Iterable[Listed]) -> None:
+        """Take in lines that are to be rolled up after those of the checksum manifest.
+
+        Their numbers are those that they will have; the ones that are there already have theirs.
+        """
+        last = self._one("SELECT coalesce(max(number), 0) FROM line")
+        statement = (
+            "INSERT INTO line SELECT ?1, ?2, ?3"
+            " WHERE NOT EXISTS (SELECT 1 FROM line WHERE path = ?1 AND sha256 = ?2)"
+        )
+        rows = ((each.path, each.sha256, last + each.line) for each in lines)
+        self._fill(statement, rows)
+
     def add_others(self, manifest: str, lines: Iterable[tuple[str, str]]) -> None:
         """Take in the paths and checksums in a checksum manifest of another algorithm."""
         self._fill("INSERT INTO manifest VALUES (?)", [(manifest,)])
@@ -147,10 +174,22 @@ class Reconciliation:
             query = "SELECT DISTINCT path FROM line WHERE path NOT IN (SELECT path FROM found)"
             yield from (path for (path,) in self._db.execute(query))
 
+    def not_listed(self) -> Iterator[str]:
+        """Yield the paths that were found and neither are listed nor known."""
+        with sqlite_errors():
+            yield from (path for path, _ in self._db.execute(dict(_COMPARISONS)["unexpected"]))
+
+    def lists_response_of(self, path: str) -> bool:
+        """Return whether the response of the generation is listed whose file this is."""
+        generation = generation_at(path)
+        query = "SELECT 1 FROM line WHERE path = ?"
+        with sqlite_errors():
+            found = generation and self._db.execute(query, (generation.sidecar_path,)).fetchone()
+        return bool(found)
+
     def listed(self) -> int:
         """Return how many files are listed."""
-        with sqlite_errors():
-            return int(self._db.execute("SELECT count(DISTINCT path) FROM line").fetchone()[0])
+        return self._one("SELECT count(DISTINCT path) FROM line")
 
     def findings(self) -> Iterator[Finding]:
         """Yield what does not fit together, without reading any file."""
@@ -160,41 +199,43 @@ class Reconciliation:
                     yield Finding(kind, path, detail)
 
     def choose(self, limit: int, older_than: float) -> None:
-        """Choose files to read: those verified at least `older_than` seconds ago, oldest first."""
+        """Choose files to read: those read at least `older_than` seconds ago, oldest first."""
         age = timedelta(seconds=min(older_than, _LONGEST_AGO))
         before = (datetime.now(UTC) - age).isoformat(timespec="seconds")
+        chosen = (
+            " WHERE verified IS NULL OR verified <= ? GROUP BY path ORDER BY verified, path LIMIT ?"
+        )
         with sqlite_errors():
-            self._db.execute(
-                "INSERT INTO chosen (path, sha256, line, bytes, described)"
-                " SELECT path, line.sha256, min(number), bytes, coalesce(described, 0)"
-                " FROM line JOIN found USING (path)"
-                " LEFT JOIN known USING (path) WHERE verified IS NULL OR verified <= ?"
-                " GROUP BY path ORDER BY verified, path LIMIT ?",
-                (before, limit),
-            )
+            self._db.execute(_CHOOSE.format(read=1) + chosen, (before, limit))
+
+    def choose_rest(self) -> None:
+        """Choose the other files, for what the store reports of them."""
+        rest = " WHERE path NOT IN (SELECT path FROM chosen) GROUP BY path"
+        with sqlite_errors():
+            self._db.execute(_CHOOSE.format(read=0) + rest)
 
     def chosen_bytes(self) -> int:
         """Return how many bytes there are to read, by what the catalogue knows."""
-        with sqlite_errors():
-            return int(self._db.execute("SELECT total(bytes) FROM chosen").fetchone()[0])
+        return self._one("SELECT total(bytes) FROM chosen WHERE read")
 
-    def chosen(self) -> Iterator[Sequence[Listed]]:
-        """Yield the files that are chosen, in groups."""
+    def chosen(self, *, to_read: bool = True) -> Iterator[Sequence[Listed]]:
+        """Yield the files that are chosen to be read, or not to be, in groups."""
         after = 0
-        query = "SELECT number, path, sha256, line, described FROM chosen WHERE number > ? LIMIT ?"
         with sqlite_errors():
             others = self._db.execute("SELECT 1 FROM other LIMIT 1").fetchone()
-            while rows := self._db.execute(query, (after, _GROUP)).fetchall():
+            while rows := self._db.execute(_NEXT, (to_read, after, _GROUP)).fetchall():
                 yield [
-                    Listed(path, sha256, line, self._others(path) if others else (), bool(known))
-                    for _, path, sha256, line, known in rows
+                    Listed(
+                        path, sha256, line, self._others(path) if others else (), bool(known), size
+                    )
+                    for _, path, sha256, line, known, size in rows
                 ]
                 after = rows[-1][0]
 
-    def set_matching(self, files: Iterable[tuple[str, int]]) -> None:
-        """Note that these files were read and match, and how many bytes they have."""
-        rows = ((size, path) for path, size in files)
-        self._fill("UPDATE chosen SET matches = 1, bytes = ? WHERE path = ?", rows)
+    def set_matching(self, files: Iterable[tuple[str, int, bool]]) -> None:
+        """Note that these files match, how many bytes they have, and whether those were read."""
+        rows = ((size, was_read, path) for path, size, was_read in files)
+        self._fill("UPDATE chosen SET matches = 1, bytes = ?, read = ? WHERE path = ?", rows)
 
     def add_properties(self, properties: Iterable[tuple[str, Properties]]) -> None:
         """Note what videos that were read and match say of themselves."""
@@ -231,12 +272,16 @@ class Reconciliation:
     def matching(self) -> Iterator[str]:
         """Yield the files that were read and match."""
         with sqlite_errors():
-            query = "SELECT path FROM chosen WHERE matches"
+            query = "SELECT path FROM chosen WHERE matches AND read"
             yield from (path for (path,) in self._db.execute(query))
 
     def _others(self, path: str) -> tuple[tuple[str, str], ...]:
         query = "SELECT manifest, checksum FROM other WHERE path = ? AND checksum <> ''"
         return tuple(self._db.execute(query, (path,)))
+
+    def _one(self, query: str) -> int:
+        with sqlite_errors():
+            return int(self._db.execute(query).fetchone()[0])
 
     def _fill(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         with sqlite_errors():

@@ -1,15 +1,17 @@
 """Records: bringing the checksum manifest and the catalogue to agree with the files."""
 
 import json
-from pathlib import Path
 
 from archiver.archive.layout import MANIFEST
 from archiver.archive.store import Store
+from archiver.bucket.segment import SEGMENTS
 from archiver.catalogue.store import Catalogue
+from archiver.errors import StorageError
 from archiver.fixity.declarations import without_declarations
 from archiver.fixity.report import Audit, Repairs
 from archiver.generation import generation_at
 from archiver.media import NotWhole, inspect
+from archiver.pipeline.sidecars import LARGEST
 
 
 def repair_records(store: Store, catalogue: Catalogue, audit: Audit, repairs: Repairs) -> None:
@@ -22,7 +24,7 @@ def repair_records(store: Store, catalogue: Catalogue, audit: Audit, repairs: Re
         StorageError: if the disk fails.
     """
     found = audit.findings.paths("unexpected", "contradictory")
-    malformed = [path for path in found if path.startswith(f"{MANIFEST}:")]
+    malformed = [path for path in found if path.startswith((f"{MANIFEST}:", SEGMENTS))]
     paths = without_declarations(found)
     if not malformed and not paths:
         return
@@ -57,34 +59,43 @@ def _is_proven(store: Store, path: str, recorded: set[str], repairs: Repairs) ->
         if actual in recorded:
             return True
         repairs.failed[path] = "it matches none of its records"
-    elif generation_at(path) is None or not _is_whole(store.layout.root / path):
+    elif generation_at(path) is None or not _is_whole(store, path):
         repairs.failed[path] = (
             "it is not a complete video or response of a generation: move it away"
         )
+    elif store.is_shared and not _has_response(store, path):
+        repairs.failed[path] = "it has no response beside it: archive it again, or move it away"
     else:
         return True
     return False
 
 
-def _is_whole(path: Path) -> bool:
+def _is_whole(store: Store, path: str) -> bool:
     """Return whether a file is what its name promises: a sidecar in JSON, or one whole video."""
-    if path.suffix == ".json":
-        return _has_payload(path) and _is_document(path)
+    if path.endswith(".json"):
+        return _has_payload(store, path) and _is_document(store, path)
     try:
-        media = inspect(path).media
-    except (NotWhole, OSError):  # what cannot be read is not surely whole
+        with store.local(path) as here:
+            media = inspect(here).media
+    except (NotWhole, OSError, StorageError):  # what cannot be read is not surely whole
         return False
-    return f".{media.extension}" == path.suffix and not media.open_ended
+    return path.endswith(f".{media.extension}") and not media.open_ended
 
 
-def _has_payload(sidecar: Path) -> bool:
+def _has_payload(store: Store, sidecar: str) -> bool:
     """Return whether a video lies beside it: without one it is left from an interrupted copy."""
-    beside = sidecar.parent.glob(f"{sidecar.name.partition('.')[0]}[.-]*")
-    return any(path.suffix != ".json" and _is_whole(path) for path in beside)
+    videos = (path for path in store.beside(sidecar) if not path.endswith(".json"))
+    return any(_is_whole(store, path) for path in videos)
 
 
-def _is_document(path: Path) -> bool:
+def _has_response(store: Store, path: str) -> bool:
+    """Return whether the response is there: in a bucket it is the last that a run writes."""
+    generation = generation_at(path)
+    return generation is not None and store.exists(generation.sidecar_path)
+
+
+def _is_document(store: Store, path: str) -> bool:
     try:
-        return isinstance(json.loads(path.read_bytes()), dict)
+        return isinstance(json.loads(store.read(path, LARGEST) or b""), dict)
     except ValueError:
         return False

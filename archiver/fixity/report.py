@@ -13,10 +13,12 @@ from archiver.units import capped, format_duration, format_size
 KEPT_LIMIT = 100_000
 """At most this many findings are kept; the rest is counted."""
 
-Kind: TypeAlias = Literal["missing", "changed", "unreadable", "unexpected", "contradictory"]
-"""missing: listed, and not there; changed: its checksum differs; unreadable: the disk fails, or
-it is no file; unexpected: there, and not listed; contradictory: the records disagree, or make no
-sense."""
+Kind: TypeAlias = Literal[
+    "missing", "changed", "unreadable", "unverified", "unexpected", "contradictory"
+]
+"""missing: listed, and not there; changed: its checksum differs; unreadable: the disk or the store
+fails, or it is no file; unverified: the store has no checksum of it, and it was not read;
+unexpected: there, and not listed; contradictory: the records disagree, or make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,30 @@ class Audit:
 
     listed: int = 0
     """How many files the checksum manifest lists."""
-    checked: int = 0
+    read: int = 0
     """How many of them were read."""
+    reported: int = 0
+    """Of how many others the store has reported a checksum, or that they are not there."""
     bytes: int = 0
+    """How many were read."""
     findings: Findings = field(default_factory=Findings)
+
+    @property
+    def checked(self) -> int:
+        """How many files were checked, one way or the other."""
+        return self.read + self.reported
+
+    def __str__(self) -> str:
+        """How many files were checked, and how."""
+        checked, size = (
+            f"{self.checked:,} of {self.listed:,} files checked",
+            format_size(self.bytes),
+        )
+        if not self.reported:
+            return f"{checked}, {size}"
+        if not self.read:
+            return f"{checked} by what the store reports, none read back,"
+        return f"{checked}, {self.reported:,} by what the store reports, {self.read:,} read: {size}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +158,8 @@ class FixityReport:
             "checked": audit.checked,
             "repaired": len(self.repairs.done),
         }
+        if audit.reported:
+            counts |= {"read": audit.read, "reported": audit.reported}
         return Run(
             self.command,
             self.began,
@@ -158,6 +182,8 @@ class FixityReport:
         return {
             "listed": audit.listed,
             "checked": audit.checked,
+            "read": audit.read,
+            "reported": audit.reported,
             "bytes": audit.bytes,
             "seconds": round(self.seconds, 3),
             "exit_status": self.exit_status,
@@ -188,10 +214,8 @@ class FixityReport:
         found = [f"{count:,} {kind}" for kind, count in audit.findings.counts.items()]
         if self.repairs.done:
             found.append(f"{len(self.repairs.done):,} repaired")
-        yield (
-            f"{audit.checked:,} of {audit.listed:,} files checked, {format_size(audit.bytes)} in "
-            f"{format_duration(self.seconds)}: {', '.join(found) or 'no errors found'}"
-        )
+        errors = ", ".join(found) or "no errors found"
+        yield f"{audit} in {format_duration(self.seconds)}: {errors}"
 
     def _stopped(self) -> Iterator[str]:
         if isinstance(self.ended, Stopped):

@@ -78,7 +78,7 @@ def opened_to_read(location: Location) -> Iterator[tuple[Store, Catalogue]]:
         yield store, catalogue
 
 
-def catch_up(store: Store) -> None:
+def catch_up(store: Store, *, with_sizes: bool = True) -> None:
     """Let the catalogue here learn what other machines have archived, unless a run does that.
 
     Raises:
@@ -87,12 +87,13 @@ def catch_up(store: Store) -> None:
     layout = store.layout
     with (
         suppress(ArchiveLocked),
-        locked(layout.lock),
+        locked(layout.lock, briefly=True),
         closing(Catalogue.open(layout.catalogue)) as catalogue,
     ):
         if catalogue.mark() != store.manifest.mark():
             absorb(store, catalogue)
-            set_sizes(store, catalogue)
+            if with_sizes:
+                set_sizes(store, catalogue)
 
 
 def open_to_read(store: Store) -> Catalogue:

@@ -285,14 +285,13 @@ class Target:
     def _copied(self, link: Link, to: Path, received: Callable[[int], object]) -> str:
         """Copy a video durably, with the time of its mark; return the SHA-256 of the copy."""
         digest, modified = hashlib.sha256(), int(link.mark.split()[1])
-        with to.open("xb") as copy:
-            try:
-                for block in self._store.blocks(link.source):
-                    digest.update(block)
-                    copy.write(block)
-                    received(len(block))
-            except FileNotFoundError:
-                raise Damaged(f"{link.source} is missing (see archiver verify)") from None
+        with self._store.blocks(link.source) as blocks, to.open("xb") as copy:
+            if blocks is None:
+                raise Damaged(f"{link.source} is missing (see archiver verify)")
+            for block in blocks:
+                digest.update(block)
+                copy.write(block)
+                received(len(block))
             copy.flush()
             os.utime(copy.fileno(), ns=(modified, modified))
             os.fsync(copy.fileno())

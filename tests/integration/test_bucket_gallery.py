@@ -226,7 +226,7 @@ async def test_a_backup_brings_it_up_to_date(one: Machine) -> None:
 class Listing(Bag):
     """A store in which somebody has put objects of any names."""
 
-    is_shared = True  # type: ignore[assignment]
+    is_shared = True
 
     def published(self, directory: str) -> Iterator[str]:
         """Yield them."""

@@ -18,7 +18,6 @@ from archiver.archive.layout import Layout
 from archiver.bucket.lease import LEASE, Claim
 from archiver.bucket.objects import Absent, Objects
 from archiver.catalogue.store import Catalogue
-from archiver.cli import status_watch
 from archiver.cli.status_report import follow, look
 from archiver.cli.status_watch import watch
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
@@ -232,12 +231,12 @@ async def test_a_run_is_followed_from_another_machine(
         def archive(_seconds: float) -> None:
             objects.put("data/v6/deepfake/4.mp4", payload, Absent())
             objects.put(f".archiver/segments/{RUN}-00000001.txt", body(line), Absent())
-            monkeypatch.setattr(status_watch.time, "sleep", end)
+            monkeypatch.setattr("archiver.cli.status_watch.time.sleep", end)
 
         def end(_seconds: float) -> None:
             put_lease(objects, 60, released=True)
 
-        monkeypatch.setattr(status_watch.time, "sleep", archive)
+        monkeypatch.setattr("archiver.cli.status_watch.time.sleep", archive)
         seen = await asyncio.to_thread(watch, two.url, colours=False)
     assert seen
     assert seen.elsewhere

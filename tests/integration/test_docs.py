@@ -54,8 +54,8 @@ NOT_RUN = {
 OF_OTHERS = {
     "--array", "--cap-drop", "--cli-input-json", "--dependency", "--dist", "--download",
     "--immutable", "--init", "--job-name", "--list", "--no-cache-dir", "--no-create-home",
-    "--now", "--one-way", "--open-mode", "--pairs", "--read-only", "--recursive", "--requeue", "--rm",
-    "--root-user-action", "--security-opt", "--shell", "--size-only", "--stop-timeout",
+    "--now", "--one-way", "--open-mode", "--pairs", "--read-only", "--recursive", "--requeue",
+    "--rm", "--root-user-action", "--security-opt", "--shell", "--size-only", "--stop-timeout",
     "--system", "--time", "--tmpfs", "--uid", "--validate",
 }  # fmt: skip
 """The options of other programs that the guides name."""

@@ -14,7 +14,7 @@ from archiver.archive.layout import Layout
 from archiver.cli.export_rows import write_rows
 from archiver.cli.status_report import described, known_json
 from archiver.emulator.scripts import OutputScript, Script
-from archiver.fixity import verify as fixity
+from archiver.fixity import checking as fixity
 from archiver.fixity.repair import repair
 from archiver.fixity.verify import Selection, verify
 from archiver.media import inspect

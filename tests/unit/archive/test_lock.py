@@ -11,13 +11,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from archiver.archive.lock import locked
+from archiver.archive.lock import holder, locked
 from archiver.errors import ArchiveLocked, StorageError
 
 HOLDER = """
@@ -182,3 +182,14 @@ def test_what_goes_wrong_inside_lets_it_go(path: Path) -> None:
         raise KeyError
     with locked(path):
         pass
+
+
+def test_a_lock_that_is_held_briefly_is_waited_for(tmp_path: Path) -> None:
+    """Who only reads keeps no run from working, and is not taken for one."""
+    signature = tmp_path / "lock"
+    with ExitStack() as reading:
+        reading.enter_context(locked(signature, briefly=True))
+        assert holder(signature) is None
+        threading.Timer(0.3, reading.pop_all().close).start()
+        with locked(signature):
+            assert holder(signature)

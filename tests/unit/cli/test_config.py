@@ -57,6 +57,7 @@ VALUES = {
     "output": ('"/o"', "--output /o"),
     "ping": ('"https://hc-ping.com/s3cret"', "--ping https://hc-ping.com/s3cret"),
     "quiet": ("true", "-q"),
+    "read": ("true", "--read"),
     "repair": ("true", "--repair"),
     "retries": ("0", "--retries 0"),
     "retry-lost": ("true", "--retry-lost"),
