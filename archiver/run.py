@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 from archiver.errors import ArchiverError
 from archiver.version import __version__
 
-Command: TypeAlias = Literal["backup", "verify", "repair"]
+Command: TypeAlias = Literal["backup", "verify", "repair", "sync"]
+WRITING: tuple[Command, ...] = ("backup", "repair", "sync")
+"""Those that hold the lock of the archive, and may leave something to recover."""
 
 
 _WORST_FIRST = (1, 2, 77, 74, 69, 75, 143, 130, 4, 3, 0)

@@ -17,8 +17,9 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from archiver.archive import other_manifests, placement, recovery, tags
 from archiver.archive.checksum_manifest import ChecksumManifest, open_file, sha256_of
@@ -121,7 +122,7 @@ class Bag:
         """
         return recovery.recover(self)
 
-    def begin_upload(self, staged: StagedGeneration) -> "Future[None] | None":  # noqa: ARG002
+    def begin_upload(self, staged: StagedGeneration) -> "Future[str] | None":  # noqa: ARG002
         """Begin nothing: the commit does all."""
         return None
 
@@ -154,10 +155,13 @@ class Bag:
             for directory in {file.directory for file in files}:
                 self._remove(directory)
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
-        """Write the lines of files that are in place and still match.
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are in place and match.
 
-        Return those, and those of the files that are not there at all.
+        Return those, and those of the files that are not there at all. If they are `new`, other
+        manifests do not list them.
 
         Raises:
             StorageError: if the disk fails.
@@ -166,6 +170,9 @@ class Bag:
             # Unlike pathlib's, this `exists` also answers for a path that no file can have.
             missing = [f for f in files if not os.path.exists(self.layout.at(f.path))]  # noqa: PTH110
             matching = [file for file in files if placement.matches(self.layout, file)]
+            placement.flush(self.layout, matching)  # another program may just have put them there
+            if new and matching:
+                self._set_manifests_aside()
             self.manifest.append(matching)
             return matching, missing
 
@@ -309,23 +316,14 @@ class Bag:
         return Reported(self.size_of(path)) if self.exists(path) else None
 
     @contextmanager
-    def blocks(self, path: str) -> Iterator[Iterable[bytes] | None]:
-        """Read a file piece by piece; None if there is none.
+    def blocks(self, path: str) -> Iterator[Iterable[bytes]]:
+        """Read a file in blocks.
 
         Raises:
-            StorageError: if it cannot be read.
+            OSError: if it cannot be read.
         """
-        where = self.layout.at(path)
-        with storage_errors(f"reading {where}"):
-            try:
-                file = open_file(where)
-            except FileNotFoundError:
-                file = None
-        if not file:
-            yield None
-            return
-        with file:
-            yield _blocks(file, where)
+        with open_file(self.layout.at(path)) as file:
+            yield iter(partial(file.read, _BLOCK), b"")
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
@@ -427,12 +425,6 @@ class Bag:
             os.rmdir(self.layout.at(directory))  # noqa: PTH106
         except OSError:
             discard(self.layout, directory)
-
-
-def _blocks(file: BinaryIO, where: str) -> Iterator[bytes]:
-    with storage_errors(f"reading {where}"):
-        while block := file.read(_BLOCK):
-            yield block
 
 
 def _raise(error: OSError) -> None:

@@ -201,8 +201,11 @@ class DiskSpace:
                         yield status.st_mtime, status.st_blocks * 512, path
 
     def _free(self) -> int:
-        with storage_errors(f"looking for free space in {self.path}"):
+        try:
             status = os.statvfs(self.path)
+        except OSError:
+            with storage_errors(f"looking for free space in {self.path}"):
+                raise
         return status.f_bavail * status.f_frsize
 
     def _probe(self) -> None:

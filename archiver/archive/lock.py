@@ -20,6 +20,8 @@ _POLL = 0.1
 """How often to try again, in seconds, while another run holds the lock."""
 _BRIEFLY = 600.0
 """So long, in seconds, a lock that is held briefly is waited for in any case."""
+_UNSIGNED = 1.0
+"""And so long one that nobody has signed: its holder is just coming, or going."""
 
 
 @contextmanager
@@ -98,7 +100,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _wait(signature: Path, until: float) -> None:
-    if time.monotonic() >= until + _BRIEFLY * _is_held_briefly(signature):
+    if time.monotonic() >= until + _patience(signature):
         who = holder(signature) or "its process is not known"
         raise ArchiveLocked(
             f"another run holds the archive ({who}): wait for it to end, or see --lock-wait"
@@ -106,13 +108,15 @@ def _wait(signature: Path, until: float) -> None:
     time.sleep(_POLL)
 
 
-def _is_held_briefly(signature: Path) -> bool:
-    """Return whether the holder has signed so; it signs just after it has the lock."""
-    with suppress(OSError, ValueError, AttributeError):
-        if not signature.read_text():
-            time.sleep(_POLL)
-        return bool(json.loads(signature.read_text()).get("briefly"))
-    return False
+def _patience(signature: Path) -> float:
+    """Return how much longer to wait: who comes or goes has not signed at that moment."""
+    try:
+        text = signature.read_text()
+        if not text:
+            return _UNSIGNED
+        return _BRIEFLY if json.loads(text).get("briefly") else 0
+    except (OSError, ValueError, AttributeError):
+        return 0
 
 
 def _now() -> str:

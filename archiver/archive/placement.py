@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from archiver.archive.checksum_manifest import sha256_of
@@ -24,13 +24,32 @@ def place(layout: Layout, files: Sequence[StagedFile], *, again: bool = False) -
     Raises:
         OSError: if the disk does not take it.
     """
-    directories = {Path(name) for name in {file.target.path.rpartition("/")[0] for file in files}}
+    directories = _above(file.target for file in files)
     for directory in directories:
         (layout.root / directory).mkdir(parents=True, exist_ok=True)
     for file in files:
         staged = layout.at(file.staged)
         if not again or os.path.lexists(staged):
             os.rename(staged, layout.at(file.target.path))  # noqa: PTH104
+    _flush(layout, directories)
+
+
+def flush(layout: Layout, files: Sequence[BagFile]) -> None:
+    """Make durable what is in place.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    for file in files:
+        fsync(layout.at(file.path))
+    _flush(layout, _above(files))
+
+
+def _above(files: Iterable[BagFile]) -> set[Path]:
+    return {Path(name) for name in {file.path.rpartition("/")[0] for file in files}}
+
+
+def _flush(layout: Layout, directories: Iterable[Path]) -> None:
     # A directory that is new is an entry of the one above, which is no more durable than that.
     for directory in {above for path in directories for above in (path, *path.parents)}:
         fsync(layout.root / directory)

@@ -47,7 +47,6 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",\n", ": "))
 _RESPONSE = "answer.json"
 _WHOLE = "*of*-*-[0-9a-f]*"
 _SPOOL = 128 << 10
-"""A payload of at most this many bytes may stay in memory until it is committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,7 @@ class Staging:
 
     def begin(self, output: Output) -> PartialFile:
         """Return a new partial file for `output`; that of a single output may stay in memory."""
-        return PartialFile(self._partial_path(output), _spool() if output.of == 1 else 0)
+        return PartialFile(self._partial_path(output), spool() if output.of == 1 else 0)
 
     def resume(self, output: Output) -> PartialFile:
         """Return the partial file for `output` with what an earlier try has left of it.
@@ -269,8 +268,11 @@ class Staging:
 
 
 @cache
-def _spool() -> int:
-    """What a limit allows no file of must not wait in memory for the commit of others."""
+def spool() -> int:
+    """Return how many bytes a payload may have that stays in memory until it is committed.
+
+    What a limit allows no file of must not wait there for the commit of others.
+    """
     return int(min(_SPOOL, largest_file()))
 
 

@@ -20,22 +20,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """The run that holds an archive in a bucket, as its lease says."""
-
-    run: str
-    host: str
-    process: int
-    began: str
-    name: str
-    """What people call it: the process, the host, and since when it runs."""
-    renewed: float
-    """How long ago the lease was renewed, in seconds, by the store's clock."""
-    alive: bool
-    """Whether the lease is good: if not, the run was killed, and the next one takes it over."""
-
-
-@dataclass(frozen=True, slots=True)
 class Reported:
     """What a store says of a file without reading it."""
 
@@ -57,6 +41,22 @@ class Records:
     """Whether no run elsewhere is under way, or was killed: else some of it is yet to be done."""
     is_counted: bool = True
     """Whether the payload was counted after the last lines were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The run that holds an archive in a bucket, as its lease says."""
+
+    run: str
+    host: str
+    process: int
+    began: str
+    name: str
+    """What people call it: the process, the host, and since when it runs."""
+    renewed: float
+    """How long ago the lease was renewed, in seconds, by the store's clock."""
+    alive: bool
+    """Whether the lease is good: if not, the run was killed, and the next one takes it over."""
 
 
 class Store(Protocol):
@@ -91,8 +91,11 @@ class Store(Protocol):
         """Finish the group that a crash left between two steps; return its files."""
         ...
 
-    def begin_upload(self, staged: StagedGeneration) -> "Future[None] | None":
-        """Begin to send what is staged to the store, where that takes long; see `commit`."""
+    def begin_upload(self, staged: StagedGeneration) -> "Future[str] | None":
+        """Begin to send what is staged to the store, where that takes long; see `commit`.
+
+        The future has why the store did not take this one, or an empty text.
+        """
         ...
 
     def commit(self, group: Sequence[StagedGeneration], record: Callable[[], None]) -> None:
@@ -106,8 +109,13 @@ class Store(Protocol):
         """Clear the journal, of whose files the catalogue knows now, and what was staged."""
         ...
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
-        """Write the lines of files that are there and match; return those, and the missing."""
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are there and match; return those, and the missing.
+
+        If they are `new`, other manifests do not list them.
+        """
         ...
 
     def withdraw(self, paths: Collection[str]) -> None:
@@ -214,12 +222,12 @@ class Store(Protocol):
         """Return what is said of a file without reading it; None if there is none."""
         ...
 
-    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes] | None]:
-        """Read a file piece by piece; None if there is none."""
-        ...
-
     def read(self, path: str, limit: int) -> bytes | None:
         """Return what is in a small file; None if it cannot be read, or is larger than `limit`."""
+        ...
+
+    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes]]:
+        """Read a file, of any size, in blocks; `OSError` says that this one cannot be read."""
         ...
 
     def local(self, path: str) -> AbstractContextManager[Path]:

@@ -1,6 +1,7 @@
 """Tag files: `bagit.txt` and `bag-info.txt` (RFC 8493, 2.1.1 and 2.2.2)."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,11 +79,30 @@ def describe(layout: Layout, files: int, payload_bytes: int) -> None:
     with storage_errors(f"writing {layout.info}"):
         if payload_oxums(layout) == [oxum]:
             return
-        kept = [element for element in _elements(layout.info) if not _OURS.match(element)]
+        kept = other_tags(_text(layout.info))
         date = f"Bagging-Date: {datetime.now(UTC).date().isoformat()}"
         agent = f"Bag-Software-Agent: archiver {__version__}"
-        new = [*kept, agent, date, f"Payload-Oxum: {oxum}"]
-        replace(layout.info, (f"{element}\n" for element in new))
+        write(layout, [*kept, agent, date, f"Payload-Oxum: {oxum}"])
+
+
+def other_tags(info: str) -> list[str]:
+    """Return the elements of a text of `bag-info.txt` that are not ours, but other people's."""
+    return [element for element in _elements(info) if not _OURS.match(element)]
+
+
+def values(info: str, label: str) -> list[str]:
+    """Return what a text of `bag-info.txt` has under a label."""
+    found = (element.partition(":") for element in _elements(info))
+    return [value.strip() for name, _, value in found if name.strip().lower() == label.lower()]
+
+
+def write(layout: Layout, elements: Sequence[str]) -> None:
+    """Write `bag-info.txt`, durably.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    replace(layout.info, (f"{element}\n" for element in elements))
 
 
 def payload_oxums(layout: Layout) -> list[str]:
@@ -91,7 +111,7 @@ def payload_oxums(layout: Layout) -> list[str]:
     Raises:
         OSError: if it cannot be read.
     """
-    found = map(_OXUM.fullmatch, _elements(layout.info))
+    found = map(_OXUM.fullmatch, _elements(_text(layout.info)))
     return [match[1].strip() for match in found if match]
 
 
@@ -101,7 +121,7 @@ def shard_marks(layout: Layout) -> list[str]:
     Raises:
         OSError: if it cannot be read.
     """
-    found = map(_SHARD.fullmatch, _elements(layout.info))
+    found = map(_SHARD.fullmatch, _elements(_text(layout.info)))
     return [match[1].strip() for match in found if match]
 
 
@@ -111,14 +131,14 @@ def mark_shard(layout: Layout, shard: str) -> None:
     Raises:
         OSError: if the disk does not take it.
     """
-    elements = [*_elements(layout.info), f"{SHARD}: {shard}"]
+    elements = [*_elements(_text(layout.info)), f"{SHARD}: {shard}"]
     replace(layout.info, (f"{element}\n" for element in elements))
 
 
-def _elements(path: Path) -> list[str]:
+def _elements(info: str) -> list[str]:
     """Return the elements of `bag-info.txt`, each with the lines that it is folded into."""
     elements: list[str] = []
-    for line in _text(path).split("\n"):
+    for line in info.split("\n"):
         if line[:1] in (" ", "\t") and elements:
             elements[-1] += f"\n{line}"
         elif line:

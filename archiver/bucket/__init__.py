@@ -1,1 +1,1 @@
-"""The archive in a bucket: objects, a lease for the lock, segments of the checksum manifest."""
+"""The archive in a bucket: a lease for the lock, segments of the checksum manifest."""

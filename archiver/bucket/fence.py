@@ -21,9 +21,9 @@ from itertools import count
 from pathlib import Path
 
 from archiver.archive.layout import STATE
-from archiver.bucket.measured import in_file, in_memory
-from archiver.bucket.objects import Absent, Body, ConditionFailed, Objects
 from archiver.bucket.segment import FENCED, SEGMENTS, Segment, path_of
+from archiver.s3.measured import in_file, in_memory
+from archiver.s3.objects import Absent, Body, ConditionFailed, Objects
 
 SUPERSEDED = f"{STATE}/superseded/"
 FORGOTTEN_AFTER = timedelta(days=30)

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 
 from archiver.archive.layout import STATE
 from archiver.archive.store import Holder
-from archiver.bucket.measured import in_memory
-from archiver.bucket.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.segment import is_run
 from archiver.errors import ArchiveLocked, LeaseLost, StorageError
+from archiver.s3.measured import in_memory
+from archiver.s3.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
 from archiver.units import format_duration, printable
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Claim:
     host: str
     process: int
     began: str
+    since: str = ""
+    """When it was first written, by the store's clock; empty in that first write."""
     renewed: int = 0
     """How often: no two writes of a lease have the same content, nor the same ETag."""
     unfenced: tuple[str, ...] = ()
@@ -86,6 +88,7 @@ class Claim:
             said = {name: fields[name] for name in cls.__slots__}
             claim = cls(**said | {"unfenced": tuple(map(str, fields["unfenced"]))})
             timedelta(seconds=claim.ttl)
+            claim.at_work_since(datetime.now(UTC))
             known = all(map(is_run, (claim.run, *claim.unfenced)))
         except (ValueError, KeyError, TypeError, OverflowError):
             known = False
@@ -95,6 +98,10 @@ class Claim:
                 "archive, delete it"
             )
         return claim
+
+    def at_work_since(self, written: datetime) -> datetime:
+        """Return when its run began, by the store's clock; it was last `written` then."""
+        return (datetime.fromisoformat(self.since) if self.since else written) - RESOLUTION
 
     def holder(self) -> str:
         """Name the holder, for people."""
@@ -241,7 +248,8 @@ class Lease:
             raise StorageError(f"{LEASE} was not written")
 
     def _succeeded(self, claim: Claim, began: float, stored: Stored) -> None:
-        self._claim, self._next = claim, None
+        since = claim.since or stored.modified.isoformat()
+        self._claim, self._next = replace(claim, since=since), None
         self._etag = stored.etag
         self._until = began + self.ttl
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from archiver.archive.checksum_manifest import ChecksumManifest, parse
 from archiver.archive.durable import fsync, replace
 from archiver.archive.layout import MANIFEST
-from archiver.bucket.measured import in_file
-from archiver.bucket.objects import Objects, Reading
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import StorageError, storage_errors
+from archiver.s3.measured import in_file
+from archiver.s3.objects import Objects, Reading
 
 _LOG = logging.getLogger(__name__)
 _PLAIN = re.compile(rb"[0-9a-f]{64}  data/[^%\r\n]+\n")
@@ -153,5 +153,5 @@ class Mirror:
         with self.path.open("rb") as file:
             for line in file:
                 if wanted.pop(line, None) is None and not _PLAIN.fullmatch(line):
-                    for part in line.splitlines(keepends=True):
-                        wanted.pop(str(parse(part) or "").encode(), None)
+                    for part in line.splitlines():  # an editor may have dropped the last end
+                        wanted.pop(str(parse(part + b"\n") or "").encode(), None)

@@ -15,8 +15,8 @@ from functools import partial
 
 from archiver.archive.checksum_manifest import parse
 from archiver.archive.layout import QUARANTINE, STATE
-from archiver.bucket.objects import Objects, Stored
 from archiver.checksums import Checksum
+from archiver.s3.objects import Objects, Stored
 
 _LOG = logging.getLogger(__name__)
 

@@ -20,12 +20,12 @@ from archiver.archive.durable import fsync
 from archiver.archive.layout import MANIFEST, Layout
 from archiver.bucket import fence, segment
 from archiver.bucket.lease import Lease
-from archiver.bucket.measured import in_file, in_memory
 from archiver.bucket.mirror import Base, Mirror
-from archiver.bucket.objects import Absent, ConditionFailed, Objects, Stored, Unchanged
 from archiver.bucket.segment import EMPTIED, Segment
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import StorageError, storage_errors
+from archiver.s3.measured import in_file, in_memory
+from archiver.s3.objects import Absent, ConditionFailed, Objects, Stored, Unchanged
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,6 +90,10 @@ class Segments:
         if late and self._mirror.path.stat().st_size:
             self._write_manifest(supersede=True)
         self._lease.unfenced = (self.run,)  # unless it ends in order
+
+    def check(self) -> None:
+        """Make sure that the lease is still this run's."""
+        self._lease.check()
 
     def append(self, files: Sequence[BagFile]) -> None:
         """Write the lines of files that are there: in the bucket, not yet here."""
@@ -181,17 +185,16 @@ class Segments:
         if supersede and base.etag:
             fence.supersede(self._objects, base.content)
             self._not_again.add(base.content)
-        changed = change.made(mirror.path) if change else mirror.path
-        said = in_file(changed)
-        with fence.spelled(said, self._not_again) as body:
-            try:
-                condition = Unchanged(base.etag) if base.etag else Absent()
-                stored = self._objects.put(MANIFEST, body, condition)
-            except ConditionFailed:
-                return False
-        if changed != mirror.path:
-            changed.replace(mirror.path)
-            fsync(mirror.path.parent)
+        condition = Unchanged(base.etag) if base.etag else Absent()
+        with _changed(mirror.path, change) as changed:
+            said = in_file(changed)
+            with fence.spelled(said, self._not_again) as body:
+                try:
+                    stored = self._objects.put(MANIFEST, body, condition)
+                except ConditionFailed:
+                    return False
+            changed.replace(mirror.path)  # which is nothing where it is the same
+        fsync(mirror.path.parent)
         mirror.agree(Base(stored.etag, body.sha256, said.size, said.sha256))
         return True
 
@@ -215,16 +218,24 @@ class _Change:
     paths: Collection[str]
     instead: Sequence[BagFile]
 
-    def made(self, manifest: Path) -> Path:
-        """Return a copy of the manifest in which this is changed.
 
-        Raises:
-            OSError: if the disk fails.
-        """
-        copy = manifest.with_name(manifest.name + ".changed")
+@contextmanager
+def _changed(manifest: Path, change: _Change | None) -> Iterator[Path]:
+    """Return the manifest, or a copy in which this is changed, and which may be moved away.
+
+    Raises:
+        OSError: if the disk fails.
+    """
+    if not change:
+        yield manifest
+        return
+    copy = manifest.with_name(manifest.name + ".changed")
+    try:
         shutil.copyfile(manifest, copy)
-        ChecksumManifest(copy).remove(self.paths, self.instead)
-        return copy
+        ChecksumManifest(copy).remove(change.paths, change.instead)
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 class _Pace:

@@ -57,10 +57,14 @@ def layout_of_bucket(url: BucketUrl) -> Layout:
     Raises:
         ConfigurationError: if no place for it is named, and the platform has none.
     """
-    reached = url.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINTS)), "")
-    digest = hashlib.sha256(f"{reached.rstrip('/')} {url}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{endpoint_of(url)} {url}".encode()).hexdigest()[:12]
     readable = _NOT_IN_NAMES.sub("-", f"{url.bucket}/{url.prefix}").strip("-")[:80]
     return Layout((url.state_dir or _default()) / f"{readable}-{digest}")
+
+
+def endpoint_of(url: BucketUrl) -> str:
+    """Return the URL of a bucket's store; "" for what a profile says, or Amazon's."""
+    return url.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINTS)), "")
 
 
 def _default() -> Path:

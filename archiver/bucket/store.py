@@ -13,35 +13,36 @@ a crash leaves between two steps is found by the journal; where that is not to b
 the bucket.
 """
 
+import errno
 import hashlib
 import logging
-import tempfile
-from array import array
-from bisect import bisect_left
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
-from archiver.archive import other_manifests, tags
+from archiver.archive import tags
 from archiver.archive.checksum_manifest import ChecksumManifest
-from archiver.archive.layout import INCOMING, MANIFEST, QUARANTINE, STATE, Layout
+from archiver.archive.layout import MANIFEST, QUARANTINE, STATE, Layout
 from archiver.archive.lock import holder, locked
 from archiver.archive.partial_file import this_boot
-from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
+from archiver.archive.staging import StagedFile, StagedGeneration, discard
 from archiver.archive.store import Holder, Records, Reported
 from archiver.bucket import lease as leases
 from archiver.bucket import segment
-from archiver.bucket.client import open_objects
 from archiver.bucket.lease import Claim, Lease, leased
-from archiver.bucket.objects import Absent, Body, ConditionFailed, Objects, Stored, Unchanged
-from archiver.bucket.probe import probe
+from archiver.bucket.quarantine import keep_aside
+from archiver.bucket.records import download, download_records, names_of_others, temporary
+from archiver.bucket.recovery import Paths, is_whole, matches, sent_without
 from archiver.bucket.segments import Segments, refresh
+from archiver.bucket.sender import Sender
 from archiver.bucket.state import LastRun, layout_of_bucket
-from archiver.bucket.uploads import Cancelling, UploadJournal, Uploads
+from archiver.bucket.tag_files import DECLARATION, TagFiles
+from archiver.bucket.uploads import UploadJournal
 from archiver.checksums import BagFile
 from archiver.errors import (
     ArchiveLocked,
@@ -50,8 +51,11 @@ from archiver.errors import (
     StorageError,
     storage_errors,
 )
-from archiver.generation import Generation, generation_at
+from archiver.generation import generation_at
 from archiver.location import BucketUrl
+from archiver.s3.client import open_objects
+from archiver.s3.objects import Absent, Body, ConditionFailed, Objects, Unchanged
+from archiver.s3.probe import probe
 from archiver.settings import BucketSettings
 
 if TYPE_CHECKING:
@@ -61,10 +65,9 @@ _LOG = logging.getLogger(__name__)
 _STALE_UPLOAD = timedelta(days=1)
 _FEW = 50
 """Of this many objects each is asked about; of more, all are listed."""
+_AT_ONCE = 16
+"""This many objects are asked about together."""
 _SMALL = 8 << 20
-_DECLARATION = "bagit.txt"
-_INFO = "bag-info.txt"
-_TAG_FILES = (_DECLARATION, _INFO)
 _DATA = "data"
 
 
@@ -84,15 +87,11 @@ class Bucket:
         self.manifest = ChecksumManifest(self.layout.manifest)
         self._segments = Segments(objects, lease, self.layout) if lease else None
         self._last = last or LastRun()
-        self._journal = UploadJournal(self.layout.state / "uploads.jsonl")
+        self._sender = Sender(objects, self.layout, self._check)
         self._restoring = UploadJournal(self.layout.state / "restoring.jsonl")
-        self._uploads = Uploads(self._send)
-        self._sent: dict[str, BagFile] = {}
-        """What this run has sent and not committed yet, by its path."""
-        self._lock = Lock()
-        self._tag_files: dict[str, tuple[bytes, Stored] | None] = {}
+        self._tag_files = TagFiles(objects, url, self.layout)
         self._began: list[datetime] = []
-        """When, at the earliest, the runs began that had the lease; by the store's clock."""
+        """When the runs began that had the lease, by the store's clock."""
         self._alone = False
         """Whether no other program's manifests are beside ours."""
 
@@ -119,7 +118,8 @@ class Bucket:
                 probe(objects, url)
             with leased(objects, lock_wait, dead=last.run) as lease:
                 bucket = cls(url, objects, lease, last)
-                LastRun(lease.run, this_boot(), ended=False, probed=True).write(layout)
+                # Before it has recovered what there was, its own journal is not all there is.
+                LastRun(lease.run, ended=False, probed=True).write(layout)
                 with bucket._in_use():
                     yield bucket
 
@@ -154,12 +154,12 @@ class Bucket:
             NotAnArchive: if it is neither.
             StorageError: if it cannot be read.
         """
-        if self.objects.head(_DECLARATION) or self._is_begun():
+        if self.objects.head(DECLARATION) or self._is_begun():
             return
         if other := next(iter(self.objects.list()), None):
             raise NotAnArchive(
                 f"{self.url} is not an archive: it has other objects, such as {other.path!r}, and "
-                f"no {_DECLARATION}; name a prefix of its own"
+                f"no {DECLARATION}; name a prefix of its own"
             )
 
     def require(self) -> None:
@@ -175,7 +175,7 @@ class Bucket:
             self.layout.incoming.mkdir(parents=True, exist_ok=True)
         with suppress(ArchiveLocked), locked(self.layout.lock, briefly=True):  # else a run does
             refresh(self.objects, self.layout)
-            self._read_tag_files()
+            self._tag_files.fetch()
 
     def _is_begun(self) -> bool:
         """Return whether a run was killed before it wrote what makes it an archive."""
@@ -187,22 +187,22 @@ class Bucket:
         if aborted := self.objects.abort_uploads(_STALE_UPLOAD):
             _LOG.info("%s: %d uploads of killed runs are aborted", self.url, aborted)
         self._writer.begin()
-        self._read_tag_files()
+        self._tag_files.fetch()
         try:
             yield
         except BaseException:
-            self._uploads.close()
+            self._sender.close()
             with suppress(ArchiverError):
                 self._roll_up()
             raise
-        self._uploads.close()
+        self._sender.close()
         try:
             self._roll_up()
             self._writer.end()
         except ArchiverError as error:
             _LOG.warning("%s: the next run rolls up its checksum manifest: %s", self.url, error)
             return
-        if not self._sent:
+        if self._sender.is_idle:
             LastRun(self._writer.run, this_boot(), ended=True, probed=True).write(self.layout)
 
     # --- Writing
@@ -216,22 +216,26 @@ class Bucket:
         Raises:
             StorageError: if the store or the disk fails.
         """
-        listed = self._listed()
-        journal = [files for files in self._journal.read() if not _all_in(listed, files)]
-        found = journal if self._journal_serves() else [*journal, *self._sent_without(listed)]
-        whole = {files[0].directory: files for files in found if self._is_whole(files)}
+        listed = Paths(line.path for line in self.manifest.lines())
+        found = [files for files in self._sender.journal.read() if not listed.have_all(files)]
+        if not self._journal_serves():
+            found += sent_without(self.objects, listed)
+        whole = {files[0].directory: files for files in found if is_whole(self.objects, files)}
         files = [file for group in whole.values() for file in group]
         self._append([file.target for file in files if file.target.path not in listed])
-        return [*files, *self._restore_rest(listed)]
+        restored = self._restore_rest(listed)
+        LastRun(self._writer.run, this_boot(), ended=False, probed=True).write(self.layout)
+        return [*files, *restored]
 
-    def begin_upload(self, staged: StagedGeneration) -> "Future[None]":
+    def begin_upload(self, staged: StagedGeneration) -> "Future[str]":
         """Begin to send what is staged; if that fails, what is in memory of it is kept here.
+
+        The future has why the store did not take this one, or an empty text.
 
         Raises:
             StorageError: if the disk does not take it.
         """
-        self._journal.add(staged.files)
-        return self._uploads.begin(staged, self._keep)
+        return self._sender.begin(staged)
 
     def commit(self, group: Sequence[StagedGeneration], record: Callable[[], None]) -> None:
         """Make a group of generations part of the archive, durably; `record` commits the catalogue.
@@ -242,12 +246,11 @@ class Bucket:
         """
         files = [file for generation in group for file in generation.files]
         self._set_manifests_aside()
-        rest = [each for each in group if not self._is_sent(each.files)]
         try:
-            self._send_all(rest)
+            self._sender.send(group)
             self._append([file.target for file in files])
         except ArchiverError:
-            self._keep_all(group)
+            self._sender.keep(group)
             raise
         record()  # before the journal forgets it: until then a crash is recovered from that
         self.clear_journal(files)
@@ -260,24 +263,29 @@ class Bucket:
         Raises:
             StorageError: if the disk does not take it.
         """
-        directories = {file.directory for file in files}
-        with self._lock:
-            for file in files:
-                self._sent.pop(file.target.path, None)
-        self._journal.remove(directories)
+        files = list(files)
+        self._sender.forget(files)
         with storage_errors(f"clearing what was staged in {self.layout.incoming}"):
-            for directory in directories:
+            for directory in {file.directory for file in files}:
                 discard(self.layout, directory)
 
-    def relist(self, files: Sequence[BagFile]) -> tuple[list[BagFile], list[BagFile]]:
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
         """Write the lines of files that are there and match; return those, and the missing.
+
+        If they are `new`, other manifests do not list them.
 
         Raises:
             StorageError: if the store or the disk fails.
         """
-        there = {file.path: self.objects.head(file.path) for file in files}
-        missing = [file for file in files if there[file.path] is None]
-        matching = [file for file in files if _matches(there[file.path], file)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            heads = list(pool.map(self.objects.head, (file.path for file in files)))
+        there = list(zip(files, heads, strict=True))
+        missing = [file for file, head in there if head is None]
+        matching = [file for file, head in there if matches(head, file)]
+        if new and matching:
+            self._set_manifests_aside()
         self._append(matching)
         return matching, missing
 
@@ -321,7 +329,7 @@ class Bucket:
             self._restoring.shorten()  # durably: no other line says what they are to be
             self._writer.rewrite({file.target.path for file in changed})
         for file in files:
-            self._replace(file, None)
+            self._sender.replace(file)
         if changed:
             self._append([file.target for file in changed])
             self._restoring.clear()
@@ -332,7 +340,9 @@ class Bucket:
         Raises:
             StorageError: if the store fails.
         """
-        self.objects.delete(self._quarantined(paths))
+        there = keep_aside(self.objects, paths)
+        self._writer.check()
+        self.objects.delete(there)
 
     def copy_aside(self, paths: Iterable[str]) -> None:
         """Keep a copy of objects in the quarantine: they stay in place.
@@ -340,7 +350,15 @@ class Bucket:
         Raises:
             StorageError: if the store fails.
         """
-        self._quarantined(paths)
+        keep_aside(self.objects, paths)
+
+    def keep_tags(self) -> None:
+        """Write to the bucket those tag files that are others here.
+
+        Raises:
+            StorageError: if the store or the disk fails.
+        """
+        self._tag_files.send()
 
     def describe(self, files: int, payload_bytes: int) -> None:
         """Roll up, and bring `bag-info.txt` up to date, for this many files and bytes.
@@ -385,7 +403,7 @@ class Bucket:
 
     def being_committed(self) -> list[str]:
         """Return the paths of what a run on this machine has sent and may not have listed."""
-        return [file.target.path for files in self._journal.read() for file in files]
+        return [file.target.path for files in self._sender.journal.read() for file in files]
 
     def files(self) -> Iterator[str]:
         """Yield the path of every object under `data/`.
@@ -422,19 +440,17 @@ class Bucket:
         found = list(segment.read(self.objects, segment.listed(self.objects)))
         at_rest = not found and (claim is None or claim.released)
         segments = [(each.path, each.content) for each in found]
-        with self._temporary("records-") as directory:
+        with temporary(self.layout, "records-") as directory:
             here = Layout(directory)
             with storage_errors(f"downloading the records of {self.url} to {directory}"):
-                here.data.mkdir()
-                is_counted = self._download_records(here)
+                is_counted = download_records(self.objects, here)
             yield Records(here, segments, at_rest, is_counted)
 
     def is_under_way(self, path: str) -> bool:
         """Return whether an object may be one that a run has sent and not listed.
 
-        It may if it was written since the run began that has the lease, or had it last: between
-        two renewals of a lease there is at most its time to live. All of that is by the store's
-        clock. What was just deleted is no file any more.
+        It may if it was written since the run began that has the lease, or had it last, both by
+        the store's clock. What was just deleted is no file any more.
 
         Raises:
             StorageError: if the store fails.
@@ -453,14 +469,6 @@ class Bucket:
         """
         there = self.objects.head(path)
         return Reported(there.size, there.sha256) if there else None
-
-    def blocks(self, path: str) -> AbstractContextManager[Iterable[bytes] | None]:
-        """Read an object piece by piece; None if there is none.
-
-        Raises:
-            StorageError: if the store fails.
-        """
-        return self.objects.open(path)
 
     def published(self, directory: str) -> Iterator[str]:
         """Yield the path of every object below a directory.
@@ -520,73 +528,30 @@ class Bucket:
         return read[0] if read else None
 
     @contextmanager
+    def blocks(self, path: str) -> Iterator[Iterable[bytes]]:
+        """Read an object in blocks.
+
+        Raises:
+            OSError: if there is none.
+            StorageError: if the store fails.
+        """
+        with self.objects.open(path) as reading:
+            if not reading:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+            yield reading
+
+    @contextmanager
     def local(self, path: str) -> Iterator[Path]:
         """Download an object to the disk here, for as long as it is asked for.
 
         Raises:
             StorageError: if the store or the disk fails.
         """
-        with self._temporary("local-") as directory:
+        with temporary(self.layout, "local-") as directory:
             here = directory / path.rpartition("/")[2]
             with storage_errors(f"downloading {path} to {directory}"):
-                self._download(path, here)
+                download(self.objects, path, here)
             yield here
-
-    # --- Sending
-
-    def _send(self, file: StagedFile, cancelling: Cancelling) -> None:
-        """Create an object; one that is in its place is ours, or is quarantined."""
-        try:
-            cancelling.result(
-                lambda: self.objects.begin_put(file.target.path, self._body(file), Absent())
-            )
-        except ConditionFailed:
-            self._replace(file, file.target)
-        with self._lock:
-            self._sent[file.target.path] = file.target
-
-    def _send_all(self, group: Iterable[StagedGeneration]) -> None:
-        """Send what was not sent by the workers; what an earlier run has sent is not sent again."""
-        for staged in group:
-            if any(not each.is_sidecar for each in staged.files):
-                self._journal.add(staged.files)
-            for file in staged.files:
-                if not self._is_sent([file]) and not self._is_there(file.target):
-                    self._send(file, Cancelling())
-
-    def _replace(self, file: StagedFile, same: BagFile | None) -> None:
-        """Put a file in the place of an object, which is quarantined unless it is the `same`."""
-        path, tries = file.target.path, 3
-        while tries := tries - 1:
-            there = self.objects.head(path)
-            if same and there and _matches(there, same):
-                return
-            if there:
-                self.copy_aside([path])
-            condition = Unchanged(there.etag) if there else Absent()
-            with suppress(ConditionFailed):  # somebody was in between: look again
-                self.objects.put(path, self._body(file), condition)
-                return
-        raise StorageError(f"{self.url}: somebody else writes to {path} again and again")
-
-    def _body(self, file: StagedFile) -> Body:
-        target, staged = file.target, self.layout.at(file.staged)
-        return Body(target.sha256, target.bytes, file.content, staged)
-
-    def _is_sent(self, files: Iterable[StagedFile]) -> bool:
-        with self._lock:
-            return all(self._sent.get(file.target.path) == file.target for file in files)
-
-    def _is_there(self, file: BagFile) -> bool:
-        return _matches(self.objects.head(file.path), file)
-
-    def _keep(self, staged: StagedGeneration) -> None:
-        """Keep here what is only in memory of a generation: its links may be dead next time."""
-        self._keep_all([staged])
-
-    def _keep_all(self, group: Sequence[StagedGeneration]) -> None:
-        with suppress(OSError):
-            write_contents(self.layout, group)
 
     # --- The checksum manifest
 
@@ -597,6 +562,10 @@ class Bucket:
             raise RuntimeError("the archive is open only to read it")
         return self._segments
 
+    def _check(self) -> None:
+        """Make sure that the lease is still this run's."""
+        self._writer.check()
+
     def _append(self, files: Sequence[BagFile]) -> None:
         """Write lines: in the bucket, then here."""
         if files:
@@ -606,64 +575,30 @@ class Bucket:
 
     def _roll_up(self) -> None:
         self._writer.roll_up()
-        self._journal.shorten()
-
-    def _listed(self) -> "_Paths":
-        return _Paths(line.path for line in self.manifest.lines())
-
-    # --- Recovery
+        self._sender.journal.shorten()
 
     def _journal_serves(self) -> bool:
         """Return whether the journal has all that was sent and not listed."""
         last, taken_over = self._last, self._writer.taken_over
         return bool(last.run) and last.boot == this_boot() and taken_over in (None, last.run)
 
-    def _restore_rest(self, listed: "_Paths") -> list[StagedFile]:
+    def _is_there(self, file: BagFile) -> bool:
+        return matches(self.objects.head(file.path), file)
+
+    def _restore_rest(self, listed: Paths) -> list[StagedFile]:
         """Put in place what a killed repair has withdrawn the lines of; return these files."""
         named = [file for files in self._restoring.read() for file in files]
         files = [file for file in named if file.target.path not in listed]
         for file in files:
             if not self._is_there(file.target) and (self.layout.root / file.staged).exists():
-                self._replace(file, None)
+                self._sender.replace(file)
         restored = [file for file in files if self._is_there(file.target)]
         self._append([file.target for file in restored])
         if named:
             self._restoring.clear()
         return restored
 
-    def _sent_without(self, listed: "_Paths") -> Iterator[tuple[StagedFile, ...]]:
-        """Yield the objects of each generation that are there, and no line has all of them."""
-        found = ((generation_at(each.path), each) for each in self.objects.list("data/"))
-        known = ((generation, each) for generation, each in found if generation)
-        groups: dict[Generation, list[Stored]] = {}
-        for generation, each in known:
-            if each.path not in listed:
-                groups.setdefault(generation, []).append(each)
-        for generation, objects in groups.items():
-            heads = filter(None, (self.objects.head(each.path) for each in objects))
-            yield tuple(_staged(generation, each) for each in heads)
-
-    def _is_whole(self, files: Sequence[StagedFile]) -> bool:
-        """Return whether all of a generation was sent, as the response shows that comes last."""
-        paths = {file.target.path for file in files}
-        generation = generation_at(files[0].target.path) if files else None
-        return (
-            generation is not None
-            and generation.sidecar_path in paths
-            and len(paths) > 1
-            and all(file.target.sha256 and self._is_there(file.target) for file in files)
-        )
-
     # --- What is read of it
-
-    @contextmanager
-    def _temporary(self, prefix: str) -> Iterator[Path]:
-        """Have a directory here for a while."""
-        with storage_errors(f"writing to {self.layout.state}"):
-            self.layout.state.mkdir(parents=True, exist_ok=True)
-            directory = tempfile.TemporaryDirectory(prefix=prefix, dir=self.layout.state)
-        with directory as name:
-            yield Path(name)
 
     def _note_lease(self) -> Claim | None:
         """Note since when the run that has the lease, or had it last, is at work."""
@@ -675,92 +610,20 @@ class Bucket:
         if not found:
             return None
         claim, stored = found
-        longest = timedelta(seconds=claim.ttl * claim.renewed) + leases.RESOLUTION
-        self._began.append(stored.modified - longest)
+        self._began.append(claim.at_work_since(stored.modified))
         return claim
 
-    def _download_records(self, here: Layout) -> bool:
-        """Download the manifests and tag files; return whether the payload is counted in them."""
-        manifest, info = self._download(MANIFEST, here.manifest), self._download(_INFO, here.info)
-        for name in (_DECLARATION, *self._other_manifests()):
-            self._download(name, here.root / name)
-        for others in other_manifests.tag_manifests(here):
-            for name in other_manifests.listed_files(others):
-                if not (here.root / name).exists():
-                    self._download(name, here.root / name)
-        return not manifest or (info is not None and info.modified >= manifest.modified)
-
-    def _download(self, path: str, target: Path) -> Stored | None:
-        """Download an object to a file, if there is one."""
-        with self.objects.open(path) as reading:
-            if not reading:
-                return None
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as file:
-                for block in reading:
-                    file.write(block)
-            return reading.stored
-
-    def _other_manifests(self) -> list[str]:
-        """Return the names of the manifests that other programs have added."""
-        return [
-            each.path
-            for prefix in ("manifest-", "tagmanifest-")
-            for each in self.objects.list(prefix)
-            if each.path != MANIFEST and each.path.endswith(".txt") and "/" not in each.path
-        ]
-
     # --- Tag files, other manifests, the quarantine
-
-    def _read_tag_files(self) -> None:
-        """Have the tag files here as they are in the bucket."""
-        with storage_errors(f"writing the tag files in {self.layout.root}"):
-            for name in _TAG_FILES:
-                found, path = self.objects.get(name, _SMALL), self.layout.root / name
-                self._tag_files[name] = found
-                if found:
-                    path.write_bytes(found[0])
-                else:
-                    path.unlink(missing_ok=True)
-            tags.declare(self.layout)
-
-    def keep_tags(self) -> None:
-        """Write to the bucket those tag files that are others here.
-
-        Raises:
-            StorageError: if the store or the disk fails.
-        """
-        for name in _TAG_FILES:
-            path = self.layout.root / name
-            with storage_errors(f"reading {path}"):
-                data = path.read_bytes() if path.exists() else b""
-            there = self._tag_files.get(name)
-            if not data or (there and there[0] == data):
-                continue
-            body = Body(hashlib.sha256(data).hexdigest(), len(data), data)
-            condition = Unchanged(there[1].etag) if there else Absent()
-            try:
-                self._tag_files[name] = data, self.objects.put(name, body, condition)
-            except ConditionFailed:
-                raise StorageError(f"{self.url}: somebody else has changed {name}") from None
 
     def _set_manifests_aside(self) -> None:
         """Quarantine manifests of other programs: they do not list what is added."""
         if self._alone:
             return
-        others = self._other_manifests()
+        others = names_of_others(self.objects)
         self.set_aside(others)
         for name in others:
             _LOG.warning("%s is moved to %s: it would be wrong now", name, QUARANTINE)
         self._alone = True
-
-    def _quarantined(self, paths: Iterable[str]) -> list[str]:
-        """Copy objects into the quarantine; return which were there."""
-        aside = f"{QUARANTINE}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-        there = [path for path in paths if self.objects.head(path)]
-        for path in there:
-            self.objects.copy(path, f"{aside}/{path}")
-        return there
 
     def _read_back(self, path: str) -> BagFile | None:
         digest, size = hashlib.sha256(), 0
@@ -771,33 +634,3 @@ class Bucket:
                 digest.update(block)
                 size += len(block)
         return BagFile(path, digest.hexdigest(), size)
-
-
-class _Paths:
-    """Paths of the checksum manifest, of which there may be millions: eight bytes for each."""
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._digests = array("Q", sorted(map(_digest, paths)))
-
-    def __contains__(self, path: str) -> bool:
-        digest = _digest(path)
-        place = bisect_left(self._digests, digest)
-        return place < len(self._digests) and self._digests[place] == digest
-
-
-def _digest(path: str) -> int:
-    return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest())
-
-
-def _all_in(listed: _Paths, files: Sequence[StagedFile]) -> bool:
-    return all(file.target.path in listed for file in files)
-
-
-def _matches(there: Stored | None, file: BagFile) -> bool:
-    return there is not None and (there.sha256, there.size) == (file.sha256, file.bytes)
-
-
-def _staged(generation: Generation, each: Stored) -> StagedFile:
-    place = f"{INCOMING}/{generation.name.replace('/', '~')}"
-    target = BagFile(each.path, each.sha256, each.size)
-    return StagedFile(f"{place}/{each.path.rpartition('/')[2]}", target)

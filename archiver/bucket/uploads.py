@@ -17,6 +17,7 @@ from archiver.archive.durable import replace
 from archiver.archive.staging import StagedFile, StagedGeneration
 from archiver.checksums import BagFile
 from archiver.errors import storage_errors
+from archiver.s3.objects import ChecksumRefused
 
 _THREADS = 32
 
@@ -76,28 +77,32 @@ class Uploads:
 
     def begin(
         self, staged: StagedGeneration, failed: Callable[[StagedGeneration], None]
-    ) -> "Future[None]":
+    ) -> "Future[str]":
         """Begin to send a generation: cancelling the future ends that.
 
-        If it is cancelled or fails, `failed` is called before the future knows.
+        The future has why the store did not take this one, or an empty text. If it is cancelled
+        or fails, `failed` is called before the future knows.
         """
-        outcome: Future[None] = Future()
+        outcome: Future[str] = Future()
         cancelling = Cancelling()
 
-        def send() -> None:
+        def send() -> str:
             try:
                 for file in staged.files:
                     self._put(file, cancelling)
+            except ChecksumRefused as error:
+                return str(error)
             except BaseException:
                 failed(staged)
                 raise
+            return ""
 
-        def end(sent: "Future[None]") -> None:
+        def end(sent: "Future[str]") -> None:
             with suppress(InvalidStateError):  # it was cancelled
                 if error := sent.exception():
                     outcome.set_exception(error)
                 else:
-                    outcome.set_result(None)
+                    outcome.set_result(sent.result())
 
         outcome.add_done_callback(lambda done: cancelling.cancel() if done.cancelled() else None)
         self._pool.submit(send).add_done_callback(end)

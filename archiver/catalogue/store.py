@@ -45,7 +45,8 @@ _UPSERT = """
 INSERT INTO generation (name, state, reason, since, checked, first_checked, reported, trouble,
     trouble_runs, trouble_seconds, served_by)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-    :now, :now, :now, json_extract(value, '$[1]') <> 'lost', json_extract(value, '$[3]'),
+    coalesce(json_extract(value, '$[7]'), :now), :now, coalesce(json_extract(value, '$[7]'), :now),
+    json_extract(value, '$[1]') <> 'lost', json_extract(value, '$[3]'),
     json_extract(value, '$[4]'), json_extract(value, '$[5]'), json_extract(value, '$[6]')
 FROM json_each(:records) WHERE true
 ON CONFLICT (name) DO UPDATE SET
@@ -118,6 +119,8 @@ class Record:
     streak: Streak | None = None
     """The trouble that runs in a row had with it, if any."""
     served_by: tuple[str, ...] = ()
+    since: str | None = None
+    """When it came into this state in another archive, of which this is a copy: UTC, ISO 8601."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +265,15 @@ class Catalogue:
         with sqlite_errors(), self._lock:
             rows = self.connection.execute(query, (json.dumps(list(paths)),))
             return [path for (path,) in rows]
+
+    def files(self, paths: Iterable[str]) -> list[BagFile]:
+        """Return what is known of the files at these paths."""
+        query = (
+            "SELECT file.path, sha256, bytes FROM json_each(?) CROSS JOIN file ON file.path = value"
+        )
+        with sqlite_errors(), self._lock:
+            rows = self.connection.execute(query, (json.dumps(list(paths)),))
+            return [BagFile(*row) for row in rows]
 
     def holds(self, generation: Generation) -> bool:
         """Return whether a generation is held."""
@@ -432,12 +444,12 @@ class Catalogue:
 
 
 def _row(record: Record) -> tuple[str | int | None, ...]:
-    name, served_by = record.generation.name, "\n".join(record.served_by) or None
+    name, last = record.generation.name, ("\n".join(record.served_by) or None, record.since)
     match record.streak:
         case Streak(trouble, runs, seconds):
-            return name, record.state, record.reason, trouble, runs, seconds, served_by
+            return name, record.state, record.reason, trouble, runs, seconds, *last
         case None:
-            return name, record.state, record.reason, None, 0, 0, served_by
+            return name, record.state, record.reason, None, 0, 0, *last
 
 
 def _generations(paths: Iterable[str]) -> Iterator[Generation]:

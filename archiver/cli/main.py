@@ -21,6 +21,7 @@ from archiver.version import __version__
 COMMANDS = {
     "backup": "Archive the videos of all generations that are listed.",
     "verify": "Check every file against its checksum, and repair.",
+    "sync": "Copy an archive to another place, each file proven on the way.",
     "discover": "List your own generations, as a manifest.",
     "status": "Show what is held, pending, failed and lost, and the last runs.",
     "browse": "Write a page that shows what the archive holds, for any browser.",

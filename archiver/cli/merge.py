@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     "-o", "--output", metavar="FILE", type=File(dir_okay=False), heading=INPUT,
     envvar="ARCHIVER_MERGE_OUTPUT",  # ARCHIVER_OUTPUT is that of a discovery
     show_default="all-sha256.txt in the directory that all archives are in",
-    help="Where to write the checksums of all files, with paths that are relative to that "
-    "directory; in a configuration file it is merge-output.",
+    help="Where to write the checksums of all files: paths are relative to its directory. In a "
+    "configuration file it is merge-output.",
 )  # fmt: skip
 @quiet_option
 @json_option

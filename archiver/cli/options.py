@@ -224,6 +224,11 @@ monitoring_options = _all(
     ),
 )  # fmt: skip
 
+lock_wait_option = _limit(
+    "--lock-wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="0",
+    help="How long to wait while another run holds the archive.",
+)  # fmt: skip
+
 _COUNT = Count(1, 256)
 _timeout = _download(
     "--timeout", metavar="DURATION", type=Parsed("duration", positive_duration), default="30s",
@@ -289,8 +294,5 @@ fetch_options = _all(
         "--min-free", metavar="SIZE", type=Parsed("size", parse_size), default="1G",
         help="Leave at least this much of the disk free.",
     ),
-    _limit(
-        "--lock-wait", metavar="DURATION", type=Parsed("duration", parse_duration), default="0",
-        help="How long to wait while another run holds the archive.",
-    ),
+    lock_wait_option,
 )  # fmt: skip

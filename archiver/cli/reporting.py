@@ -102,7 +102,7 @@ def perform(job: Job, options: ReportingOptions) -> int:
 
 
 def _work(job: Job, options: ReportingOptions) -> RunReport:
-    has_generations = job.command != "verify"
+    has_generations = job.command not in ("verify", "sync")
     with shown_progress(
         options.verbose, quiet=options.quiet, generations=has_generations
     ) as progress:

@@ -16,7 +16,7 @@ from archiver.errors import storage_errors
 from archiver.location import Location, absolute
 from archiver.manifest.sources import Manifests
 from archiver.pipeline.indexing import opened_to_read
-from archiver.run import Holdings, Run
+from archiver.run import WRITING, Holdings, Run
 from archiver.stores import layout_of
 from archiver.units import counted, format_duration, format_size, printable
 
@@ -200,9 +200,14 @@ class Running:
 
     @property
     def counts(self) -> str:
-        """What came of it until now, in words as those of a report."""
+        """What came of it until now, in words as those of a report.
+
+        What a sync copies is held for as long as in its source: that tells nothing of this run.
+        """
         if self.elsewhere:
             return self.process
+        if self.run and self.run.command == "sync":
+            return "copying"
         some = [f"{count:,} {FOUND[state]}" for state, count in self.found.items() if count]
         return ", ".join(some) or "nothing yet"
 
@@ -365,7 +370,7 @@ def _last_fixity_run(history: History) -> Run | None:
 
 def _open_run(history: History) -> Run | None:
     """Return the run that may be in progress; runs that found the archive locked came later."""
-    runs = history.last(100, "backup", "repair")
+    runs = history.last(100, *WRITING)
     return next((run for run in runs if not run.ended), None)
 
 

@@ -41,7 +41,7 @@ from archiver.generation import Generation
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as it arrived; `at` is the loop's time."""
+    """One request as it arrived; `at` is the loop's time, `client` where it came from."""
 
     host: Host
     method: str
@@ -51,6 +51,7 @@ class Seen:
     at: float
     generation: Generation | None
     number: int | None
+    client: str | None
 
     def json(self) -> object:
         """Return the body read as JSON."""
@@ -58,17 +59,19 @@ class Seen:
 
 
 class Emulator:
-    """ModelsLab's API and its two link hosts, each on a port of its own on 127.0.0.1."""
+    """ModelsLab's API and its two link hosts, each on a port of its own on one `address`."""
 
     def __init__(
         self,
         scripts: Mapping[Generation, Script],
         key: str = "demo-key",
         api: ApiScript | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
         self.scripts = dict(scripts)
         self.key = key
         self.api = api or ApiScript()
+        self.address = address
         self.requests: list[Seen] = []
         self.busiest: Counter[Host] = Counter()
         """How many requests each host served at once, at most."""
@@ -85,7 +88,7 @@ class Emulator:
         async with AsyncExitStack() as stack:
             for host in ("api", "primary", "proxy"):
                 self._hosts[host] = await self._serve(host, stack)
-            self._hosts["refuse"] = _port_without_listener(stack)
+            self._hosts["refuse"] = _port_without_listener(self.address, stack)
             self._open = stack.pop_all()
         return self
 
@@ -98,7 +101,7 @@ class Emulator:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.callback(_hang_up_all, server)
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+        await web.TCPSite(runner, self.address, 0, backlog=1024).start()
         address, port = runner.addresses[0]
         return f"{address}:{port}"
 
@@ -182,6 +185,7 @@ class Emulator:
             at=asyncio.get_running_loop().time(),
             generation=generation,
             number=number,
+            client=request.remote,
         )
         self.requests.append(seen)
         return seen
@@ -395,11 +399,11 @@ def _version(generation: Generation, number: int, output: OutputScript, version:
     return grown_clip(output.size, f"{generation.name}/{number}/{version}")
 
 
-def _port_without_listener(stack: AsyncExitStack) -> str:
+def _port_without_listener(address: str, stack: AsyncExitStack) -> str:
     """Reserve a port on which every connection is refused."""
     reserved = stack.enter_context(socket.socket())
-    reserved.bind(("127.0.0.1", 0))
-    return f"127.0.0.1:{reserved.getsockname()[1]}"
+    reserved.bind((address, 0))
+    return f"{address}:{reserved.getsockname()[1]}"
 
 
 def _hang_up_all(server: web.Server) -> None:

@@ -105,9 +105,9 @@ class ReadBack:
         """
         try:
             with self._store.blocks(listed.path) as blocks:
-                if blocks is None:
-                    return Checked(Finding("missing", listed.path, _MISSING))
                 return self._compare(listed, _Stream(blocks, listed.others))
+        except FileNotFoundError:
+            return Checked(Finding("missing", listed.path, _MISSING))
         except StorageError as error:
             self._store.reported(MANIFEST)  # a store that is gone says so again, and all ends
             return Checked(Finding("unreadable", listed.path, str(error)))

@@ -35,6 +35,7 @@ from archiver.location import Location, parse_location
 from archiver.pipeline.indexing import catch_up, index_in_memory, open_to_read
 from archiver.pipeline.sidecars import describe_held
 from archiver.progress import ByteProgress, Silent
+from archiver.run import WRITING
 from archiver.stores import look_into
 
 _BATCH = 10_000
@@ -81,7 +82,8 @@ def verify(
                 catch_up(store, with_sizes=False)  # those it learns from what it checks
         found = audit(store, selection or Selection(), progress or Silent())
         report = FixityReport("verify", began, datetime.now(UTC), audit=found)
-        _remember(store, lambda catalogue: describe_held(store, catalogue, lambda: True))
+        if not store.is_shared:  # there backups read the responses, a few at a time
+            _remember(store, lambda catalogue: describe_held(store, catalogue, lambda: True))
         _remember(store, lambda catalogue: catalogue.history.add(report.run))
     return report
 
@@ -109,7 +111,7 @@ def audit(
 def _audit(
     store: Store, catalogue: Catalogue, selection: Selection, progress: ByteProgress, *, alone: bool
 ) -> Audit:
-    findings, last_run = Findings(), catalogue.history.last(1, "backup", "repair")
+    findings, last_run = Findings(), catalogue.history.last(1, *WRITING)
     tables = Reconciliation(catalogue.connection)
     tables.add_found(store.files())
     tables.ignore(store.being_committed())
@@ -128,7 +130,7 @@ def _audit(
         checking = _Checking(store, findings, progress)
         checking.check_all(tables, selection.threads)
         catalogue.connection.commit()  # to see what was written since, and to be in nobody's way
-        if at_rest and (alone or catalogue.history.last(1, "backup", "repair") == last_run):
+        if at_rest and (alone or catalogue.history.last(1, *WRITING) == last_run):
             findings.extend(others)
             if records.is_counted and not without_declarations(f.path for f in findings.kept):
                 findings.extend(check_oxum(records.layout, tables))  # else it cannot add up

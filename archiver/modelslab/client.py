@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar, assert_never
 
 import aiohttp
+from aiohttp import BytesPayload
 from yarl import URL
 
 from archiver.errors import ArchiverError
@@ -46,7 +47,6 @@ from archiver.settings import ApiSettings
 from archiver.threads import in_thread
 
 _LOG = logging.getLogger(__name__)
-_HEADERS = {"Content-Type": "application/json"}
 _WHOLE_RESPONSE = 2
 """A whole response may take this many times as long as a connection may be silent."""
 _LARGE_AT_ONCE = 2
@@ -262,7 +262,7 @@ class Client:
                 return replace(response, memory=memory.pop_all())
             return response
 
-    async def _send_for_page(self, path: str, body: bytes) -> Page | Refusal:
+    async def _send_for_page(self, path: str, body: BytesPayload) -> Page | Refusal:
         with ExitStack() as memory:
             reply = await self._post(path, body, memory)
             if not isinstance(reply, HttpReply):
@@ -275,8 +275,9 @@ class Client:
             _LOG.debug("requested %s: HTTP %d, %s", path, reply.status, type(page).__name__)
             return page
 
-    def _body_with(self, fields: Mapping[str, object]) -> bytes:
-        return json.dumps({"key": self._settings.key.reveal(), **fields}).encode()
+    def _body_with(self, fields: Mapping[str, object]) -> BytesPayload:
+        document = {"key": self._settings.key.reveal(), **fields}
+        return BytesPayload(json.dumps(document).encode(), content_type="application/json")
 
     def _without_key(self, document: object, body: bytes | bytearray) -> object:
         """Return a document without the key.
@@ -303,7 +304,7 @@ class Client:
         return response
 
     async def _post(
-        self, path: str, request: bytes, memory: ExitStack
+        self, path: str, request: BytesPayload, memory: ExitStack
     ) -> HttpReply | ServerError | Rejected:
         """Post a request with the key. No redirect is followed: it would take the key elsewhere.
 
@@ -313,9 +314,7 @@ class Client:
         try:
             async with (
                 asyncio.timeout(timeout * _WHOLE_RESPONSE) as deadline,
-                self._session.post(
-                    url, data=request, headers=_HEADERS, allow_redirects=False
-                ) as response,
+                self._session.post(url, data=request, allow_redirects=False) as response,
             ):
                 body = await self._read(response, deadline, memory)
         except HeadTooLarge as error:  # the API is there: this is about one generation

@@ -3,16 +3,16 @@
 There is one file per archive, and each run writes it anew: what is in it comes from that run and
 from the archive's own history, so nothing has to be read back. Gauges in base units, named as
 https://prometheus.io/docs/practices/naming/ advises, with the labels `archive` and, up to the
-bytes, `command` (backup, verify, repair)::
+bytes, `command` (backup, verify, repair, sync)::
 
     archiver_last_run_timestamp_seconds           when the last run ended
     archiver_last_success_timestamp_seconds       when the last run with exit status 0 ended
     archiver_last_run_duration_seconds
     archiver_last_run_exit_status
     archiver_last_run_generations{outcome}        backup: archived, already_held, pending, …
-    archiver_last_run_files{outcome}              verify, repair: listed, checked, missing, …
+    archiver_last_run_files{outcome}              the others: listed, checked, copied, …
     archiver_last_run_bad_lines                   backup: manifest lines not understood
-    archiver_last_run_bytes                       archived or read
+    archiver_last_run_bytes                       archived, read or copied
     archiver_held_generations, archiver_held_files, archiver_held_bytes
     archiver_build_info{version}                  always 1
 """
@@ -103,9 +103,9 @@ _HELP: Mapping[str, str] = {
     "archiver_last_run_duration_seconds": "How long the last run took.",
     "archiver_last_run_exit_status": "The exit status of the last run.",
     "archiver_last_run_generations": "How many generations had each outcome in the last backup.",
-    "archiver_last_run_files": "How many files had each outcome in the last verify or repair.",
+    "archiver_last_run_files": "How many files had each outcome in the last run of a command.",
     "archiver_last_run_bad_lines": "How many manifest lines the last backup did not understand.",
-    "archiver_last_run_bytes": "How many bytes the last run archived, or read.",
+    "archiver_last_run_bytes": "How many bytes the last run archived, read or copied.",
     "archiver_held_generations": "How many generations are held.",
     "archiver_held_files": "How many files are held.",
     "archiver_held_bytes": "How many bytes are held.",

@@ -17,20 +17,19 @@ from archiver.errors import (
     ArchiverError,
     ConfigurationError,
     Interrupted,
-    NotAnArchive,
 )
 from archiver.eventloop import started
 from archiver.location import Location, parse_location
 from archiver.manifest.sources import Manifests
 from archiver.outcomes import Worklist
-from archiver.pipeline.indexing import catch_up, describe, open_to_read
+from archiver.pipeline.indexing import describe, opened_to_plan
 from archiver.pipeline.recovery import recover
 from archiver.pipeline.report import Discovered, Plan, Report, Tally
 from archiver.pipeline.waiting import Waiting
 from archiver.progress import Progress, Silent
 from archiver.run import Completed, Ended, Skipped, Stopped, TimeUp
 from archiver.settings import Settings
-from archiver.stores import look_into, open_store
+from archiver.stores import open_store
 
 if TYPE_CHECKING:
     from archiver.modelslab.rate_limit import RateLimit
@@ -101,25 +100,12 @@ def plan(
     """
     sources = _manifests(manifests, settings)
     _check(sources, settings)
-    with _planning(archive) as (store, catalogue):
+    with opened_to_plan(archive) as (store, catalogue):
         shard_mark.check_to_fill(store.layout, settings.shard)
         own = _sorting(store, catalogue, discovery, settings) if discovery else None
         lists = _Lists(sources, own)
         worklist = _worklist(catalogue, lists, settings, Waiting(settings.max_time), keep=False)
         yield Plan(worklist, sources.problems, lists.discovered), catalogue.worklist.names()
-
-
-@contextmanager
-def _planning(archive: Location) -> Iterator[tuple[Store, Catalogue]]:
-    """Return the store and the catalogue of an archive that need not be there yet."""
-    with look_into(archive) as store:
-        store.check()
-        if store.is_shared:
-            with suppress(NotAnArchive):
-                store.require()
-                catch_up(store)
-        with closing(open_to_read(store)) as catalogue:
-            yield store, catalogue
 
 
 async def _back_up(

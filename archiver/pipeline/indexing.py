@@ -7,7 +7,7 @@ from archiver.archive.lock import locked
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
-from archiver.errors import ArchiveLocked
+from archiver.errors import ArchiveLocked, NotAnArchive
 from archiver.location import Location
 from archiver.stores import look_into
 
@@ -76,6 +76,25 @@ def opened_to_read(location: Location) -> Iterator[tuple[Store, Catalogue]]:
     """
     with store_to_read(location) as store, closing(open_to_read(store)) as catalogue:
         yield store, catalogue
+
+
+@contextmanager
+def opened_to_plan(location: Location) -> Iterator[tuple[Store, Catalogue]]:
+    """Return the store and the catalogue of an archive that need not be there yet, to read them.
+
+    Raises:
+        NotAnArchive: if there is something else.
+        StorageError: if it cannot be read.
+        ConfigurationError: if it cannot be reached, or a newer archiver wrote it.
+    """
+    with look_into(location) as store:
+        store.check()
+        if store.is_shared:
+            with suppress(NotAnArchive):
+                store.require()
+                catch_up(store)
+        with closing(open_to_read(store)) as catalogue:
+            yield store, catalogue
 
 
 def catch_up(store: Store, *, with_sizes: bool = True) -> None:

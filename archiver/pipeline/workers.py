@@ -16,7 +16,7 @@ from archiver.errors import ArchiverError
 from archiver.generation import Generation
 from archiver.modelslab.client import Client, EndpointUnavailable, Halt
 from archiver.modelslab.rate_limit import RateLimit
-from archiver.outcomes import Duplicate, Outcome, Unfinished
+from archiver.outcomes import Duplicate, Failed, Outcome, Unfinished
 from archiver.pipeline.families import Families
 from archiver.pipeline.fetch import Fetcher, KnownAs
 from archiver.pipeline.groups import Groups
@@ -51,7 +51,7 @@ class Work:
     """Remembers that an assumed generation is another, and returns what is to be fetched then."""
     rate_limit: RateLimit | None = None
     """That of what was asked before on the same run."""
-    begin_upload: Callable[[StagedGeneration], "Future[None] | None"] = lambda _staged: None
+    begin_upload: Callable[[StagedGeneration], "Future[str] | None"] = lambda _staged: None
     """Begins to send what is staged to a store that is far away."""
 
 
@@ -152,13 +152,16 @@ class _Workers:
             case _:
                 if isinstance(result, Fetched):
                     self._scheduler.served(job)
-                    await self._upload(result.staged)
+                    result = await self._uploaded(result)
                 await self._groups.put(result)
 
-    async def _upload(self, staged: StagedGeneration) -> None:
+    async def _uploaded(self, fetched: Fetched) -> Result:
         """Send what is staged to the store, where that takes long, beside the downloads."""
-        if upload := self._work.begin_upload(staged):
-            await asyncio.wrap_future(upload)
+        upload = self._work.begin_upload(fetched.staged)
+        refused = await asyncio.wrap_future(upload) if upload else ""
+        if refused:
+            return Failed(fetched.staged.generation, f"{refused}, retried on the next run")
+        return fetched
 
     async def _commit_results(self) -> None:
         while group := await self._groups.next():

@@ -278,6 +278,8 @@ class Target:
             if self._copied(link, temporary, received) != link.sha256:
                 raise Damaged(f"{link.source} does not match its checksum (see archiver verify)")
             _publish(temporary, Path(self._at(link.path)))
+        except FileNotFoundError:
+            raise Damaged(f"{link.source} is missing (see archiver verify)") from None
         finally:
             temporary.unlink(missing_ok=True)
         return self._as_it_is(link)
@@ -286,8 +288,6 @@ class Target:
         """Copy a video durably, with the time of its mark; return the SHA-256 of the copy."""
         digest, modified = hashlib.sha256(), int(link.mark.split()[1])
         with self._store.blocks(link.source) as blocks, to.open("xb") as copy:
-            if blocks is None:
-                raise Damaged(f"{link.source} is missing (see archiver verify)")
             for block in blocks:
                 digest.update(block)
                 copy.write(block)

@@ -25,7 +25,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from archiver.archive.layout import Layout
-from archiver.bucket.client import open_objects
+from archiver.s3.client import open_objects
 from archiver.bucket.lease import leased
 from archiver.bucket.segments import Segments
 from archiver.checksums import BagFile

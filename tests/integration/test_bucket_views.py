@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,6 @@ import pytest
 
 from archiver.archive.layout import Layout
 from archiver.bucket.lease import LEASE, Claim
-from archiver.bucket.objects import Absent, Objects
 from archiver.catalogue.store import Catalogue
 from archiver.cli.status_report import follow, look
 from archiver.cli.status_watch import watch
@@ -24,6 +24,7 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import ConfigurationError, StorageError
 from archiver.pipeline.backup import backup
+from archiver.s3.objects import Absent, Objects
 from archiver.stores import look_into
 from archiver.tree import link as tree
 from archiver.tree.template import Template
@@ -231,12 +232,12 @@ async def test_a_run_is_followed_from_another_machine(
         def archive(_seconds: float) -> None:
             objects.put("data/v6/deepfake/4.mp4", payload, Absent())
             objects.put(f".archiver/segments/{RUN}-00000001.txt", body(line), Absent())
-            monkeypatch.setattr("archiver.cli.status_watch.time.sleep", end)
+            monkeypatch.setattr(time, "sleep", end)
 
         def end(_seconds: float) -> None:
             put_lease(objects, 60, released=True)
 
-        monkeypatch.setattr("archiver.cli.status_watch.time.sleep", archive)
+        monkeypatch.setattr(time, "sleep", archive)
         seen = await asyncio.to_thread(watch, two.url, colours=False)
     assert seen
     assert seen.elsewhere

@@ -29,8 +29,9 @@ from archiver.fixity.verify import Selection, verify
 from archiver.stores import open_store
 from tests.support.backups import Backups, generation
 from tests.support.buckets import Machine, assert_lines_true, download, paths_of
-from tests.support.running import assert_valid_bag, until
-from tests.support.seaweed import Place
+from tests.support.marks import slow
+from tests.support.running import COMMAND, assert_valid_bag, ended, until
+from tests.support.seaweed import Place, SeaweedFS, new_place
 from tests.support.store_proxy import Corrupt, Respond, StoreProxy
 
 ALL, READ = Selection(), Selection(read=True)
@@ -654,13 +655,31 @@ async def test_a_backup_waits_for_whoever_reads(held: Machine) -> None:
 async def test_the_command_says_what_was_read(held: Machine, objects: Objects) -> None:
     """`archiver verify` names both ways to check, in words and in JSON, and returns 4."""
     objects.put(ONE, b"damaged")
-    ended = await held.command("verify")
-    assert (ended.status, ended.out) == (4, "")
-    assert "7 of 7 files checked by what the store reports, none read back, in " in ended.err
-    assert f"changed {ONE}: the store reports 7 bytes with the checksum " in ended.err
-    ended = await held.command("verify", "--read", "--json")
-    report = json.loads(ended.out)
+    result = await held.command("verify")
+    assert (result.status, result.out) == (4, "")
+    assert "7 of 7 files checked by what the store reports, none read back, in " in result.err
+    assert f"changed {ONE}: the store reports 7 bytes with the checksum " in result.err
+    result = await held.command("verify", "--read", "--json")
+    report = json.loads(result.out)
     assert [report[name] for name in ("checked", "read", "reported")] == [7, 7, 0]
-    assert (ended.status, report["counts"]) == (4, {"changed": 1})
-    ended = await held.command("verify", "--sample", "50%")
-    assert "7 of 7 files checked, 3 by what the store reports, 4 read: " in ended.err
+    assert (result.status, report["counts"]) == (4, {"changed": 1})
+    result = await held.command("verify", "--sample", "50%")
+    assert "7 of 7 files checked, 3 by what the store reports, 4 read: " in result.err
+
+
+@slow
+async def test_a_store_that_is_killed_ends_the_command_with_74(
+    tmp_path: Path, emulator: Emulator, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is said of any file: whether they are there is not known."""
+    with SeaweedFS(tmp_path / "own") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        machine = Machine(new_place(server), emulator, tmp_path / "one")
+        emulator.scripts[generation("1")] = Script()
+        assert (await machine.run("1")).archived == 1
+        server.kill()
+        command = (COMMAND, "verify", *machine.where())
+        result = await ended(*command, env=machine.env(None), within=240)
+    assert (result.status, result.out) == (74, "")
+    assert "missing" not in result.err

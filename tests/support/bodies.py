@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from archiver.bucket.objects import Body
+from archiver.s3.objects import Body
 
 
 def body(content: bytes) -> Body:

@@ -23,9 +23,11 @@ import threading
 from typing import Any
 
 from archiver.archive import partial_file
-from archiver.cli import backup  # noqa: F401 (everything is imported before a fork)
+from archiver.cli import backup, sync  # noqa: F401 (everything is imported before a fork)
 from archiver.cli import main as cli
 from archiver.pipeline import workers  # noqa: F401
+from archiver.sync import spool
+from archiver.sync import sync as syncing  # noqa: F401
 from tests.support.failing import arm_calls, stepping
 
 CALLS = [
@@ -97,6 +99,7 @@ def arm(steps: Steps) -> None:
         return plain_open(file, mode, *args, **kwargs)
 
     io.open = opening  # what pathlib opens files with
+    spool.Spool.write = stepping(spool.Spool.write, steps.take)  # type: ignore[method-assign]
     partial_file.PartialFile.write = stepping(partial_file.PartialFile.write, steps.take)  # type: ignore[method-assign]
 
     class Connection(sqlite3.Connection):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from archiver.bucket.objects import Absent, Body, Condition, ConditionFailed, Reading, Stored
 from archiver.errors import StorageError
+from archiver.s3.objects import Absent, Body, Condition, ConditionFailed, Reading, Stored
 
 _LIMIT = 1 << 24
 

@@ -15,9 +15,9 @@ from typing import Any, Self
 
 import pytest
 
-from archiver.bucket.client import open_objects
-from archiver.bucket.objects import Objects
 from archiver.location import BucketUrl
+from archiver.s3.client import open_objects
+from archiver.s3.objects import Objects
 from archiver.settings import BucketSettings
 from tests.support.programs import program
 

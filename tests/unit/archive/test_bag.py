@@ -898,3 +898,23 @@ def test_a_path_that_no_file_can_have_is_missing(bag: Bag) -> None:
     """A line that was once listed and names nonsense keeps no run from working."""
     nonsense = BagFile(f"data/{'x' * 5000}", "0" * 64, 1)
     assert bag.relist([nonsense]) == ([], [nonsense])
+
+
+def test_what_is_listed_anew_is_flushed_first(
+    bag: Bag, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may just have put it there: the file and its directories, then the line."""
+    (root / "data/notes").mkdir()
+    (root / "data/notes/1.txt").write_text("mine")
+    log: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        log.append(os.path.relpath(path, root))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    file = BagFile("data/notes/1.txt", sha256(root / "data/notes/1.txt"), 4)
+    assert bag.relist([file], new=True) == ([file], [])
+    flushed = log[: log.index(MANIFEST)]
+    assert flushed[0] == file.path
+    assert {"data/notes", "data", "."} == {*flushed[1:]}

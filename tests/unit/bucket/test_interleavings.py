@@ -83,11 +83,12 @@ class Run:
         self._world.there.setdefault(file.path, file.sha256)
         self._segments.append([file])
         self.manifest.append([file])
-        self._world.committed.add(Checksum(file.sha256, file.path))
+        self._world.committed |= {Checksum(file.sha256, file.path)} - self._world.withdrawn
 
     def withdraw(self, file: BagFile) -> None:
         """Withdraw a line."""
         line = Checksum(file.sha256, file.path)
+        self._world.withdrawn.add(line)
         self._world.committed.discard(line)  # from when it is asked for it may be gone
         self._segments.rewrite({file.path})
 
@@ -107,6 +108,7 @@ class World:
         self.numbers = count()
         self.there: dict[str, str] = {}
         self.committed: set[Checksum] = set()
+        self.withdrawn: set[Checksum] = set()
         self.fenced = False
         self._before: set[Checksum] = set()
 
@@ -225,9 +227,16 @@ PREPARED = [nothing, one_segment, rolled_up_and_one_more, empty_manifest]
 WORK = [commits, rolls_up, commits_and_rolls_up, withdraws, ends]
 
 
+FEW = [(work, 2) for work in WORK]
+ALL = [(work, None) for work in (commits, rolls_up, withdraws)]
+"""Where there are not too many: of the others those with a few more switches are tried."""
+MANY = [*ALL, (commits_and_rolls_up, 4), (ends, 4)]
+
+
 @pytest.mark.parametrize("prepare", PREPARED)
-@pytest.mark.parametrize("work", WORK)
-@pytest.mark.parametrize("switches", [2, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("work", "switches"), [*FEW, *(pytest.param(*each, marks=pytest.mark.slow) for each in MANY)]
+)
 @pytest.mark.timeout(900)
 def test_no_order_of_two_runs_makes_a_false_line_or_loses_one(
     new_world: Callable[[], World],
@@ -239,20 +248,30 @@ def test_no_order_of_two_runs_makes_a_false_line_or_loses_one(
     for turns in every_order(switches):
         world = new_world()
         sleeper = asleep(world, prepare)
-        world.take_turns(turns, sleeper=partial(work, sleeper), taker=partial(takes_over, world))
+        world.take_turns(turns, taker=partial(takes_over, world), sleeper=partial(work, sleeper))
 
 
-@pytest.mark.parametrize("work", [commits, commits_and_rolls_up, rolls_up])
-@pytest.mark.parametrize("response", ["-00000002.txt", MANIFEST])
+LOST = [
+    (nothing, one_segment, "-00000001.txt"),
+    (one_segment, commits_and_rolls_up, "-00000002.txt"),
+    (one_segment, commits_and_rolls_up, MANIFEST),
+    (rolled_up_and_one_more, rolls_up, MANIFEST),
+]
+
+
+@pytest.mark.parametrize(("prepare", "work", "response"), LOST)
 def test_a_lost_response_is_no_way_around_the_fence(
-    new_world: Callable[[], World], work: Callable[[Run], None], response: str
+    new_world: Callable[[], World],
+    prepare: Callable[[Run], None],
+    work: Callable[[Run], None],
+    response: str,
 ) -> None:
     """What the client sends again, as it saw no response, is a line once, true, or none."""
     for turns in every_order(switches=2):
         world = new_world()
-        sleeper = asleep(world, one_segment)
+        sleeper = asleep(world, prepare)
         world.objects.lost = {response}
-        world.take_turns(turns, sleeper=partial(work, sleeper), taker=partial(takes_over, world))
+        world.take_turns(turns, taker=partial(takes_over, world), sleeper=partial(work, sleeper))
 
 
 @pytest.mark.parametrize("prepare", PREPARED)
@@ -264,7 +283,7 @@ def test_a_sleeper_may_wake_when_the_run_after_the_next_works(
     for turns in every_order(switches=1):
         world = new_world()
         sleeper = asleep(world, prepare)
-        world.take_turns(turns, sleeper=partial(work, sleeper), taker=partial(is_long_gone, world))
+        world.take_turns(turns, taker=partial(is_long_gone, world), sleeper=partial(work, sleeper))
 
 
 @pytest.mark.parametrize("killed_at", range(3, 23))
@@ -285,4 +304,4 @@ def test_a_taker_that_is_killed_leaves_the_fence_to_the_next(
             takes_over(world)
         world.objects.killed_at = -1
         world.objects.pass_seconds(120)
-        world.take_turns(turns, sleeper=partial(work, sleeper), taker=partial(takes_over, world))
+        world.take_turns(turns, taker=partial(takes_over, world), sleeper=partial(work, sleeper))

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,7 +41,7 @@ def objects() -> FailingObjects:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "now", clock)
     return clock
@@ -228,7 +227,7 @@ def test_the_response_to_a_taking_over_may_be_lost(objects: FailingObjects) -> N
         plain(*args)
         return plain(*args)  # as the client does where no response comes
 
-    objects._put = put  # type: ignore[method-assign]
+    objects._put = put  # type: ignore[method-assign, assignment]
     lease = acquire(objects, 0, 60)
     assert said(objects)["run"] == lease.run
     objects._put = plain  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from archiver.apikey import ApiKey
-from archiver.cli.fetching import FetchOptions
+from archiver.cli.fetching import ApiOptions, FetchOptions
 from archiver.cli.main import cli
 from archiver.cli.options import pick
 from archiver.emulator.scripts import Script
@@ -64,12 +64,17 @@ VALUES = {
     "sample": ("0.05", "--sample 5%"),
     "shard": ('"3/8"', "--shard 3/8"),
     "shards": ("8", "--shards 8"),
+    "source-endpoint-url": (
+        '"https://s3.example.com"',
+        "--source-endpoint-url https://s3.example.com",
+    ),
     "state-dir": ('"/s"', "--state-dir /s"),
     "strict": ("true", "--strict"),
     "symbolic": ("true", "--symbolic"),
     "target": ('"/t"', "/t"),
     "threads": ("200", "--threads 200"),
     "timeout": ("2.5", "--timeout 2.5s"),
+    "transfers": ("4", "--transfers 4"),
     "type": ('"video, image"', "--type video,image"),
     "verbose": ("2", "-vv"),
     "wait": ("0", "--wait 0"),
@@ -160,6 +165,8 @@ def test_the_file_sets_what_the_command_line_sets(file: Path, command: str, tabl
 
 def needed(command: str, key: str) -> list[str]:
     """Return the required arguments of a command, where the file has this key."""
+    if command == "sync":
+        return ["x", "y"]
     archive = [] if command in ("demo", "discover", "merge") or key == "archive" else ["-a", "x"]
     inputs = {
         "backup": ("manifests", "ids"), "link": ("target", "t"), "merge": ("archives", "x"),
@@ -518,3 +525,17 @@ def test_the_options_defaults_are_the_settings_defaults(
     settings = pick(FetchOptions, command.params).settings()
     defaults = Settings(ApiSettings(ApiKey(KEY)), DownloadSettings())
     assert settings == replace(defaults, endpoint=canonical_endpoint(defaults.endpoint))
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [("backup", FetchOptions), ("verify", FetchOptions), ("discover", ApiOptions)],
+)
+def test_a_process_takes_its_share_of_the_rate(
+    command: str, kind: type[FetchOptions | ApiOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rate is the account's: one of four processes sends a fourth of it."""
+    monkeypatch.setenv("MODELSLAB_API_KEY", KEY)
+    monkeypatch.setenv("ARCHIVER_API_SHARE", "4")
+    options = parsed(command, *needed(command, ""), "--api-rate", "6/s")
+    assert pick(kind, options).settings().api.rate == 1.5

@@ -566,17 +566,31 @@ class TestTheLog:
     """The log of requests, and how the emulator stops."""
 
     async def test_requests_are_logged_as_they_came(self) -> None:
-        """It has the host, method, path, headers and body of every request, and its generation."""
+        """It has the host, method, path, headers, body and client of every request."""
         async with emulated() as (emulator, client):
             await post(emulator, client)
             await get(client, emulator.link(ONE), Accept_Encoding="identity")
             api, file = emulator.requests
             assert (api.host, api.method, api.path) == ("api", "POST", f"/api/{ONE.fetch_path}")
+            assert api.client == file.client == "127.0.0.1"
             assert api.json() == {"key": KEY}
             assert (file.host, file.method, file.number) == ("primary", "GET", 1)
             assert file.headers["accept-encoding"] == "identity"
             assert api.generation == file.generation == ONE
             assert api.at <= file.at
+
+    async def test_it_may_have_another_address(self) -> None:
+        """All its hosts are there, and links lead to them; the log has who asked."""
+        async with (
+            Emulator({ONE: Script()}, KEY, address="127.0.0.2") as emulator,
+            aiohttp.ClientSession() as client,
+        ):
+            assert emulator.api_url.startswith("http://127.0.0.2:")
+            assert (await fetch(emulator, client))[0] == 200
+            for host in ("primary", "proxy"):
+                assert (await get(client, emulator.link(ONE, host=host)))[0].status == 200
+            assert "127.0.0.2:" in emulator.link(ONE)
+            assert {seen.client for seen in emulator.requests} == {"127.0.0.1"}
 
     async def test_the_log_counts(self) -> None:
         """API requests and downloads are counted, and how many there were at once."""

@@ -6,7 +6,6 @@ import pickle
 import pprint
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -25,7 +24,7 @@ from archiver.cli.params import ping_url
 from archiver.http.retry import Backoff
 from archiver.monitoring.ping import Patience, Pinger, PingUrl, tail
 from archiver.version import __version__
-from tests.support.authorities import trust
+from tests.support.authorities import certified, trust
 from tests.support.marks import slow
 from tests.support.raw_server import (
     Close,
@@ -422,22 +421,6 @@ async def test_a_certificate_is_verified(
         await asyncio.to_thread(pinger(server.host, "https").end, 0, "")
         assert [head.split(" ")[1] for head in server.heads] == [f"/{SECRET}/0?rid={RID}"]
     assert "at the start of the run failed: its TLS certificate is not accepted" in warning()
-
-
-def certified(path: Path) -> ssl.SSLContext:
-    """Return the TLS context of a server at 127.0.0.1, with a self-signed certificate."""
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-            "-nodes", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-            "-keyout", path, "-out", path.with_suffix(".crt"),
-        ],
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
-    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
 
 
 def test_a_bug_is_a_warning(monkeypatch: pytest.MonkeyPatch, warning: Callable[[], str]) -> None:

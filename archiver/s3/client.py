@@ -1,0 +1,32 @@
+"""Client: opens a bucket. What it needs is an extra, and imported only here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from archiver.errors import ConfigurationError
+from archiver.location import BucketUrl
+from archiver.s3.objects import Objects
+from archiver.settings import BucketSettings
+
+
+@contextmanager
+def open_objects(url: BucketUrl, settings: BucketSettings | None = None) -> Iterator[Objects]:
+    """Open the place of an archive in a bucket.
+
+    The credentials, and what else `settings` leave open, are those that botocore finds: in the
+    environment, in profiles, by SSO, from the role of an instance or a container.
+
+    Raises:
+        ConfigurationError: if aiobotocore is not installed, there is no such bucket, or the
+            credentials or the endpoint are wrong.
+        StorageError: if the store cannot be reached, or fails.
+    """
+    try:
+        import aiobotocore  # noqa: F401, PLC0415 (an extra, which most archives do without)
+    except ImportError:
+        why = f"{url} needs aiobotocore: install it with pip install 'archiver[s3]'"
+        raise ConfigurationError(why) from None
+    from archiver.s3.session import open_bucket  # noqa: PLC0415
+
+    with open_bucket(url, settings or BucketSettings()) as objects:
+        yield objects

@@ -1,0 +1,1 @@
+"""Sync: copies an archive to another place, each file proven on the way; it deletes nothing."""
