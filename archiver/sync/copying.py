@@ -6,7 +6,7 @@ Each is hashed as it is read, and staged only if it is what the source's checksu
 import hashlib
 import os
 import threading
-from concurrent.futures import Future, TimeoutError  # noqa: A004 (that of Python 3.10 is another)
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,7 +16,6 @@ from archiver.archive.staging import StagedFile, StagedGeneration, Staging
 from archiver.archive.store import Store
 from archiver.catalogue.queries import Known
 from archiver.checksums import BagFile
-from archiver.errors import StorageError
 from archiver.generation import Generation
 from archiver.media.info import EXTENSIONS, Properties
 from archiver.progress import ByteProgress
@@ -91,9 +90,10 @@ class Copying:
         ]
         files = tuple(each for each in results if isinstance(each, StagedFile))
         staged = StagedGeneration(generation, files)
-        if files:
-            self._send(staged)
         problems = tuple(each for each in results if isinstance(each, Problem))
+        if files and (refused := self._send(staged)):
+            problems += tuple(Problem("refused", file.target.path, refused) for file in files)
+            staged = StagedGeneration(generation, ())
         return Copied(unit, known, staged, problems)
 
     def _name_problems(self, unit: Unit) -> tuple[Problem, ...]:
@@ -141,22 +141,15 @@ class Copying:
         with self._lock:
             self._progress.received(len(block))
 
-    def _send(self, staged: StagedGeneration) -> None:
-        """Send what is staged, where the commit would not do it in no time."""
-        sending = self._target.begin_upload(staged)
-        while sending and not self._is_sent(sending):
-            if self._stopping.is_set():
-                sending.cancel()
+    def _send(self, staged: StagedGeneration) -> str:
+        """Send what is staged, where that takes long; return why the store did not take it."""
+        if not (sending := self._target.begin_upload(staged)):
+            return ""
+        while not sending.done():
+            wait([sending], _TICK)
+            if self._stopping.is_set() and sending.cancel():
                 raise Cancelled
-
-    def _is_sent(self, sending: "Future[str]") -> bool:
-        try:
-            refused = sending.result(_TICK)
-        except TimeoutError:
-            return False
-        if refused:
-            raise StorageError(refused)
-        return True
+        return sending.result()
 
 
 def _standing_for(unit: Unit) -> Generation:

@@ -13,11 +13,14 @@ from archiver.units import capped, counted, format_duration, format_size
 _KEPT_LIMIT = 100_000
 """At most this many problems are kept; the rest is counted."""
 
-Kind: TypeAlias = Literal["missing", "changed", "unreadable", "contradictory", "different", "name"]
+Kind: TypeAlias = Literal[
+    "missing", "changed", "unreadable", "contradictory", "different", "name", "refused"
+]
 """Of the source: missing, a file is listed, and not there; changed, it does not match its line;
 unreadable, the disk fails, or it is no file; contradictory, a line makes no sense. Of the target:
-different, another file is listed there under its path; name, another's differs in case alone."""
-_OF_THE_TARGET = ("different", "name")
+different, another file is listed there under its path; name, another's differs in case alone;
+refused, its store says that what came is not what was announced."""
+_OF_THE_TARGET = ("different", "name", "refused")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ def report(found: Tally, ended: Ended | None = None) -> SyncReport:
         ((), Completed(), 0),
         (("different",), Completed(), 3),
         (("name",), Completed(), 3),
+        (("refused",), Completed(), 3),
         (("missing",), Completed(), 4),
         (("changed", "different"), Completed(), 4),
         (("unreadable",), Completed(), 4),

@@ -4,6 +4,7 @@ import shutil
 import threading
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from archiver.archive import letter_case
 from archiver.archive.bag import Bag
+from archiver.archive.staging import StagedGeneration
 from archiver.catalogue.queries import Known
 from archiver.errors import ConfigurationError, StorageError
 from archiver.sync.copying import Copied, Copying
@@ -64,6 +66,29 @@ def test_what_is_whole_when_a_run_ends_is_committed(
     source = archive(tmp_path / "source", "1", "2", "bad")
     report = sync(source, tmp_path / "copy", SyncSettings(transfers=3))
     assert (report.exit_status, report.tally.copied) == (74, 4)
+    assert_true_bag(tmp_path / "copy")
+
+
+def test_what_a_store_refuses_keeps_no_other_from_being_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named, and the next sync sends it again."""
+
+    def begin(_: Bag, staged: StagedGeneration) -> "Future[str]":
+        sending: Future[str] = Future()
+        sending.set_result("it was refused" if staged.generation.id == "2" else "")
+        return sending
+
+    source = archive(tmp_path / "source", *"123", size=300_000)
+    with monkeypatch.context() as store:
+        store.setattr(Bag, "begin_upload", begin)
+        report = sync(source, tmp_path / "copy")
+    assert [(p.kind, p.path[17:], p.detail) for p in report.tally.kept] == [
+        ("refused", "2.mp4", "it was refused"), ("refused", "2.json", "it was refused"),
+    ]  # fmt: skip
+    assert (report.exit_status, report.tally.copied) == (3, 4)
+    assert_true_bag(tmp_path / "copy")
+    assert sync(source, tmp_path / "copy").tally.copied == 2
     assert_true_bag(tmp_path / "copy")
 
 
