@@ -1,6 +1,8 @@
 """Records: what an archive in a bucket says of itself, downloaded to compare it with the rest."""
 
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,9 @@ from archiver.archive.layout import MANIFEST, Layout
 from archiver.bucket.tag_files import DECLARATION, INFO
 from archiver.errors import storage_errors
 from archiver.s3.objects import Objects, Stored
+
+_LEFTOVER = 86_400.0
+"""What is temporary and older than this many seconds is a killed process's."""
 
 
 def download_records(objects: Objects, here: Layout) -> bool:
@@ -60,6 +65,19 @@ def download(objects: Objects, path: str, target: Path) -> Stored | None:
             for block in reading:
                 file.write(block)
         return reading.stored
+
+
+def remove_leftovers(layout: Layout) -> None:
+    """Delete what killed processes have downloaded for a while: others may still be at work.
+
+    Raises:
+        StorageError: if the disk fails.
+    """
+    with storage_errors(f"clearing {layout.state}"):
+        for left in layout.state.glob("*-????????"):
+            is_ours = left.name.startswith(("local-", "records-")) and left.is_dir()
+            if is_ours and time.time() - left.stat().st_mtime > _LEFTOVER:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

@@ -64,7 +64,8 @@ def layout_of_bucket(url: BucketUrl) -> Layout:
 
 def endpoint_of(url: BucketUrl) -> str:
     """Return the URL of a bucket's store; "" for what a profile says, or Amazon's."""
-    return url.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINTS)), "")
+    named = url.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINTS)), "")
+    return named.rstrip("/")
 
 
 def _default() -> Path:

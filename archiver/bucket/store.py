@@ -36,7 +36,13 @@ from archiver.bucket import lease as leases
 from archiver.bucket import segment
 from archiver.bucket.lease import Claim, Lease, leased
 from archiver.bucket.quarantine import keep_aside
-from archiver.bucket.records import download, download_records, names_of_others, temporary
+from archiver.bucket.records import (
+    download,
+    download_records,
+    names_of_others,
+    remove_leftovers,
+    temporary,
+)
 from archiver.bucket.recovery import Paths, is_whole, matches, sent_without
 from archiver.bucket.segments import Segments, refresh
 from archiver.bucket.sender import Sender
@@ -186,6 +192,7 @@ class Bucket:
         """Bring what is here up to date; in the end, leave as little as possible to recover."""
         if aborted := self.objects.abort_uploads(_STALE_UPLOAD):
             _LOG.info("%s: %d uploads of killed runs are aborted", self.url, aborted)
+        remove_leftovers(self.layout)
         self._writer.begin()
         self._tag_files.fetch()
         try:

@@ -54,6 +54,8 @@ def browse(archive: "Location", opened: bool, verbose: int, quiet: bool) -> int:
                 "-v says why" if find_spec("av") else "pip install 'archiver[browse]' to make them"
             )
             click.echo(f"{counted(gallery.without_poster, 'video')} without a poster: {hint}")
+        if gallery.unread:
+            click.echo("some prompts are missing: the next backups on this machine read them")
     if opened and (why := _open(gallery.page)):
         click.echo(f"archiver: {why}: {gallery.where}", err=True)
     return 0

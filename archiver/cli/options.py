@@ -169,8 +169,8 @@ def _located(command: Callable[..., Any]) -> Callable[..., Any]:
 bucket_options = _all(
     _input(
         "--endpoint-url", metavar="URL", type=Parsed("url", endpoint_url),
-        help="The URL of the S3 API of a bucket that is not Amazon's: Cloudflare R2, Backblaze B2, "
-        "MinIO, Ceph, SeaweedFS.",
+        help="The URL of the S3 API of a bucket that is not Amazon's: of Cloudflare R2, SeaweedFS, "
+        "MinIO and others; see archiver manual buckets.",
     ),
     _input(
         "--state-dir", metavar="DIR", type=Directory(), show_default="the platform's place",

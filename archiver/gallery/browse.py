@@ -24,6 +24,8 @@ class Gallery:
     """How many generations it shows."""
     without_poster: int
     """How many of their videos have no poster, since none can be made here."""
+    unread: bool = False
+    """Whether prompts are missing: of a bucket, sidecars that no backup has read here yet."""
 
 
 class Silent:
@@ -59,11 +61,12 @@ def browse(
         data.publish(written)
         if available():
             written = _with_posters(data, written, progress or Silent())
+        unread = store.is_shared and data.has_unread()
     chunks = written.chunks.values()
     lacking = sum(chunk.without_poster for chunk in chunks)
     page = None if store.is_shared else store.layout.page.absolute()
     where = f"{page or f'{store.name}/{PAGE}'}"
-    return Gallery(page, where, sum(chunk.rows for chunk in chunks), lacking)
+    return Gallery(page, where, sum(chunk.rows for chunk in chunks), lacking, unread)
 
 
 def _learned(data: Data, written: Written) -> Written:

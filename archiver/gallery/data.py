@@ -93,6 +93,15 @@ class Data:
             content = (self._store.layout.root / path).read_bytes()
         self._store.publish(path, content)
 
+    def has_unread(self) -> bool:
+        """Return whether there are sidecars that were not read here yet.
+
+        Raises:
+            StorageError: if the catalogue cannot be read.
+        """
+        with closing(open_to_read(self._store)) as catalogue:
+            return bool(catalogue.undescribed(1))
+
     def without_poster(self, number: int) -> list[HeldFile]:
         """Return the videos in a chunk that need a poster, the last recorded first.
 

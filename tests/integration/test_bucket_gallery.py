@@ -213,6 +213,16 @@ async def test_the_command_says_where_the_page_is(one: Machine) -> None:
     )
 
 
+async def test_a_machine_that_has_not_read_the_prompts_says_so(two: Machine) -> None:
+    """They are in the sidecars; its next backup reads them."""
+    done = await two.command("browse")
+    assert done.out.endswith(
+        "\nsome prompts are missing: the next backups on this machine read them\n"
+    )
+    await two.run("1")
+    assert len((await two.command("browse")).out.splitlines()) == 1
+
+
 async def test_a_backup_brings_it_up_to_date(one: Machine) -> None:
     """With --browse, after the run."""
     one.emulator.scripts[generation("3")] = script("3", "a sparrow")

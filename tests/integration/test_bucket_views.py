@@ -481,6 +481,20 @@ async def test_a_shell_completes_directories_only(tmp_path: Path) -> None:
     assert done == Ended(0, "dir,s3://b\n", "")
 
 
+async def test_what_a_killed_process_has_downloaded_is_deleted(one: Machine) -> None:
+    """By a run a day later: until then a command may be at work with it."""
+    old, new, other = (one.state / ".archiver" / name for name in (
+        "local-abcd1234", "records-abcd1234", "else-abcd1234",
+    ))  # fmt: skip
+    for directory in (old, new, other):
+        directory.mkdir()
+        (directory / "263.mp4").write_bytes(MP4)
+    for directory in (old, other):
+        os.utime(directory, (1, 1))
+    await one.run("1")
+    assert [directory.exists() for directory in (old, new, other)] == [False, True, True]
+
+
 def catalogue_of(machine: Machine) -> Catalogue:
     return Catalogue.open(Layout(machine.state).catalogue)
 
@@ -528,7 +542,7 @@ def test_the_policy_allows_what_is_asked_and_no_more() -> None:
         "arn:aws:s3:::my-bucket/videos/*": {*ACTIONS} - of_bucket,
         "arn:aws:s3:::my-bucket": of_bucket,
     }
-    sources = (ROOT / "archiver/bucket").glob("*.py")
+    sources = (ROOT / "archiver/s3").glob("*.py")
     text = "".join(path.read_text() for path in sources)
     asked = set(re.findall(r"\.client\.([a-z_0-9]+)\b", text)) - {"meta"}
     assert asked == {request for requests in ACTIONS.values() for request in requests}
