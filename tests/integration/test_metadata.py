@@ -136,7 +136,7 @@ async def test_what_is_known_is_not_read_again(
     def unexpected(*_: object) -> None:
         raise AssertionError("a sidecar is read")
 
-    monkeypatch.setattr("archiver.pipeline.sidecars.open_file", unexpected)
+    monkeypatch.setattr("archiver.archive.bag.Bag.read", unexpected)
     assert (await held.run(*lines(CREATED, CREATED))).exit_status == 0
 
 
