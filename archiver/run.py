@@ -80,6 +80,19 @@ class Run:
         """How long it took."""
         return (self.ended - self.began).total_seconds() if self.ended else None
 
+    def as_json(self) -> dict[str, object]:
+        """Return what is remembered of it, for `--json`."""
+        return {
+            "command": self.command,
+            "began": self.began.isoformat(),
+            "ended": self.ended and self.ended.isoformat(),
+            "exit_status": self.exit_status,
+            "counts": dict(self.counts),
+            "bytes": self.bytes,
+            "summary": self.summary,
+            "version": self.version,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Holdings:

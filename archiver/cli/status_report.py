@@ -104,8 +104,8 @@ class Status:
             "held": asdict(self.holdings) | {"first": self.held.first, "last": self.held.last},
             **{state: _unfinished_json(known) for state, known in self.unfinished.items()},
             "running": self.running,
-            "fixity": self.fixity and run_json(self.fixity),
-            "last_runs": [run_json(run) for run in self.runs],
+            "fixity": self.fixity and self.fixity.as_json(),
+            "last_runs": [run.as_json() for run in self.runs],
             **self._disk_json(),
         }
 
@@ -202,7 +202,7 @@ class Running:
     def counts(self) -> str:
         """What came of it until now, in words as those of a report.
 
-        What a sync copies is held for as long as in its source: that tells nothing of this run.
+        What a sync copies is held for as long as in its source: that says nothing of this run.
         """
         if self.elsewhere:
             return self.process
@@ -334,20 +334,6 @@ def known_json(known: Known) -> dict[str, object]:
         "served_by": list(known.served_by),
         "metadata": asdict(known.metadata),
         "files": [asdict(file) for file in known.files],
-    }
-
-
-def run_json(run: Run) -> dict[str, object]:
-    """Return a run for `--json`."""
-    return {
-        "command": run.command,
-        "began": run.began.isoformat(),
-        "ended": run.ended and run.ended.isoformat(),
-        "exit_status": run.exit_status,
-        "counts": dict(run.counts),
-        "bytes": run.bytes,
-        "summary": run.summary,
-        "version": run.version,
     }
 
 

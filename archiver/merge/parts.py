@@ -121,8 +121,8 @@ def set_problems(parts: Sequence[Part], of: int | None = None) -> Iterator[Probl
         if part.shard is None:
             yield Problem(f"{part.archive} is the archive of no shard")
     if len(counts) > 1:
-        told = ", ".join(str(count) for count in sorted(counts))
-        yield Problem(f"these are not shards of one set: they are of {told}")
+        sizes = ", ".join(str(count) for count in sorted(counts))
+        yield Problem(f"these are not shards of one set: they are of {sizes}")
     by_shard: dict[Shard, Part] = {}
     for shard, part in marked:
         if (other := by_shard.setdefault(shard, part)) is not part:

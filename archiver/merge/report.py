@@ -131,21 +131,9 @@ class MergeReport:
             "bytes": part.bytes,
             **{str(state): count for state, count in part.states.items()},
             "running": part.running,
-            "last_runs": [_run_json(run) for run in part.runs],
+            "last_runs": [run.as_json() for run in part.runs],
         }
 
 
 def _row(heading: str, text: str) -> str:
     return f"{heading:12}{text}"
-
-
-def _run_json(run: Run) -> dict[str, object]:
-    return {
-        "command": run.command,
-        "began": run.began.isoformat(),
-        "ended": run.ended and run.ended.isoformat(),
-        "exit_status": run.exit_status,
-        "counts": dict(run.counts),
-        "bytes": run.bytes,
-        "summary": run.summary,
-    }

@@ -169,7 +169,7 @@ class Plan:
 
     @property
     def exit_status(self) -> int:
-        """That of the sync, as far as it can be told."""
+        """That of the sync, as far as it is known."""
         return self.tally.exit_status
 
     def lines(self) -> Iterator[str]:
