@@ -17,7 +17,7 @@ import pytest
 from archiver.archive.lock import locked
 from archiver.bucket import lease as leases
 from archiver.bucket.segments import Segments
-from archiver.bucket.store import Bucket
+from archiver.bucket.sender import Sender
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
@@ -589,7 +589,7 @@ class Killed(BaseException):
     """What a test raises in the place of a kill."""
 
 
-@pytest.mark.parametrize("step", ["rewrite", "_replace", "append"])
+@pytest.mark.parametrize("step", ["rewrite", "replace", "append"])
 async def test_a_kill_while_a_changed_object_is_accepted_is_recovered_from(
     held: Machine, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -601,7 +601,7 @@ async def test_a_kill_while_a_changed_object_is_accepted_is_recovered_from(
         raise Killed
 
     with monkeypatch.context() as killing:
-        killing.setattr(Bucket if step == "_replace" else Segments, step, kill)
+        killing.setattr(Sender if step == "replace" else Segments, step, kill)
         killing.setattr(leases.Lease, "release", lambda _: None)
         with pytest.raises(BaseExceptionGroup):
             await repaired(held, accept_changed=True)
