@@ -33,7 +33,7 @@ _TRIES = 5
 _EVERY = 180.0
 """In seconds: segments are rolled up this often."""
 _SHARE = 20
-"""At most one part in this many of the time goes into that: for large manifests it is done rarely."""
+"""At most one part in twenty of the time goes into that: large manifests are rolled up rarely."""
 
 
 def refresh(objects: Objects, layout: Layout) -> None:
