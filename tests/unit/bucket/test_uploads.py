@@ -45,7 +45,7 @@ def test_payloads_go_before_the_response() -> None:
     """Where the response is, all of a generation is."""
     sent: list[str] = []
     uploads = Uploads(lambda file, _: sent.append(file.target.path))
-    assert uploads.begin(staged("1"), lambda _: pytest.fail()).result(10) == ""
+    assert uploads.begin(staged("1"), lambda _: pytest.fail("it is kept")).result(10) == ""
     uploads.close()
     assert sent == ["data/v6/deepfake/1.mp4", "data/v6/deepfake/1.json"]
 
@@ -57,7 +57,7 @@ def test_what_the_store_refuses_is_a_value() -> None:
         raise ChecksumRefused(f"other bytes came for {file.target.path}")
 
     uploads = Uploads(put)
-    reason = uploads.begin(staged("1"), lambda _: pytest.fail()).result(10)
+    reason = uploads.begin(staged("1"), lambda _: pytest.fail("it is kept")).result(10)
     uploads.close()
     assert reason == "other bytes came for data/v6/deepfake/1.mp4"
 
