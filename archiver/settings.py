@@ -44,8 +44,6 @@ class BucketSettings:
     `retries` is how often a request is repeated that failed for a reason that may pass.
     """
 
-    endpoint_url: str | None = None
-    """Where the store is; by default what botocore finds, which is AWS if it finds nothing."""
     timeout: float = 60.0
     """How long a connection may stay silent."""
     retries: int = 8

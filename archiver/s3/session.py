@@ -62,7 +62,7 @@ async def _open(stack: AsyncExitStack, url: BucketUrl, settings: BucketSettings)
             session.create_client(
                 "s3",
                 region_name=session.get_config_variable("region") or _REGION,
-                endpoint_url=url.endpoint_url or settings.endpoint_url,
+                endpoint_url=url.endpoint_url,
                 config=_config(settings),
             )
         )

@@ -11,7 +11,7 @@ from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import NotAnArchive
 from archiver.outcomes import Archived
-from archiver.settings import BucketSettings
+from archiver.settings import BucketSettings, Timings
 from tests.support.backups import KEY, generation
 from tests.support.buckets import (
     Machine,
@@ -23,6 +23,7 @@ from tests.support.buckets import (
 )
 from tests.support.running import assert_valid_bag, until
 from tests.support.seaweed import Place, SeaweedFS, new_place
+from tests.support.store_proxy import Respond, StoreProxy
 
 SMALL, LARGE = OutputScript(size=20_000), OutputScript(size=700_000)
 FEW = {
@@ -203,3 +204,30 @@ async def test_the_store_keeps_the_recorded_checksum(machine: Machine) -> None:
             found = objects.head(path)
             assert found
             assert found.sha256 == sha256
+
+
+async def test_a_run_that_is_ended_keeps_what_it_was_sending(machine: Machine) -> None:
+    """Time is up while a video is sent: it is not in the bucket, is here, and needs no link."""
+    machine.emulator.scripts[generation("9")] = Script(outputs=(LARGE,))
+    slow = BucketSettings(limit_rate=50_000)
+    timings = Timings(grace=0.2)
+    report = await machine.run("9", bucket=slow, max_time=2.0, timings=timings)
+    assert report.archived == 0
+    assert lines_of(machine.place) == {}
+    assert "data/v6/deepfake/9.mp4" not in paths_of(machine.place)
+    machine.emulator.forget()
+    assert (await machine.run("9")).exit_status == 0
+    assert machine.downloads() == 0
+    assert len(assert_lines_true(machine.place)) == 2
+
+
+async def test_what_the_store_refuses_is_that_generation_alone(
+    machine: Machine, proxy: StoreProxy
+) -> None:
+    """Bytes that are damaged on their way are refused by the store; the others are archived."""
+    machine.place = machine.place.at(proxy.endpoint_url)
+    proxy.instruct(Respond(400, "BadDigest"), "PUT", r"data/v6/deepfake/3\.mp4")
+    report = await machine.run(*IDS[:3])
+    assert (report.archived, report.failed, report.exit_status) == (2, 1, 3)
+    assert "other bytes" in str(machine.outcomes)
+    assert {path for path in assert_lines_true(machine.place) if "/3." in path} == set()

@@ -31,11 +31,7 @@ class Machine:
     @property
     def url(self) -> BucketUrl:
         """The place of the archive, as this machine reaches it."""
-        return replace(
-            self.place.url,
-            endpoint_url=self.place.server.endpoint_url,
-            state_dir=self.home / "state",
-        )
+        return replace(self.place.url, state_dir=self.home / "state")
 
     @property
     def state(self) -> Path:

@@ -171,7 +171,7 @@ class Place:
 
     def at(self, endpoint_url: str | None) -> Self:
         """Return the same place behind another endpoint."""
-        return replace(self, settings=replace(self.settings, endpoint_url=endpoint_url))
+        return replace(self, url=replace(self.url, endpoint_url=endpoint_url))
 
     def keys(self) -> list[str]:
         """Return the keys of its objects, by another client."""
@@ -202,8 +202,9 @@ class Place:
 
 def new_place(server: SeaweedFS) -> Place:
     """Return a place that nothing else uses."""
-    settings = BucketSettings(server.endpoint_url, timeout=10, retries=3, pause_longest=0.02)
-    return Place(server, BucketUrl(BUCKET, f"videos/{secrets.token_hex(8)}"), settings)
+    settings = BucketSettings(timeout=10, retries=3, pause_longest=0.02)
+    prefix = f"videos/{secrets.token_hex(8)}"
+    return Place(server, BucketUrl(BUCKET, prefix, endpoint_url=server.endpoint_url), settings)
 
 
 def free_ports(count: int) -> list[int]:

@@ -32,7 +32,7 @@ _MEASURED = """
 import sys
 from archiver.s3.client import open_objects
 from archiver.s3.objects import Absent, Body
-from archiver.location import parse_location
+from archiver.location import parse_location, reached
 from archiver.settings import BucketSettings
 
 def peak():
@@ -40,8 +40,8 @@ def peak():
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
 
 url, endpoint, file, sha256, size, above = sys.argv[1:]
-settings = BucketSettings(endpoint, multipart_above=int(above))
-with open_objects(parse_location(url), settings) as objects:
+settings = BucketSettings(multipart_above=int(above))
+with open_objects(reached(parse_location(url), endpoint, None), settings) as objects:
     before = peak()
     objects.put("large", Body(sha256, int(size), file=file), Absent())
     written = peak()
