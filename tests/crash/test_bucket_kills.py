@@ -18,7 +18,7 @@ from archiver.emulator.server import Emulator
 from archiver.generation import generation_at
 from tests.support.backups import KEY, generation
 from tests.support.buckets import Machine, assert_lines_true, download, paths_of
-from tests.support.marks import slow
+from tests.support.marks import slow, some_steps
 from tests.support.running import COMMAND, assert_valid_bag
 from tests.support.seaweed import Place, SeaweedFS, new_place
 
@@ -128,7 +128,7 @@ async def test_a_kill_around_every_request_is_recovered_from(
     what was sent whole is not downloaded again.
     """
     async with Emulator(FEW, key=KEY) as emulator:
-        for step in range(lane + 1, 500, LANES):
+        for step in some_steps(lane, LANES):
             emulator.forget()
             where = new_place(place.server)
             runs = Runs(Machine(where, emulator, tmp_path / f"step-{step}"), forking)

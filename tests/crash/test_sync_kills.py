@@ -16,7 +16,7 @@ import pytest
 from tests.support import buckets
 from tests.support.backups import assert_lines_true, assert_true_bag
 from tests.support.copies import generation_files, lines_in, make_archive, snapshot
-from tests.support.marks import slow
+from tests.support.marks import slow, some_steps
 from tests.support.running import COMMAND, assert_valid_bag
 from tests.support.seaweed import Place, SeaweedFS, new_place
 
@@ -89,7 +89,7 @@ async def test_a_kill_at_every_step_is_recovered_from(
     What was listed is not copied again, and the bag is valid.
     """
     source = few(tmp_path / "source")
-    for step in range(lane + 1, 1000, LANES):
+    for step in some_steps(lane, LANES):
         target = tmp_path / f"step-{step}"
         killed = await runs.run(source, target, step=step) == -signal.SIGKILL
         before = _listed(target)
@@ -127,7 +127,7 @@ async def test_a_kill_around_every_request_is_recovered_from(
     Whether or not the state directory is lost with it. What was listed is not sent again.
     """
     source = few(tmp_path / "source")
-    for step in range(lane + 1, 500, LANES):
+    for step in some_steps(lane, LANES):
         where, state = new_place(place.server), tmp_path / f"state-{step}"
         args = (source, where.url, "--state-dir", state, "--lock-wait", "30")
         killed = await bucket_runs.run(*args, step=step, bucket=True) == -signal.SIGKILL

@@ -1,11 +1,19 @@
 """Marks of tests: which of a table are slow."""
 
+import os
 from collections.abc import Iterable
 
 import pytest
 from _pytest.mark import ParameterSet
 
 slow = pytest.mark.slow
+_STRIDE = int(os.environ.get("ARCHIVER_TEST_STRIDE", "4"))
+"""Where each step takes seconds, of this many steps one is tried; with 1, all are."""
+
+
+def some_steps(lane: int, lanes: int) -> range:
+    """Return the steps that a lane tries: each is another's, unless it is passed over."""
+    return range(lane + 1, 1000, lanes * _STRIDE)
 
 
 def slow_except(names: Iterable[str], *quick: str) -> list[ParameterSet]:
