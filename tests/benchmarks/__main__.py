@@ -37,7 +37,7 @@ def main(
 ) -> None:
     """Compare the archiver with its peers: in all benchmarks, or in those NAMEd."""
     if listing:
-        click.echo("\n".join(f"{name:11} {SUITE[name].description}" for name in SUITE))
+        click.echo("\n".join(f"{name:14} {SUITE[name].description}" for name in SUITE))
         return
     chosen = tuple(dict.fromkeys(names)) or tuple(SUITE)
     _require(chosen)

@@ -24,12 +24,12 @@ _PREFIX = "videos"
 
 def bucket_big(bench: Workbench) -> None:
     """60 videos of 20 MB to a bucket: asked for, downloaded, proven and sent."""
-    _compare(bench, "bucket big", (bench.scaled(60, 2), _LARGE), None)
+    _compare(bench, "bucket", (bench.scaled(60, 2), _LARGE), None)
 
 
 def bucket_small(bench: Workbench) -> None:
     """2,000 videos of 64 KB to a bucket, each with its response."""
-    _compare(bench, "bucket small", (bench.scaled(2000, 20), _SMALL), None)
+    _compare(bench, "bucket", (bench.scaled(2000, 20), _SMALL), None)
 
 
 def bucket_memory(bench: Workbench) -> None:
@@ -43,9 +43,9 @@ def bucket_memory(bench: Workbench) -> None:
         rounds = in_turn(contenders, bench.pairs)
     bench.keep("bucket memory", rounds)
     disk, sent = rounds.runs
-    bench.table.add(Row("bucket mem", disk, rounds.runs[disk]))
+    bench.table.add(Row("bucket", disk, rounds.runs[disk]))
     more = _difference(rounds, sent, disk)
-    bench.table.add(Row("bucket mem", sent, rounds.runs[sent], more, at_most(40, "MB")))
+    bench.table.add(Row("bucket", sent, rounds.runs[sent], more, at_most(40, "MB")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def test_each_shell_can_read_its_script(tmp_path: Path, shell: str) -> None:
         (("manual", "sys"), ["systemd"]),
         (("backup", "--api-k"), ["--api-key-file"]),
         (("backup", "--downloads"), ["--downloads", "--downloads-per-host"]),
-        (("verify", "--no-re"), ["--no-repair"]),
+        (("verify", "--no-re"), ["--no-read", "--no-repair"]),
         (("backup", "--log-format", "j"), ["json"]),
         (("backup", "-a", "v"), ["-o dirnames", ""]),
         (("--config", "v"), ["-o default", ""]),

@@ -121,6 +121,7 @@ class SeaweedFS:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self.directory,
+                env=os.environ | {"TMPDIR": str(self.directory)},  # for its logs
             )
         self._wait()
 

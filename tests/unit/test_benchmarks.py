@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 RUN = Measurement(wall=2.0, cpu=1.5, peak=40.0)
 DOWNLOADERS = missing(SUITE["big"].tools)
 HASHERS = missing(SUITE["fixity"].tools)
+STORES = missing(SUITE["bucket-big"].tools)
 VIDEO = bytes(range(250)) * 400
 API_DELAY, FIRST_BYTE, RATE = 0.05, 0.1, 1e6
 
@@ -52,7 +53,7 @@ def test_the_list_names_all_benchmarks() -> None:
     assert (result.returncode, result.stderr) == (0, "")
     assert list(lines) == [
         "big", "small", "quiet", "dry-run", "busy", "memory", "fixity", "repair", "start", "idle",
-        "committing", "wan",
+        "committing", "wan", "bucket-big", "bucket-small", "bucket-memory",
     ]  # fmt: skip
 
 
@@ -104,6 +105,24 @@ def test_fixity_and_far_networks_are_compared(tmp_path: Path) -> None:
         "the ideal: 2.0 s, computed", "archiver, with faults", "the ideal: 1.3 s, computed",
     ]  # fmt: skip
     assert [line.split()[-1] in ("reached", "missed") for line in lines[6:]] == [0, 1] * 3
+    assert max(map(len, result.stdout.splitlines())) <= WIDTH
+    assert list(tmp_path.iterdir()) == []
+
+
+@slow
+@pytest.mark.skipif(bool(STORES), reason=STORES)
+def test_buckets_are_compared(tmp_path: Path) -> None:
+    """A backup to a bucket is compared with sending the files alone, and with a directory."""
+    names, scale = (
+        ("bucket-big", "bucket-small", "bucket-memory"),
+        ("--pairs", "1", "--scale", "0.01"),
+    )
+    result = benchmarks(*names, *scale, TMPDIR=str(tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = [line for line in result.stdout.splitlines() if line.startswith("bucket ")]
+    assert [line[11:40].strip() for line in lines] == [
+        "archiver", "rclone copy", "archiver", "rclone copy", "to a directory", "to a bucket",
+    ]  # fmt: skip
     assert max(map(len, result.stdout.splitlines())) <= WIDTH
     assert list(tmp_path.iterdir()) == []
 
