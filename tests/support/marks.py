@@ -10,6 +10,8 @@ slow = pytest.mark.slow
 _STRIDE = int(os.environ.get("ARCHIVER_TEST_STRIDE", "4"))
 """Where each step takes seconds, of this many steps one is tried; with 1, all are."""
 
+ALL_STEPS = _STRIDE == 1
+
 
 def some_steps(lane: int, lanes: int) -> range:
     """Return the steps that a lane tries: each is another's, unless it is passed over."""

@@ -20,6 +20,7 @@ from archiver.bucket.segments import Segments
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import LeaseLost
 from tests.support.interleaved import Interrupted, Turns, every_order
+from tests.support.marks import ALL_STEPS
 from tests.support.objects_in_memory import ObjectsInMemory
 
 FIRST, SECOND, THIRD, OURS, ANEW = (
@@ -230,7 +231,7 @@ WORK = [commits, rolls_up, commits_and_rolls_up, withdraws, ends]
 FEW = [(work, 2) for work in WORK]
 ALL = [(work, None) for work in (commits, rolls_up, withdraws)]
 """Where there are not too many: of the others those with a few more switches are tried."""
-MANY = [*ALL, (commits_and_rolls_up, 4), (ends, 4)]
+MANY = [*ALL, (commits_and_rolls_up, 4), (ends, 4)] if ALL_STEPS else [(each, 3) for each in WORK]
 
 
 @pytest.mark.parametrize("prepare", PREPARED)
