@@ -231,3 +231,13 @@ async def test_what_the_store_refuses_is_that_generation_alone(
     assert (report.archived, report.failed, report.exit_status) == (2, 1, 3)
     assert "other bytes" in str(machine.outcomes)
     assert {path for path in assert_lines_true(machine.place) if "/3." in path} == set()
+
+
+async def test_ones_own_generations_are_archived_in_a_bucket(machine: Machine) -> None:
+    """With --discover, also what is listed alone; and what is held is not downloaded again."""
+    report = await machine.run(*IDS[:1], discover=("video",))
+    assert (report.archived, report.exit_status) == (3, 0)
+    assert len(assert_lines_true(machine.place)) == 7
+    machine.emulator.forget()
+    again = await machine.run(*IDS[:1], discover=("video",))
+    assert (again.archived, again.exit_status, machine.downloads()) == (0, 0, 0)
