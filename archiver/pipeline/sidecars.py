@@ -8,19 +8,23 @@ which were. The videos are not read for that.
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from archiver.archive.staging import StagedGeneration, Staging
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue, Described
 from archiver.generation import Generation, entry_number
 from archiver.manifest.said import DOCUMENTS_LIMIT, additions
-from archiver.metadata import metadata_of
+from archiver.metadata import Metadata, metadata_of
 
 _LOG = logging.getLogger(__name__)
 LARGEST = 8 << 20
 """No sidecar that we write has more bytes than this; one that has is not read."""
 _BATCH = 500
+_AT_ONCE = 16
+"""This many are read together from a store that is far away."""
 
 
 def describe_held(store: Store, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
@@ -30,7 +34,7 @@ def describe_held(store: Store, catalogue: Catalogue, has_time: Callable[[], boo
         StorageError: if the catalogue cannot be read or written.
     """
     while batch := catalogue.undescribed(_BATCH):
-        catalogue.describe([_described(store, catalogue, generation) for generation in batch])
+        catalogue.describe(_described(store, catalogue, batch))
         if not has_time():
             return
 
@@ -97,9 +101,18 @@ def sidecars_of(catalogue: Catalogue, generation: Generation) -> list[str]:
     return sorted((path for path in paths if path.endswith(".json")), key=_order)
 
 
-def _described(store: Store, catalogue: Catalogue, generation: Generation) -> Described:
-    found = documents(store, sidecars_of(catalogue, generation))
-    return Described(generation, metadata_of(*found))
+def _described(store: Store, catalogue: Catalogue, batch: Sequence[Generation]) -> list[Described]:
+    """Return what the sidecars of generations say; far away, many are read together."""
+    paths = [sidecars_of(catalogue, generation) for generation in batch]
+    read_one = partial(_said, store)
+    if not store.is_shared:
+        return [*map(Described, batch, map(read_one, paths))]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [*map(Described, batch, pool.map(read_one, paths))]
+
+
+def _said(store: Store, paths: Sequence[str]) -> Metadata:
+    return metadata_of(*documents(store, paths))
 
 
 def _order(path: str) -> int:

@@ -3,10 +3,12 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from archiver.catalogue.store import Catalogue
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
 from archiver.errors import NotAnArchive
@@ -241,3 +243,17 @@ async def test_ones_own_generations_are_archived_in_a_bucket(machine: Machine) -
     machine.emulator.forget()
     again = await machine.run(*IDS[:1], discover=("video",))
     assert (again.archived, again.exit_status, machine.downloads()) == (0, 0, 0)
+
+
+async def test_a_machine_that_is_new_reads_the_sidecars(machine: Machine, tmp_path: Path) -> None:
+    """What was asked for is known there after its first backup, too."""
+    ids = [str(number) for number in range(100, 140)]
+    for each in ids:
+        meta = {"prompt": f"prompt {each}"}
+        machine.emulator.scripts[generation(each)] = Script(outputs=(SMALL,), meta=meta)
+    await machine.run(*ids)
+    other = Machine(machine.place, machine.emulator, tmp_path / "two")
+    assert (await other.run(*ids)).exit_status == 0
+    with closing(Catalogue.open(other.state / ".archiver/catalogue.sqlite")) as catalogue:
+        known = [catalogue.queries.of(generation(each)).metadata.prompt for each in ids]
+    assert known == [f"prompt {each}" for each in ids]
