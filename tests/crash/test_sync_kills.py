@@ -104,7 +104,7 @@ async def test_a_kill_at_every_step_is_recovered_from(
         shutil.rmtree(target)
         if not killed:
             break
-    assert step > 60
+    assert step > 40
 
 
 def _listed(target: Path) -> dict[str, tuple[bytes, int]]:

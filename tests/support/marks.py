@@ -7,7 +7,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 slow = pytest.mark.slow
-_STRIDE = int(os.environ.get("ARCHIVER_TEST_STRIDE", "4"))
+_STRIDE = int(os.environ.get("ARCHIVER_TEST_STRIDE", "8"))
 """Where each step takes seconds, of this many steps one is tried; with 1, all are."""
 
 ALL_STEPS = _STRIDE == 1
