@@ -17,7 +17,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -275,20 +275,33 @@ class _Renewer:
                 return
 
 
+def _nothing(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What this machine knows of runs of its own."""
+
+    dead: Collection[str] = ()
+    """The names of those whose processes are gone."""
+    begins: Callable[[str], None] = _nothing
+    """Notes the name of the run that begins, before the store may learn it."""
+
+
 @contextmanager
 def leased(
-    objects: Objects, wait: float = 0, ttl: float | None = None, dead: str = ""
+    objects: Objects, wait: float = 0, ttl: float | None = None, here: "Here | None" = None
 ) -> Iterator[Lease]:
     """Hold the lease on an archive; `ttl` is how long it lives without being renewed, in seconds.
 
-    That of a run which is known to be `dead`, since its process was on this machine, is stale at
-    once.
+    That of a run which is known to be dead, since its process was `here`, is stale at once.
 
     Raises:
         ArchiveLocked: if another run still holds it after `wait` seconds.
         StorageError: if the store fails.
     """
-    lease = acquire(objects, wait, TTL if ttl is None else ttl, dead)
+    lease = acquire(objects, wait, TTL if ttl is None else ttl, here)
     renewer = _Renewer(lease)
     thread = threading.Thread(target=renewer.run, name="lease", daemon=True)
     thread.start()
@@ -304,17 +317,18 @@ def leased(
             _LOG.warning("the lease is not released, and goes stale in a while: %s", error)
 
 
-def acquire(objects: Objects, wait: float, ttl: float, dead: str = "") -> Lease:
+def acquire(objects: Objects, wait: float, ttl: float, here: "Here | None" = None) -> Lease:
     """Create the lease or take it over; nobody renews it yet.
 
     Raises:
         ArchiveLocked: if another run still holds it after `wait` seconds.
         StorageError: if the store fails.
     """
-    claim, until = _new_claim(ttl), time.monotonic() + wait
+    claim, until, here = _new_claim(ttl), time.monotonic() + wait, here or Here()
+    here.begins(claim.run)
     while True:
         found = read(objects)
-        if lease := _claimed(objects, claim, found, dead):
+        if lease := _claimed(objects, claim, found, here.dead):
             return lease
         if found and (left := until - time.monotonic()) <= 0:
             raise ArchiveLocked(_refusal(*found))
@@ -354,7 +368,7 @@ def now() -> float:
 
 
 def _claimed(
-    objects: Objects, claim: Claim, found: tuple[Claim, Stored] | None, dead: str
+    objects: Objects, claim: Claim, found: tuple[Claim, Stored] | None, dead: Collection[str]
 ) -> Lease | None:
     """Claim a lease that there is not, or that is stale; None if another is first, or has it."""
     previous: str | None = None
@@ -365,7 +379,7 @@ def _claimed(
         claim = replace(claim, unfenced=theirs.unfenced)
         if not theirs.released:
             lives = timedelta(seconds=theirs.ttl) + RESOLUTION
-            if theirs.run != dead and _age(stored) <= lives:
+            if theirs.run not in dead and _age(stored) <= lives:
                 return None
             previous = theirs.run
             claim = replace(claim, unfenced=(*{*theirs.unfenced, previous},))

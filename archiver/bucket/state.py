@@ -25,7 +25,9 @@ class LastRun:
     """What the last run here has left; the defaults are those of no run at all."""
 
     run: str = ""
-    """Its name, as it was in its lease."""
+    """Its name, as it is in its lease."""
+    before: str = ""
+    """That of the run before, until this one has the lease."""
     boot: str = ""
     """The boot of the machine on which it ran."""
     ended: bool = True

@@ -34,7 +34,7 @@ from archiver.archive.staging import StagedFile, StagedGeneration, discard
 from archiver.archive.store import Holder, Records, Reported
 from archiver.bucket import lease as leases
 from archiver.bucket import segment
-from archiver.bucket.lease import Claim, Lease, leased
+from archiver.bucket.lease import Claim, Here, Lease, leased
 from archiver.bucket.quarantine import keep_aside
 from archiver.bucket.records import (
     download,
@@ -122,7 +122,11 @@ class Bucket:
             cls(url, objects).check()
             if not last.probed:
                 probe(objects, url)
-            with leased(objects, lock_wait, dead=last.run) as lease:
+            here = Here(
+                {last.run, last.before} - {""},
+                lambda run: replace(last, run=run, before=last.run, probed=True).write(layout),
+            )
+            with leased(objects, lock_wait, here=here) as lease:
                 bucket = cls(url, objects, lease, last)
                 # Before it has recovered what there was, its own journal is not all there is.
                 LastRun(lease.run, ended=False, probed=True).write(layout)
@@ -587,7 +591,8 @@ class Bucket:
     def _journal_serves(self) -> bool:
         """Return whether the journal has all that was sent and not listed."""
         last, taken_over = self._last, self._writer.taken_over
-        return bool(last.run) and last.boot == this_boot() and taken_over in (None, last.run)
+        is_ours = taken_over in (None, last.run, last.before)
+        return bool(last.run) and last.boot == this_boot() and is_ours
 
     def _is_there(self, file: BagFile) -> bool:
         return matches(self.objects.head(file.path), file)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from archiver.bucket import lease as module
-from archiver.bucket.lease import LEASE, Lease, acquire, leased
+from archiver.bucket.lease import LEASE, Here, Lease, acquire, leased
 from archiver.errors import ArchiveLocked, LeaseLost, StorageError
 from tests.support.objects_in_memory import ObjectsInMemory
 
@@ -273,3 +273,22 @@ def test_what_goes_wrong_inside_lets_it_go(objects: FailingObjects) -> None:
     with pytest.raises(KeyError), leased(objects):
         raise KeyError
     assert said(objects)["released"]
+
+
+def test_the_lease_of_a_run_that_is_dead_here_is_stale_at_once(objects: ObjectsInMemory) -> None:
+    """Its process was on this machine and is gone: nobody has to wait for its lease."""
+    dead = acquire(objects, 0, 60)
+    with pytest.raises(ArchiveLocked):
+        acquire(objects, 0, 60)
+    assert acquire(objects, 0, 60, Here({dead.run})).previous == dead.run
+
+
+def test_a_run_is_known_here_before_the_store_knows_it(objects: ObjectsInMemory) -> None:
+    """Killed just after it has the lease, it is known to be dead all the same."""
+    known: list[str] = []
+
+    def begins(run: str) -> None:
+        assert objects.content(LEASE) is None
+        known.append(run)
+
+    assert acquire(objects, 0, 60, Here(begins=begins)).run == known[0]

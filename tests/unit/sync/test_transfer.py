@@ -46,13 +46,18 @@ def test_many_are_copied_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (report.exit_status, report.tally.copied) == (0, 16)
 
 
+_TOGETHER = threading.Barrier(3)
+
+
 class _Late(Copying):
     """Finishes everything just after the run was stopped, which one unit does at once."""
 
     def copy(self, unit: Unit, known: Known | None) -> Copied:
         """Copy a unit, and return it late."""
         if unit.name == "v6/deepfake/bad":
+            _TOGETHER.wait(20)
             raise StorageError("storage failed")
+        _TOGETHER.wait(20)
         copied = super().copy(unit, known)
         assert self._stopping.wait(20)
         return copied
