@@ -57,8 +57,8 @@ class _Late(Copying):
         if unit.name == "v6/deepfake/bad":
             _TOGETHER.wait(20)
             raise StorageError("storage failed")
-        _TOGETHER.wait(20)
         copied = super().copy(unit, known)
+        _TOGETHER.wait(20)
         assert self._stopping.wait(20)
         return copied
 
