@@ -29,9 +29,7 @@ class LastRun:
     before: str = ""
     """That of the run before, until this one has the lease."""
     boot: str = ""
-    """The boot of the machine on which it ran."""
-    ended: bool = True
-    """Whether it came to its end, and nothing of it is left to recover."""
+    """The boot of the machine on which it ran; empty until it has recovered what there was."""
     probed: bool = False
     """Whether the store was found to keep its promises."""
 
@@ -41,7 +39,7 @@ class LastRun:
         try:
             return cls(**json.loads(_path(layout).read_bytes()))
         except (OSError, ValueError, TypeError):
-            return cls(ended=not _path(layout).exists())
+            return cls()
 
     def write(self, layout: Layout) -> None:
         """Write it, durably.

@@ -129,7 +129,7 @@ class Bucket:
             with leased(objects, lock_wait, here=here) as lease:
                 bucket = cls(url, objects, lease, last)
                 # Before it has recovered what there was, its own journal is not all there is.
-                LastRun(lease.run, ended=False, probed=True).write(layout)
+                LastRun(lease.run, probed=True).write(layout)
                 with bucket._in_use():
                     yield bucket
 
@@ -212,9 +212,6 @@ class Bucket:
             self._writer.end()
         except ArchiverError as error:
             _LOG.warning("%s: the next run rolls up its checksum manifest: %s", self.url, error)
-            return
-        if self._sender.is_idle:
-            LastRun(self._writer.run, this_boot(), ended=True, probed=True).write(self.layout)
 
     # --- Writing
 
@@ -235,7 +232,7 @@ class Bucket:
         files = [file for group in whole.values() for file in group]
         self._append([file.target for file in files if file.target.path not in listed])
         restored = self._restore_rest(listed)
-        LastRun(self._writer.run, this_boot(), ended=False, probed=True).write(self.layout)
+        LastRun(self._writer.run, this_boot(), probed=True).write(self.layout)
         return [*files, *restored]
 
     def begin_upload(self, staged: StagedGeneration) -> "Future[str]":
