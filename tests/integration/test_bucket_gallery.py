@@ -96,7 +96,7 @@ def look_at(place: Place) -> None:
         assert look.page.title() == place.url.prefix.rpartition("/")[2]
         look.until("[...document.images].filter(i => i.naturalWidth > 1).length === 2")
         look.page.get_by_role("link", name="a red fox in snow").click()
-        look.until("document.querySelector('video.player').currentTime > 0.05")
+        look.until("document.querySelector('video.player')?.currentTime > 0.05")
         assert look.facts()["Path"] == "data/v6/deepfake/1.mp4"
         look.page.keyboard.press("Escape")
         look.page.get_by_role("link", name="Summary").click()

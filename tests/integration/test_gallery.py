@@ -82,7 +82,7 @@ def open_at(look: Looking, archive: Path, fragment: str) -> None:
 
 
 def play(look: Looking) -> None:
-    look.until("document.querySelector('video.player').currentTime > 0.05")
+    look.until("document.querySelector('video.player')?.currentTime > 0.05")
 
 
 def test_it_shows_what_is_held_the_newest_first(look: Looking) -> None:
@@ -110,7 +110,7 @@ def test_webm_plays(look: Looking) -> None:
 def test_a_gif_is_an_image(look: Looking) -> None:
     """A GIF has no player, and moves by itself."""
     look.page.get_by_role("link", name="150").click()
-    look.until("document.querySelector('img.player').naturalWidth > 0")
+    look.until("document.querySelector('img.player')?.naturalWidth > 0")
 
 
 def test_the_keyboard_controls_the_player(look: Looking) -> None:
@@ -118,9 +118,9 @@ def test_the_keyboard_controls_the_player(look: Looking) -> None:
     look.page.get_by_role("link", name="a red fox in snow").click()
     play(look)
     look.page.keyboard.press(" ")
-    look.until("document.querySelector('video.player').paused")
+    look.until("document.querySelector('video.player')?.paused")
     look.page.keyboard.press(" ")
-    look.until("!document.querySelector('video.player').paused")
+    look.until("document.querySelector('video.player')?.paused === false")
     look.page.keyboard.press("ArrowRight")
     look.until("location.hash === '#v6/video/147'")
     assert look.by_id("viewer-title").text_content() == "147"
@@ -364,7 +364,7 @@ def test_reduced_motion_is_honoured(browser: "Browser", archive: Path) -> None:
     """Where things are not to move, a video waits until it is asked to play."""
     with looking(browser, reduced_motion="reduce") as look:
         look.open((archive / "index.html").as_uri() + "#v6/deepfake/263")
-        look.until("document.querySelector('video.player').readyState >= 2")
+        look.until("document.querySelector('video.player')?.readyState >= 2")
         assert look.page.evaluate("document.querySelector('video.player').paused")
         look.page.keyboard.press(" ")
         play(look)
