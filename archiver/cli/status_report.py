@@ -206,7 +206,9 @@ class Running:
         """
         if self.elsewhere:
             return self.process
-        if self.run and self.run.command == "sync":
+        if not self.run:
+            return "begins or ends"
+        if self.run.command == "sync":
             return "copying"
         some = [f"{count:,} {FOUND[state]}" for state, count in self.found.items() if count]
         return ", ".join(some) or "nothing yet"

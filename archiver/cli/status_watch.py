@@ -91,7 +91,9 @@ def watch(archive: Location, *, colours: bool) -> Running | None:
     out = sys.stdout
     shown = Screen(out, colours=colours) if out.isatty() else Lines(out)
     last = None
-    for last in runs(archive):
-        shown.show(last)
+    for running in runs(archive):
+        shown.show(running)
+        if running.run or not last:  # a moment before its end it is recorded as ended
+            last = running
     shown.clear()
     return last

@@ -14,15 +14,19 @@ import struct
 import sys
 import termios
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from archiver.archive.bag import Bag
 from archiver.emulator.scripts import ApiScript, LinkScript, OutputScript, RawResponse, Script
 from archiver.emulator.server import Emulator
+from archiver.run import Run
+from tests.support.archives import open_catalogue
 from tests.support.backups import KEY, assert_true_bag, generation, grow_hopeless
 from tests.support.running import (
     COMMAND,
@@ -1225,12 +1229,33 @@ async def test_a_run_can_be_watched(workspace: Workspace) -> None:
     assert (in_a_log.status, in_a_log.err, status) == (0, "", 0)
     *changes, end = in_a_log.out.splitlines()
     assert len(changes) >= 2
-    assert "backup: nothing yet; 0 held, 0 bytes" in changes[0]
+    assert any("backup: nothing yet; 0 held, 0 bytes" in change for change in changes[:2])
     assert "backup, exit status 0: 3 archived" in end
     assert re.search(r"running.*backup for \d s, process \d+", written)
     last = [re.sub("\x1b\\[[0-9]*m", "", line) for line in shown(written)]
     assert not any("process" in line for line in last)
     assert any(line.startswith("runs      ok ") for line in last)
+
+
+async def test_of_a_watched_run_the_end_is_shown(workspace: Workspace) -> None:
+    """Also where it was recorded a moment before the run let go of the archive."""
+    workspace.archive.mkdir()
+    began, pipe = datetime.now(UTC), asyncio.subprocess.PIPE
+    command = (COMMAND, "status", "-a", str(workspace.archive), "--watch")
+    with Bag.open(workspace.archive) as bag, closing(open_catalogue(bag.layout.root)) as catalogue:
+        with catalogue.history.recording("backup", began) as close:
+            watching = await asyncio.create_subprocess_exec(
+                *command, env=workspace.env(), stdout=pipe, stderr=pipe
+            )
+            assert watching.stdout
+            first = await asyncio.wait_for(watching.stdout.readline(), 20)
+            close(Run("backup", began, began, 0, summary="3 archived"))
+        second = await asyncio.wait_for(watching.stdout.readline(), 20)
+    out, err = await asyncio.wait_for(watching.communicate(), 20)
+    assert (watching.returncode, err) == (0, b"")
+    assert b"  backup: nothing yet; 0 held" in first
+    assert b"  a run: begins or ends; 0 held" in second
+    assert b"backup, exit status 0: 3 archived" in out
 
 
 @pytest.mark.slow
