@@ -15,6 +15,13 @@ from tests.support.store_proxy import proxy
 __all__ = ["place", "proxy", "rclone_place", "seaweed"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count no lines in slow tests: that takes half as long again, and others run the same."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker("no_cover")
+
+
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
     async with Emulator({}, key=KEY) as running:

@@ -27,6 +27,8 @@ from tests.support.running import assert_valid_bag, until
 from tests.support.seaweed import Place, SeaweedFS, new_place
 from tests.support.store_proxy import Respond, StoreProxy
 
+pytestmark = pytest.mark.slow
+
 SMALL, LARGE = OutputScript(size=20_000), OutputScript(size=700_000)
 FEW = {
     generation("1"): Script(outputs=(SMALL,)),

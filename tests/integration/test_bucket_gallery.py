@@ -25,6 +25,8 @@ from tests.support.seaweed import Place
 from tests.support.videos import MP4, sha256
 from tests.support.website import website
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("av")
 
 FREE = b"\0\0\0\x0cfree"

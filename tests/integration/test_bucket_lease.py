@@ -20,6 +20,8 @@ from archiver.checksums import BagFile
 from archiver.errors import ArchiveLocked, LeaseLost
 from tests.support.seaweed import Place
 
+pytestmark = pytest.mark.slow
+
 TTL = 2.0
 PROGRAM = """
 import sys
@@ -126,7 +128,6 @@ def lease_of(place: Place) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.slow
 def test_of_eight_processes_one_gets_the_lease(place: Place, tmp_path: Path) -> None:
     """The others are refused, with the status of an archive that is locked, and name it."""
     with ExitStack() as stack:
@@ -145,7 +146,6 @@ def test_of_eight_processes_one_gets_the_lease(place: Place, tmp_path: Path) -> 
             assert racer.process.wait(10) == 75
 
 
-@pytest.mark.slow
 def test_of_eight_processes_one_takes_over_from_a_dead_one(place: Place, tmp_path: Path) -> None:
     """They wait until its lease is stale; then the store decides who is first."""
     with ExitStack() as stack:

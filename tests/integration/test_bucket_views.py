@@ -37,6 +37,8 @@ from tests.support.seaweed import Place
 from tests.support.store_proxy import StoreProxy
 from tests.support.videos import MP4, OTHER_MP4
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = {
     generation("1"): Script(outputs=(OutputScript(body=MP4),), meta={"prompt": "a red fox"}),
     generation("2"): Script(

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytest.importorskip("playwright")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed"),
+]
 
 WIDE = Properties(1.0, 160, 120, 10.0, "h264", "aac")
 TALL = Properties(20.0, 120, 160)

@@ -26,6 +26,8 @@ from tests.support.copies import generation_files, lines_in, make_archive
 from tests.support.running import COMMAND, Ended, assert_valid_bag, ended
 from tests.support.seaweed import Place, new_place
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def source(backups: Backups, emulator: Emulator) -> Path:

@@ -29,10 +29,11 @@ from archiver.fixity.verify import Selection, verify
 from archiver.stores import open_store
 from tests.support.backups import Backups, generation
 from tests.support.buckets import Machine, assert_lines_true, download, paths_of
-from tests.support.marks import slow
 from tests.support.running import COMMAND, assert_valid_bag, ended, until
 from tests.support.seaweed import Place, SeaweedFS, new_place
 from tests.support.store_proxy import Corrupt, Respond, StoreProxy
+
+pytestmark = pytest.mark.slow
 
 ALL, READ = Selection(), Selection(read=True)
 ONE = "data/v6/deepfake/1.mp4"
@@ -667,7 +668,6 @@ async def test_the_command_says_what_was_read(held: Machine, objects: Objects) -
     assert "7 of 7 files checked, 3 by what the store reports, 4 read: " in result.err
 
 
-@slow
 async def test_a_store_that_is_killed_ends_the_command_with_74(
     tmp_path: Path, emulator: Emulator, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
