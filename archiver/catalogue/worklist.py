@@ -278,7 +278,7 @@ class WorklistTable:
         )
 
     def _holds_any(self, endpoint: str) -> bool:
-        query = "SELECT 1 FROM generation WHERE name > ? AND name < ? AND state = 'held' LIMIT 1"
+        query = "SELECT 1 FROM generation WHERE name > ? AND name < ? AND +state = 'held' LIMIT 1"
         return self._db.execute(query, (f"{endpoint}/", f"{endpoint}0")).fetchone() is not None
 
     def _next(self, limit: int) -> list[_Row]:

@@ -135,6 +135,17 @@ def test_the_end_of_a_long_list_is_taken_as_soon_as_its_beginning() -> None:
     assert max(taken) < 2 * taken[0]
 
 
+def test_the_families_that_are_held_are_found_by_their_names() -> None:
+    """Not by looking at everything that is held; counted in steps of SQLite's machine."""
+    catalogue = Catalogue.in_memory()
+    held = (Generation("v6/video", str(number)) for number in range(5000))
+    report(catalogue, *(Archived(each, 1, ()) for each in held))
+    steps: list[int] = []
+    catalogue.connection.set_progress_handler(lambda: steps.append(1), 100)
+    assert catalogue.worklist.families(("v6/realtime", "v6/video")) == ["v6/video", "v6/realtime"]
+    assert len(steps) < 10
+
+
 @given(
     st.lists(st.integers(0, 12), max_size=40),
     st.sets(st.integers(0, 12)),
