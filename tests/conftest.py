@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from archiver.emulator.server import Emulator
@@ -11,6 +12,9 @@ from tests.support.backups import KEY, Backups
 from tests.support.rclone import rclone_place
 from tests.support.seaweed import place, seaweed
 from tests.support.store_proxy import proxy
+
+hypothesis.settings.register_profile("no timed test", deadline=None)
+hypothesis.settings.load_profile("no timed test")
 
 __all__ = ["place", "proxy", "rclone_place", "seaweed"]
 

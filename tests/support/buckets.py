@@ -17,6 +17,8 @@ from tests.support.running import COMMAND, LOCAL, QUICK, Ended, ended
 from tests.support.seaweed import Place
 
 SEGMENTS = ".archiver/segments/"
+_SILENCE = 10
+"""In seconds: nothing here is silent, but a store takes its share of the machine."""
 
 
 @dataclass
@@ -49,7 +51,13 @@ class Machine:
     async def run(self, *lines: str, **changes: object) -> Report:
         """Back up a manifest of these lines, with quick settings unless `changes` are given."""
         progress = Collected()
-        settings = Backups(self.home, self.emulator).settings(**changes)  # type: ignore[arg-type]
+        quick = Backups(self.home, self.emulator).settings()
+        patient = replace(
+            quick,
+            api=replace(quick.api, timeout=_SILENCE),
+            download=replace(quick.download, timeout=_SILENCE),
+        )
+        settings = replace(patient, **changes)  # type: ignore[arg-type]
         report = await backup(self.url, [self.manifest(*lines)], settings, progress)
         self.outcomes = progress.outcomes
         return report

@@ -52,7 +52,7 @@ async def started(
 
 
 async def ended(
-    *command: str, env: dict[str, str] | None = None, stdin: bytes = b"", within: float = 30
+    *command: str, env: dict[str, str] | None = None, stdin: bytes = b"", within: float = 60
 ) -> Ended:
     """Run a command to its end, which must come `within` some seconds."""
     pipe = asyncio.subprocess.PIPE
@@ -63,7 +63,7 @@ async def ended(
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
-async def until(condition: Callable[[], object], within: float = 20) -> None:
+async def until(condition: Callable[[], object], within: float = 60) -> None:
     """Wait until a condition holds, which must be `within` some seconds."""
     deadline = time.monotonic() + within
     while not condition():

@@ -4,7 +4,7 @@ import hashlib
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.emulator.clip import Payload, grown_clip
@@ -47,7 +47,6 @@ def test_the_boxes_add_up(size: int) -> None:
 
 
 @given(st.integers(0, 200_000), st.integers(0, 200_000), st.integers(500, 70_000))
-@settings(deadline=None)
 def test_any_part_is_as_slicing_the_whole_gives(start: int, length: int, step: int) -> None:
     """Parts and pieces are slices of the whole."""
     clip = grown_clip(150_001, "a")

@@ -147,7 +147,7 @@ def test_an_odd_path_is_a_label_like_any_other(textfile: Path, odd: str) -> None
     assert archives == {archive}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name))
 def test_any_path_can_be_written(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     """A path of any bytes that a file system allows gives a file that can be read."""
