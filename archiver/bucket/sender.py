@@ -11,13 +11,11 @@ from archiver.bucket.quarantine import keep_aside
 from archiver.bucket.recovery import matches
 from archiver.bucket.uploads import Cancelling, UploadJournal, Uploads
 from archiver.checksums import BagFile
-from archiver.errors import StorageError
-from archiver.s3.objects import Absent, Body, Condition, ConditionFailed, Objects, Unchanged
+from archiver.s3.objects import Absent, Body, ConditionFailed, Objects, Stored
+from archiver.s3.replacing import put_over
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-_TRIES = 3
 
 
 class Sender:
@@ -32,11 +30,6 @@ class Sender:
         self._sent: dict[str, BagFile] = {}
         """What was sent and is not committed, by its path."""
         self._lock = Lock()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether all that was sent is committed."""
-        return not self._sent
 
     def begin(self, staged: StagedGeneration) -> "Future[str]":
         """Begin to send a generation; if that fails, what is in memory of it is kept here.
@@ -71,18 +64,16 @@ class Sender:
             StorageError: if the store fails.
         """
         path = file.target.path
-        for _ in range(_TRIES):
-            there = self._objects.head(path)
+
+        def is_to_go(there: Stored | None) -> bool:
             if same and matches(there, same):
-                return
+                return False
             if there:
                 keep_aside(self._objects, [path])
             self._check()
-            condition: Condition = Unchanged(there.etag) if there else Absent()
-            with suppress(ConditionFailed):  # somebody was in between: look again
-                self._objects.put(path, self._body(file), condition)
-                return
-        raise StorageError(f"somebody else writes to {path} again and again")
+            return True
+
+        put_over(self._objects, path, self._body(file), is_to_go)
 
     def forget(self, files: Iterable[StagedFile]) -> None:
         """Forget what is committed."""

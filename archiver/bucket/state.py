@@ -15,6 +15,7 @@ from archiver.archive.durable import replace
 from archiver.archive.layout import Layout
 from archiver.errors import ConfigurationError, storage_errors
 from archiver.location import BucketUrl
+from archiver.s3.client import EXTRA
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -74,10 +75,6 @@ def _default() -> Path:
     except ImportError:
         raise ConfigurationError(EXTRA) from None
     return user_state_path("archiver")
-
-
-EXTRA = "an archive in a bucket needs an extra: pip install 'archiver[s3]'"
-"""What to do where the libraries for buckets are not there."""
 
 
 def _path(layout: Layout) -> Path:

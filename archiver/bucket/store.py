@@ -60,8 +60,10 @@ from archiver.errors import (
 from archiver.generation import generation_at
 from archiver.location import BucketUrl
 from archiver.s3.client import open_objects
-from archiver.s3.objects import Absent, Body, ConditionFailed, Objects, Unchanged
+from archiver.s3.measured import in_memory
+from archiver.s3.objects import Objects
 from archiver.s3.probe import probe
+from archiver.s3.replacing import put_over
 from archiver.settings import BucketSettings
 
 if TYPE_CHECKING:
@@ -385,15 +387,8 @@ class Bucket:
         Raises:
             StorageError: if the store does not take it.
         """
-        body, tries = Body(hashlib.sha256(content).hexdigest(), len(content), content), 3
-        while tries := tries - 1:
-            there = self.objects.head(path)
-            if there and there.sha256 == body.sha256:
-                return
-            with suppress(ConditionFailed):  # another machine writes the page: look again
-                self.objects.put(path, body, Unchanged(there.etag) if there else Absent())
-                return
-        raise StorageError(f"{self.url}: somebody else writes to {path} again and again")
+        body = in_memory(content)
+        put_over(self.objects, path, body, lambda there: not there or there.sha256 != body.sha256)
 
     # --- Reading
 

@@ -8,6 +8,9 @@ from archiver.location import BucketUrl
 from archiver.s3.objects import Objects
 from archiver.settings import BucketSettings
 
+EXTRA = "an archive in a bucket needs an extra: pip install 'archiver[s3]'"
+"""What to do where the libraries for buckets are not there."""
+
 
 @contextmanager
 def open_objects(url: BucketUrl, settings: BucketSettings | None = None) -> Iterator[Objects]:
@@ -24,8 +27,7 @@ def open_objects(url: BucketUrl, settings: BucketSettings | None = None) -> Iter
     try:
         import aiobotocore  # noqa: F401, PLC0415 (an extra, which most archives do without)
     except ImportError:
-        why = f"{url} needs aiobotocore: install it with pip install 'archiver[s3]'"
-        raise ConfigurationError(why) from None
+        raise ConfigurationError(EXTRA) from None
     from archiver.s3.session import open_bucket  # noqa: PLC0415
 
     with open_bucket(url, settings or BucketSettings()) as objects:
