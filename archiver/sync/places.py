@@ -28,7 +28,7 @@ def _steps(location: Location) -> tuple[str, ...]:
     if isinstance(location, Path):
         return location.resolve().parts
     steps = filter(None, location.prefix.split("/"))
-    return "s3:", endpoint_of(location).rstrip("/"), location.bucket, *steps
+    return "s3:", endpoint_of(location), location.bucket, *steps
 
 
 def _is_one_directory(source: Location, target: Location) -> bool:
