@@ -128,7 +128,7 @@ async def test_a_kill_around_every_request_is_recovered_from(
     what was sent whole is not downloaded again.
     """
     async with Emulator(FEW, key=KEY) as emulator:
-        for step in some_steps(lane, LANES):
+        for step in some_steps(lane, LANES, 13):
             emulator.forget()
             where = new_place(place.server)
             runs = Runs(Machine(where, emulator, tmp_path / f"step-{step}"), forking)

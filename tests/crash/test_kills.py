@@ -25,7 +25,7 @@ from archiver.errors import StorageError
 from archiver.generation import generation_at
 from tests.support.archives import open_catalogue, recover_in
 from tests.support.backups import KEY, Backups, assert_lines_true, assert_true_bag, generation
-from tests.support.marks import slow
+from tests.support.marks import slow, some_steps
 
 ROOT = Path(__file__).parents[2]
 LANES = 8
@@ -196,7 +196,7 @@ async def test_what_lists_say_survives_a_kill_at_every_step(
 ) -> None:
     """Whether it comes with the video or later: it is kept whole, once, and known."""
     async with Emulator(FEW, key=KEY) as emulator:
-        for step in range(lane + 1, 1000, LANES):
+        for step in some_steps(lane, LANES, 3):
             runs = Runs(tmp_path / f"step-{step}", emulator, forking)
             if held:
                 await runs.run()

@@ -89,7 +89,7 @@ async def test_a_kill_at_every_step_is_recovered_from(
     What was listed is not copied again, and the bag is valid.
     """
     source = few(tmp_path / "source")
-    for step in some_steps(lane, LANES):
+    for step in some_steps(lane, LANES, 13):
         target = tmp_path / f"step-{step}"
         killed = await runs.run(source, target, step=step) == -signal.SIGKILL
         before = _listed(target)
@@ -127,7 +127,7 @@ async def test_a_kill_around_every_request_is_recovered_from(
     Whether or not the state directory is lost with it. What was listed is not sent again.
     """
     source = few(tmp_path / "source")
-    for step in some_steps(lane, LANES):
+    for step in some_steps(lane, LANES, 13):
         where, state = new_place(place.server), tmp_path / f"state-{step}"
         args = (source, where.url, "--state-dir", state, "--lock-wait", "30")
         killed = await bucket_runs.run(*args, step=step, bucket=True) == -signal.SIGKILL

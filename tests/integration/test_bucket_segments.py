@@ -15,10 +15,11 @@ from archiver.bucket.segments import Segments, refresh
 from archiver.checksums import BagFile, Checksum
 from archiver.s3.measured import in_memory
 from archiver.s3.objects import Absent, Objects
+from tests.support.marks import ALL_STEPS
 from tests.support.seaweed import Place
 
 DEAD = "20260101T000000Z-0123456789ab"
-SEGMENTS_OF_DEAD, LINES = 12_100, 60_000
+SEGMENTS_OF_DEAD, LINES = 12_100 if ALL_STEPS else 2_100, 60_000
 
 
 def file(number: int) -> BagFile:

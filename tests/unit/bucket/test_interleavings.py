@@ -231,7 +231,8 @@ WORK = [commits, rolls_up, commits_and_rolls_up, withdraws, ends]
 FEW = [(work, 2) for work in WORK]
 ALL = [(work, None) for work in (commits, rolls_up, withdraws)]
 """Where there are not too many: of the others those with a few more switches are tried."""
-MANY = [*ALL, (commits_and_rolls_up, 4), (ends, 4)] if ALL_STEPS else [(each, 3) for each in WORK]
+SOME = [(work, 3) for work in WORK if work is not ends]
+MANY = [*ALL, (commits_and_rolls_up, 4), (ends, 4)] if ALL_STEPS else SOME
 
 
 @pytest.mark.parametrize("prepare", PREPARED)
