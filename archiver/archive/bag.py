@@ -28,7 +28,7 @@ from archiver.archive.journal import Entry, Journal
 from archiver.archive.layout import MANIFEST, QUARANTINE, Layout
 from archiver.archive.lock import locked
 from archiver.archive.quarantine import Quarantine
-from archiver.archive.staging import StagedFile, StagedGeneration, discard, write_contents
+from archiver.archive.staged import StagedFile, StagedGeneration, discard, write_contents
 from archiver.archive.store import Records, Reported
 from archiver.checksums import BagFile
 from archiver.errors import NotAnArchive, storage_errors

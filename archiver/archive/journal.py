@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.archive.durable import fsync, write_files
-from archiver.archive.staging import StagedFile
+from archiver.archive.staged import StagedFile
 from archiver.checksums import BagFile
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Self
 from archiver.archive.durable import fsync
 from archiver.archive.fitting import DoesNotFit, payload_errors
 from archiver.errors import storage_errors
-from archiver.media import MediaInfo, NotWhole, Validator
+from archiver.media.info import MediaInfo
+from archiver.media.reader import NotWhole
+from archiver.media.validator import Validator
 
 if TYPE_CHECKING:
     import io

@@ -9,7 +9,7 @@ from archiver.archive.checksum_manifest import sha256_of
 from archiver.archive.durable import fsync
 from archiver.archive.layout import Layout
 from archiver.archive.quarantine import Quarantine
-from archiver.archive.staging import StagedFile
+from archiver.archive.staged import StagedFile
 from archiver.checksums import BagFile
 from archiver.errors import ConfigurationError, StorageError
 

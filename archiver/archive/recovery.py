@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from archiver.archive import placement
 from archiver.archive.checksum_manifest import parse
 from archiver.archive.journal import Entry
-from archiver.archive.staging import StagedFile
+from archiver.archive.staged import StagedFile
 from archiver.checksums import BagFile
 from archiver.errors import storage_errors
 from archiver.generation import generation_at

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.layout import Layout
-from archiver.archive.staging import StagedFile, StagedGeneration
+from archiver.archive.staged import StagedFile, StagedGeneration
 from archiver.checksums import BagFile
 
 if TYPE_CHECKING:

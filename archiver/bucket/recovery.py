@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from archiver.archive.layout import INCOMING
-from archiver.archive.staging import StagedFile
+from archiver.archive.staged import StagedFile
 from archiver.checksums import BagFile
 from archiver.generation import Generation, generation_at
 from archiver.s3.objects import Objects, Stored

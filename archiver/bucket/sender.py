@@ -6,7 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from archiver.archive.layout import Layout
-from archiver.archive.staging import StagedFile, StagedGeneration, write_contents
+from archiver.archive.staged import StagedFile, StagedGeneration, write_contents
 from archiver.bucket.quarantine import keep_aside
 from archiver.bucket.recovery import matches
 from archiver.bucket.uploads import Cancelling, UploadJournal, Uploads

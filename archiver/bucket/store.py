@@ -30,7 +30,7 @@ from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.layout import MANIFEST, QUARANTINE, STATE, Layout
 from archiver.archive.lock import holder, locked
 from archiver.archive.partial_file import this_boot
-from archiver.archive.staging import StagedFile, StagedGeneration, discard
+from archiver.archive.staged import StagedFile, StagedGeneration, discard
 from archiver.archive.store import Holder, Records, Reported
 from archiver.bucket import lease as leases
 from archiver.bucket import segment

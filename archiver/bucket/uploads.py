@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from archiver.archive.durable import replace
-from archiver.archive.staging import StagedFile, StagedGeneration
+from archiver.archive.staged import StagedFile, StagedGeneration
 from archiver.checksums import BagFile
 from archiver.errors import storage_errors
 from archiver.s3.objects import ChecksumRefused

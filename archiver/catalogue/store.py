@@ -31,12 +31,12 @@ from archiver.catalogue.worklist import WorklistTable
 from archiver.checksums import BagFile, Mark
 from archiver.errors import storage_errors
 from archiver.generation import Generation, generation_at
-from archiver.media.info import Properties
-from archiver.metadata import NOTHING, Metadata
 from archiver.outcomes import Streak
 
 if TYPE_CHECKING:
     from archiver.catalogue.queries import Queries, State
+    from archiver.media.info import Properties
+    from archiver.metadata import Metadata
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 10_000
@@ -128,12 +128,12 @@ class Described:
     """What the sidecars of a generation say."""
 
     generation: Generation
-    metadata: Metadata
+    metadata: "Metadata"
     entries: tuple[str, ...] = ()
     """The digests of what manifests say of it, all of which is in its sidecars."""
 
 
-FileProperties: TypeAlias = tuple[str, Properties]
+FileProperties: TypeAlias = "tuple[str, Properties]"
 """The path of a video, and what it says of itself."""
 
 
@@ -373,7 +373,7 @@ class Catalogue:
             with sqlite_errors(), self._lock, self.connection as db:
                 db.executemany("UPDATE file SET bytes = ? WHERE path = ?", rows)
 
-    def set_metadata(self, metadata: Iterable[tuple[Generation, Metadata]]) -> None:
+    def set_metadata(self, metadata: "Iterable[tuple[Generation, Metadata]]") -> None:
         """Record what is said of generations, in place of what was known."""
         with sqlite_errors(), self._lock, self.connection:
             self._set_metadata(metadata)
@@ -402,8 +402,10 @@ class Catalogue:
             ((each.generation.name, digest) for each in rows for digest in each.entries),
         )
 
-    def _set_metadata(self, metadata: Iterable[tuple[Generation, Metadata]]) -> None:
+    def _set_metadata(self, metadata: "Iterable[tuple[Generation, Metadata]]") -> None:
         """Most generations have no row: nothing is said of them."""
+        from archiver.metadata import NOTHING  # noqa: PLC0415 (a run without work does without it)
+
         rows = list(metadata)
         names = json.dumps([generation.name for generation, _ in rows])
         query = "DELETE FROM metadata WHERE name IN (SELECT value FROM json_each(?))"

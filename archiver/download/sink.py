@@ -8,7 +8,7 @@ from archiver.archive.disk_space import DiskSpace
 from archiver.archive.fitting import DoesNotFit
 from archiver.archive.partial_file import PartialFile
 from archiver.errors import StorageError
-from archiver.media import NotWhole
+from archiver.media.reader import NotWhole
 from archiver.threads import finished, in_thread
 
 _BLOCK = 1 << 20

@@ -26,7 +26,7 @@ from archiver.download.sink import Sink
 from archiver.http import redirects
 from archiver.http.bandwidth import Bandwidth
 from archiver.http.errors import describe_error
-from archiver.media import NotWhole
+from archiver.media.reader import NotWhole
 from archiver.outcomes import LinkFault
 from archiver.outputs import Link
 from archiver.progress import ByteProgress

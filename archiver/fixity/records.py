@@ -10,7 +10,8 @@ from archiver.errors import StorageError
 from archiver.fixity.declarations import without_declarations
 from archiver.fixity.report import Audit, Repairs
 from archiver.generation import generation_at
-from archiver.media import NotWhole, inspect
+from archiver.media.files import inspect
+from archiver.media.reader import NotWhole
 from archiver.pipeline.sidecars import LARGEST
 
 

@@ -7,13 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from archiver.archive.staging import (
-    StagedFile,
-    StagedGeneration,
-    Staging,
-    properties,
-    write_contents,
-)
+from archiver.archive.staged import StagedFile, StagedGeneration, properties, write_contents
+from archiver.archive.staging import Staging
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.catalogue.worklist import Entry

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
 
-from archiver.archive.staging import StagedGeneration, Staging, properties
+from archiver.archive.staged import StagedGeneration, properties
+from archiver.archive.staging import Staging
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue, Record
 from archiver.outcomes import (

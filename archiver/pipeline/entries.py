@@ -6,7 +6,7 @@ What they say of a generation that is fetched is committed with it.
 import logging
 from collections.abc import Callable
 
-from archiver.archive.staging import StagedGeneration
+from archiver.archive.staged import StagedGeneration
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation

@@ -12,7 +12,8 @@ from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
 from archiver.archive.letter_case import LetterCase
 from archiver.archive.partial_file import PartialFile
-from archiver.archive.staging import StagedFile, Staging, names_in_staging
+from archiver.archive.staged import StagedFile, names_in_staging
+from archiver.archive.staging import Staging
 from archiver.download.downloader import Downloaded, Downloader, Unavailable
 from archiver.generation import LISTED, Generation
 from archiver.modelslab.client import (

@@ -3,15 +3,19 @@
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from archiver.archive.letter_case import LetterCase
-from archiver.archive.staging import StagedGeneration, Staging, staged_generations
+from archiver.archive.staged import StagedGeneration, names_in_staging
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile
 from archiver.generation import LISTED
 from archiver.pipeline.indexing import absorb
 from archiver.units import counted
+
+if TYPE_CHECKING:
+    from archiver.archive.staging import Staging
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,6 +37,15 @@ def recover(store: Store, catalogue: Catalogue, stale_after: float, *, forget: b
     store.clear_journal(files)  # the catalogue knows of them now
     if unlisted := catalogue.unlisted():
         _relist(store, catalogue, unlisted, forget=forget)
+    if names_in_staging(store.layout):
+        _end_staged(store, catalogue, stale_after)
+
+
+def _end_staged(store: Store, catalogue: Catalogue, stale_after: float) -> None:
+    """Commit what is staged whole, and delete what is of no use any more."""
+    # Hardly any run has something to recover, and all the others start sooner without this.
+    from archiver.archive.staging import staged_generations  # noqa: PLC0415
+
     whole, letter_case = [], LetterCase(store.layout)
     for staging in staged_generations(store.layout):
         if letter_case.rival(staging.generation):
@@ -47,14 +60,13 @@ def recover(store: Store, catalogue: Catalogue, stale_after: float, *, forget: b
 
 
 def _commit(store: Store, catalogue: Catalogue, whole: Sequence[StagedGeneration]) -> None:
-    # Hardly any run has something to recover, and all the others start sooner without these.
     from archiver.pipeline.commit import commit_staged  # noqa: PLC0415
 
     records = [Record(each.generation, "held", served_by=("an earlier run",)) for each in whole]
     commit_staged(store, catalogue, whole, records)
 
 
-def _complete(staging: Staging) -> StagedGeneration | None:
+def _complete(staging: "Staging") -> StagedGeneration | None:
     """Return a generation if all that its response lists is staged whole."""
     from archiver.modelslab.listing import ready  # noqa: PLC0415
     from archiver.modelslab.responses import (  # noqa: PLC0415

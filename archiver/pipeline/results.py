@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from archiver.archive.staging import StagedGeneration
+from archiver.archive.staged import StagedGeneration
 from archiver.outcomes import Archived, LinkFault, Outcome
 
 

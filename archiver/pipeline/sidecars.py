@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from archiver.archive.staging import StagedGeneration, Staging
+from archiver.archive.staged import StagedGeneration
+from archiver.archive.staging import Staging
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue, Described
 from archiver.generation import Generation, entry_number

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
-from archiver.archive.staging import StagedGeneration
+from archiver.archive.staged import StagedGeneration
 from archiver.catalogue.worklist import Entry
 from archiver.download.downloader import Downloader
 from archiver.download.transfer import Transfer

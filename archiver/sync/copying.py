@@ -12,7 +12,8 @@ from typing import Self
 
 from archiver.archive.layout import INCOMING
 from archiver.archive.letter_case import LetterCase
-from archiver.archive.staging import StagedFile, StagedGeneration, Staging
+from archiver.archive.staged import StagedFile, StagedGeneration
+from archiver.archive.staging import Staging
 from archiver.archive.store import Store
 from archiver.catalogue.queries import Known
 from archiver.checksums import BagFile

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 from archiver.archive.staging import spool
 from archiver.errors import storage_errors
-from archiver.media import NotWhole, Validator
 from archiver.media.info import Properties
+from archiver.media.reader import NotWhole
+from archiver.media.validator import Validator
 
 if TYPE_CHECKING:
     import io

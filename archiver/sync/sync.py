@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 
-from archiver.archive.staging import names_in_staging
+from archiver.archive.staged import names_in_staging
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ArchiverError

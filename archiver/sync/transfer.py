@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 
-from archiver.archive.staging import StagedFile, properties
+from archiver.archive.staged import StagedFile, properties
 from archiver.archive.store import Store
 from archiver.catalogue.queries import Known
 from archiver.catalogue.store import Described, Record

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from archiver.archive.layout import Layout
-from archiver.archive.staging import write_contents
+from archiver.archive.staged import write_contents
 from archiver.emulator.scripts import Script
 from archiver.errors import ConfigurationError
 from archiver.fixity.repair import repair

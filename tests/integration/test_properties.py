@@ -17,8 +17,7 @@ from archiver.emulator.scripts import OutputScript, Script
 from archiver.fixity import checking as fixity
 from archiver.fixity.repair import repair
 from archiver.fixity.verify import Selection, verify
-from archiver.media import inspect
-from archiver.media.files import examine
+from archiver.media.files import examine, inspect
 from archiver.media.info import Properties
 from tests.support.archives import look_up, open_catalogue, stage
 from tests.support.backups import Backups, generation

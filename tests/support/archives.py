@@ -6,7 +6,8 @@ from pathlib import Path
 from archiver.archive.bag import Bag
 from archiver.archive.layout import Layout
 from archiver.archive.partial_file import PartialFile
-from archiver.archive.staging import StagedFile, StagedGeneration, Staging
+from archiver.archive.staged import StagedFile, StagedGeneration
+from archiver.archive.staging import Staging
 from archiver.catalogue.queries import Known
 from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation

@@ -20,7 +20,8 @@ import pytest
 from archiver.archive.bag import Bag
 from archiver.archive.layout import INCOMING, MANIFEST, Layout
 from archiver.archive.recovery import recover as recover_commit
-from archiver.archive.staging import StagedGeneration, Staging
+from archiver.archive.staged import StagedGeneration
+from archiver.archive.staging import Staging
 from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import ArchiveLocked, NotAnArchive, StorageError, storage_errors

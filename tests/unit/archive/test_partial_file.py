@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from archiver.archive.fitting import DoesNotFit
 from archiver.archive.partial_file import Origin, PartialFile, Payload, this_boot
 from archiver.errors import StorageError
-from archiver.media import NotWhole
+from archiver.media.reader import NotWhole
 from tests.support.disk import IO_ERROR, DiskLog, everything, failing, names
 from tests.support.videos import HTML, MP4, OPEN_ENDED, OTHER_MP4, VIDEOS, WEBM, sha256
 

@@ -8,7 +8,7 @@ import pytest
 from archiver.archive.layout import Layout
 from archiver.archive.placement import matches, place, vacate
 from archiver.archive.quarantine import Quarantine
-from archiver.archive.staging import StagedFile
+from archiver.archive.staged import StagedFile
 from archiver.checksums import BagFile
 from archiver.errors import StorageError
 from tests.support.disk import IO_ERROR, DiskLog, everything, names

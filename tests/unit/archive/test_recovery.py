@@ -10,7 +10,7 @@ from archiver.archive.bag import Bag
 from archiver.archive.journal import Entry
 from archiver.archive.placement import place
 from archiver.archive.recovery import recover
-from archiver.archive.staging import StagedFile
+from archiver.archive.staged import StagedFile
 from archiver.errors import StorageError
 from tests.support.archives import stage
 from tests.support.disk import IO_ERROR

@@ -15,17 +15,11 @@ from hypothesis import strategies as st
 
 from archiver.archive.layout import Layout
 from archiver.archive.partial_file import Origin, PartialFile
-from archiver.archive.staging import (
-    StagedFile,
-    StagedGeneration,
-    Staging,
-    names_in_staging,
-    staged_generations,
-    write_contents,
-)
+from archiver.archive.staged import StagedFile, StagedGeneration, names_in_staging, write_contents
+from archiver.archive.staging import Staging, staged_generations
 from archiver.errors import StorageError
 from archiver.generation import Generation
-from archiver.media import NotWhole
+from archiver.media.reader import NotWhole
 from archiver.outputs import Output
 from tests.support.archives import STALE_AFTER, kept, outputs
 from tests.support.disk import IO_ERROR, DiskLog, everything, names

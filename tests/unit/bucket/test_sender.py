@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from archiver.archive.layout import Layout
-from archiver.archive.staging import StagedFile, StagedGeneration
+from archiver.archive.staged import StagedFile, StagedGeneration
 from archiver.bucket.sender import Sender
 from archiver.checksums import BagFile
 from archiver.errors import LeaseLost

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from archiver.archive.staging import StagedFile, StagedGeneration
+from archiver.archive.staged import StagedFile, StagedGeneration
 from archiver.bucket.uploads import Cancelling, UploadJournal, Uploads
 from archiver.checksums import BagFile
 from archiver.errors import StorageError

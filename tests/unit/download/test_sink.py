@@ -15,7 +15,7 @@ from archiver.archive.partial_file import Origin, PartialFile
 from archiver.download.sink import Sink
 from archiver.emulator.clip import grown_clip
 from archiver.errors import StorageError
-from archiver.media import NotWhole
+from archiver.media.reader import NotWhole
 from tests.support.disk import everything
 from tests.support.videos import HTML, MP4
 

@@ -6,7 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from archiver.media import MediaInfo, NotWhole, Validator
+from archiver.media.info import MediaInfo
+from archiver.media.reader import NotWhole
+from archiver.media.validator import Validator
 
 
 def validate(*chunks: bytes) -> MediaInfo:

@@ -3,8 +3,7 @@
 import struct
 from pathlib import Path
 
-from archiver.media import MediaInfo
-from archiver.media.info import Properties
+from archiver.media.info import MediaInfo, Properties
 
 VIDEOS = {path.name: path.read_bytes() for path in Path(__file__).parents[2].glob("videos/*.*")}
 del VIDEOS["README.md"]

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from archiver.media import NotWhole, Validator
+from archiver.media.reader import NotWhole
+from archiver.media.validator import Validator
 from tests.support.cost import calls
 from tests.unit.media.samples import (
     CLUSTER,

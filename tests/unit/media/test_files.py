@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from archiver.media import Inspection, MediaInfo, NotWhole, inspect
-from archiver.media.files import examine
-from archiver.media.info import Properties
+from archiver.media.files import Inspection, examine, inspect
+from archiver.media.info import MediaInfo, Properties
+from archiver.media.reader import NotWhole
 from tests.unit.media.samples import FTYP, HTML, MEDIA, MOOV, VIDEOS, box
 
 BLOCK = 1 << 20

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.media import MediaInfo
+from archiver.media.info import MediaInfo
 from tests.unit.media.checks import chunked, validate, verdict
 from tests.unit.media.samples import VIDEOS, box
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from archiver.media import MediaInfo
+from archiver.media.info import MediaInfo
 from tests.unit.media.checks import assert_not_whole, chunked, shown, validate
 from tests.unit.media.samples import (
     CLUSTER,

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from archiver.media import MediaInfo, NotWhole, Validator
+from archiver.media.info import MediaInfo
+from archiver.media.reader import NotWhole
+from archiver.media.validator import Validator
 from tests.unit.media.checks import assert_not_whole, chunked, shown, validate, verdict
 from tests.unit.media.samples import (
     FTYP,

@@ -2,8 +2,7 @@
 
 import pytest
 
-from archiver.media import NotWhole
-from archiver.media.reader import FILE, MAX_READ, Extent, Reader
+from archiver.media.reader import FILE, MAX_READ, Extent, NotWhole, Reader
 
 
 def test_a_parser_waits_for_more_bytes() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from archiver.media import NotWhole, Validator
+from archiver.media.reader import NotWhole
+from archiver.media.validator import Validator
 from tests.unit.media.checks import assert_not_whole, chunked, shown, verdict
 from tests.unit.media.samples import HTML
 

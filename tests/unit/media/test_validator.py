@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.media import MediaInfo, NotWhole, Validator
+from archiver.media.info import MediaInfo
+from archiver.media.reader import NotWhole
+from archiver.media.validator import Validator
 from tests.unit.media.checks import chunked, kind, validate, verdict
 from tests.unit.media.samples import FTYP, GIF, HTML, MEDIA, MOOV, NO_COLOURS, VIDEOS, WEBM
 

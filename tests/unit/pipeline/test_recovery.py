@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from archiver.archive.bag import Bag
-from archiver.archive.staging import StagedFile, Staging
+from archiver.archive.staged import StagedFile
+from archiver.archive.staging import Staging
 from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation
 from tests.support.archives import kept, outputs, recover_in

@@ -12,7 +12,7 @@ import pytest
 
 from archiver.archive import letter_case
 from archiver.archive.bag import Bag
-from archiver.archive.staging import StagedGeneration
+from archiver.archive.staged import StagedGeneration
 from archiver.catalogue.queries import Known
 from archiver.errors import ConfigurationError, StorageError
 from archiver.sync.copying import Copied, Copying
