@@ -175,7 +175,7 @@ async def test_a_signal_ends_the_wait_for_a_list(
         sent = time.monotonic()
         run.send_signal(number)
         result = await end(run)
-        assert time.monotonic() - sent < 2
+        assert time.monotonic() - sent < 10
     assert result == Ended(status, "", f"archiver: interrupted by {signal.Signals(number).name}\n")
     if mode == "backup":
         shown = await workspace.run("status", "--json", "-a", str(workspace.archive))

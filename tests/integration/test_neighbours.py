@@ -61,7 +61,7 @@ async def test_a_silent_link_says_nothing_of_another_at_its_path(backups: Backup
             backups.emulator.scripts[generation(str(number))] = Script(
                 outputs=(OutputScript(primary=LinkScript(url=url)),)
             )
-        download = quick_downloads(timeout=0.3, concurrency=1)
+        download = quick_downloads(timeout=1, concurrency=1)
         report = await backups.run("deepfake/0", "deepfake/1", download=download)
     assert (report.archived, report.failed) == (1, 1)
 

@@ -392,7 +392,7 @@ async def test_a_silent_host_costs_one_timeout_for_each_link(backups: Backups) -
     )
     report = await backups.run("deepfake/263", download=quick_downloads(timeout=0.5, retries=2))
     assert report.failed == 1
-    assert (backups.emulator.downloads(G263), report.seconds < 2) == (2, True)
+    assert (backups.emulator.downloads(G263), report.seconds < 4) == (2, True)
     assert "not tried again on this run" in "".join(report.lines())
 
 

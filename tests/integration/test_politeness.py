@@ -85,7 +85,7 @@ async def test_the_byte_rate_holds(backups: Backups) -> None:
 async def test_a_slow_rate_is_no_crawl(backups: Backups) -> None:
     """What is slow because we wait is not given up as a link that crawls."""
     backups.emulator.scripts[generation("1")] = video(LinkScript(), size=300_000)
-    settings = quick_downloads(limit_rate=100_000, timeout=0.5)
+    settings = quick_downloads(limit_rate=100_000, timeout=1)
     report = await backups.run("1", download=settings)
     assert (report.archived, backups.emulator.downloads()) == (1, 1)
 

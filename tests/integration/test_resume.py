@@ -498,7 +498,7 @@ async def test_links_that_send_nothing_make_no_files(
         generation("264"): Script(outputs=(OutputScript(primary=link, proxy=link),) * 2),
         generation("265"): Script(),
     }
-    report = await backups.run("263", "264", "265", download=quick_downloads(timeout=0.3))
+    report = await backups.run("263", "264", "265", download=quick_downloads(timeout=1))
     assert (report.failed, report.archived) == (2, 1)
     assert made == ["v6~deepfake~265"]
     assert_nothing_left(backups)

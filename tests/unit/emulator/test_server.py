@@ -132,15 +132,16 @@ class TestResponses:
     @pytest.mark.parametrize("response", get_args(Response))
     async def test_every_response_can_be_sent(self, response: Response) -> None:
         """No response makes the emulator itself fail, not even one that breaks the connection."""
+        never = response in ("stall", "silent")
         async with emulated(Script(response=response)) as (emulator, client):
             try:
-                async with asyncio.timeout(0.3):
+                async with asyncio.timeout(0.3 if never else 30):
                     got, _ = await post(emulator, client)
                     assert got.status != 500 or response == "error"
             except aiohttp.ClientError:
                 assert response in ("cut", "reset", "hang-up")
             except TimeoutError:
-                assert response in ("stall", "silent")
+                assert never
             assert emulator.asked(ONE) == 1
 
     async def test_gateways_respond_with_web_pages(self) -> None:

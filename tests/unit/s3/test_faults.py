@@ -62,7 +62,7 @@ ASK: dict[str, Callable[[Objects], object]] = {
 def faulty(place: Place, proxy: StoreProxy) -> Place:
     """A place behind the proxy, whose silence is soon too long."""
     there = place.at(proxy.endpoint_url)
-    return replace(there, settings=replace(there.settings, timeout=0.5))
+    return replace(there, settings=replace(there.settings, timeout=1))
 
 
 @pytest.mark.parametrize("name", slow_except(PASSING, *QUICK))
