@@ -90,8 +90,8 @@ def placed(path: str, shard: Shard | None) -> str:
 def chosen(shard: Shard | None, shards: int | None, environ: Mapping[str, str]) -> Shard | None:
     """Return the shard of this run, if its list is shared at all.
 
-    That is what `--shard` says, or one of as many as `--shards` says: which, the array task's
-    number in the environment tells. Without either, being in an array means nothing.
+    That is what `--shard` says, or one of as many as `--shards` says: the one that has the array
+    task's number in the environment. Without either, being in an array means nothing.
 
     Raises:
         ConfigurationError: if what is said does not go together, or not enough is said.

@@ -6,8 +6,8 @@ conditional write, so the store decides who is first. At the end it is released 
 too: to delete it would be to delete the lease of whoever has taken it over meanwhile.
 
 A holder that sleeps does not know that its lease is lost. That it writes no line any more is not
-the lease's doing but the fence's (`fence.py`): the lease remembers whom to keep out until that is
-done.
+the lease's doing but the fence's (`fence.py`): the lease remembers which runs to keep out until
+that is done.
 """
 
 import json
@@ -133,8 +133,8 @@ class Lease:
     def check(self) -> None:
         """Make sure that the lease is neither known to be lost nor must be assumed to be.
 
-        Where it was not renewed for as long as it lives, since the machine was asleep, one more
-        renewal tells: it succeeds only if nobody was in between.
+        Where it was not renewed for as long as it lives, since the machine was asleep, it is
+        renewed once more: that succeeds only if nobody was in between.
 
         Raises:
             LeaseLost: if it is lost, or may be.

@@ -130,7 +130,7 @@ class Queries:
     def numbers_since(self, moment: str, already: int = 0) -> list[int]:
         """Return the numbers of the held and the lost that have come into their state since.
 
-        So many of that very second are known `already`: if there are no more, those are left out.
+        As many as `already` of that very second are known: if there are no more, they are left out.
         """
         query = "SELECT number, since FROM generation WHERE state = ? AND since >= ?"
         with sqlite_errors():

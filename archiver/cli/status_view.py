@@ -17,9 +17,9 @@ from archiver.run import Run
 from archiver.units import counted, format_duration, format_size
 
 _LABELS = 10
-"""So many columns have the labels."""
+"""The width of the labels, in columns."""
 _SHOWN = 5
-"""So many generations of a state are named."""
+"""How many generations of a state are named."""
 _COLOURS: dict[State, str] = {
     "held": "green", "pending": "yellow", "failed": "red", "lost": "magenta",
 }  # fmt: skip

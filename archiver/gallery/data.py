@@ -26,7 +26,7 @@ from archiver.pipeline.indexing import open_to_read
 CHUNK = 2000
 """How many numbers a chunk has."""
 _AT_ONCE = 16
-"""So many files are sent to a bucket at once."""
+"""How many files are sent to a bucket at once."""
 UNFINISHED = -1
 """The chunk of the pending and the failed."""
 

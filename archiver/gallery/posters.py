@@ -32,7 +32,7 @@ _DEMUXERS = {"mp4": "mov", "mov": "mov", "webm": "matroska", "mkv": "matroska", 
 _PLACES = (0.25, 0.5, 0.75, 0.0)
 """Where in a video a still is looked for, as parts of its length."""
 _MOST_FRAMES = 150
-"""So many are decoded at most on the way to one of these places."""
+"""The most frames that are decoded on the way to one of these places."""
 _LONGEST_SIDE = 480
 _POSTERS = f"{GALLERY}/posters"
 _PATH = re.compile(rf"{re.escape(_POSTERS)}/[0-9a-f]{{2}}/[0-9a-f]{{14}}\.(webp|none)")
@@ -46,7 +46,7 @@ class PosterProgress(Protocol):
     """Hears of posters that are to be made, and of each that is."""
 
     def planned(self, count: int) -> None:
-        """So many posters are to be made."""
+        """How many posters are to be made."""
 
     def made(self) -> None:
         """One is done with."""

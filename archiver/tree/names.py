@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from unicodedata import category, normalize
 
 COMPONENT = 255
-"""So many bytes may one part of a path have (NAME_MAX; of NTFS, in UTF-16)."""
+"""The most bytes that one part of a path may have (NAME_MAX; of NTFS, in UTF-16)."""
 PATH = 240
-"""So many characters may a path below the target have: Windows allows 260 for all of it."""
+"""The most characters of a path below the target: Windows allows 260 for all of it."""
 FORBIDDEN = frozenset('<>:"|?*\\')
 """What Windows allows in no name, besides `/` and control characters."""
 NAMELESS = "unknown"

@@ -14,7 +14,7 @@ from archiver.tree import names
 
 DEFAULT = "{date}/{prompt:.40}-{id}.{extension}"
 _LONGEST = 200
-"""So many bytes may a format have: the names themselves need room, too."""
+"""The most bytes of a format: the names themselves need room, too."""
 
 Value: TypeAlias = str | int | float | datetime | None
 

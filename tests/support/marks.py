@@ -12,7 +12,7 @@ ALL_STEPS = os.environ.get("ARCHIVER_TEST_STRIDE") == "1"
 
 
 def some_steps(lane: int, lanes: int, one_in: int) -> range:
-    """Return the steps that a lane tries, which are spread over all: one in so many, or all."""
+    """Return the steps that a lane tries: of all one in `one_in`, unless all are to be tried."""
     stride = 1 if ALL_STEPS else one_in
     return range(lane * stride + 1, 1000, lanes * stride)
 
