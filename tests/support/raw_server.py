@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self, TypeAlias
 
+_TURNS = 5
+"""Of the event loop: after these an accepted socket has its transport."""
 _LONGEST_HEAD = 1 << 20
 _BLOCK = 1 << 16
 _ANY_PATH = "*"
@@ -64,6 +66,10 @@ class _Listener:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _turn in range(_TURNS):  # what was just accepted becomes a connection, to be closed
+            await asyncio.sleep(0)
         self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -80,6 +86,8 @@ class _Listener:
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Also where it is cancelled before it has begun.
+        task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
