@@ -278,6 +278,7 @@ class WorklistTable:
         )
 
     def _holds_any(self, endpoint: str) -> bool:
+        # The "+" keeps SQLite from the index of states, by which it would read all that is held.
         query = "SELECT 1 FROM generation WHERE name > ? AND name < ? AND +state = 'held' LIMIT 1"
         return self._db.execute(query, (f"{endpoint}/", f"{endpoint}0")).fetchone() is not None
 

@@ -66,8 +66,10 @@ def test_who_has_lost_the_lease_replaces_nothing(tmp_path: Path) -> None:
 
     (tmp_path / ".archiver/incoming").mkdir(parents=True)
     each = Sender(objects, Layout(tmp_path), lost)
-    sending = each.begin(StagedGeneration(generation("1"), (staged(b"ours"),)))
+    ours = StagedGeneration(generation("1"), (staged(b"ours"),))
     with pytest.raises(LeaseLost):
-        sending.result(10)
+        each.begin(ours).result(10)
+    with pytest.raises(LeaseLost):  # so it was not noted as sent
+        each.send([ours])
     each.close()
     assert objects.content(PATH) == b"the other run's"
