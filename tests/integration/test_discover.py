@@ -31,6 +31,7 @@ from archiver.settings import Timings
 from tests.support.archives import look_up, open_catalogue
 from tests.support.backups import (
     KEY,
+    PATIENT,
     Backups,
     Collected,
     assert_true_bag,
@@ -655,7 +656,8 @@ async def test_a_page_that_does_not_come_loses_none_before_it(backups: Backups, 
     """What was listed so far is archived, and the rest is said to be missing."""
     many(backups, 61)
     listing(backups, pages={2: reply})
-    report = await discover(backups)
+    settings = backups.settings(silence=1 if reply == "silent" else PATIENT)
+    report = await discover(backups, api=settings.api)
     assert (report.archived, report.exit_status) == (30, 3)
     assert "your generations: page 2 of type video: " in "".join(report.lines())
 

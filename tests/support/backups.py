@@ -16,11 +16,13 @@ from archiver.settings import ApiSettings, DownloadSettings, Settings
 from tests.support.archives import open_catalogue
 
 KEY = "sk-Emulated/Key+42"
+PATIENT = 20.0
+"""A timeout in seconds that no busy machine makes pass."""
 
 
 def quick_downloads(**changes: object) -> DownloadSettings:
     """Return settings that try each link once, without a pause, and allow the emulator."""
-    settings = DownloadSettings(timeout=1, retries=0, min_free=0, allow_private=True)
+    settings = DownloadSettings(timeout=PATIENT, retries=0, min_free=0, allow_private=True)
     return replace(settings, **changes)  # type: ignore[arg-type]
 
 
@@ -43,20 +45,24 @@ class Backups:
     emulator: Emulator
     outcomes: list[Outcome] = field(default_factory=list)
 
-    async def run(self, *lines: str, api_rate: float = 1000, **changes: object) -> Report:
+    async def run(
+        self, *lines: str, api_rate: float = 1000, silence: float = PATIENT, **changes: object
+    ) -> Report:
         """Back up a manifest of these lines, with quick settings unless `changes` are given."""
         manifest = self.archive.with_name("ids.txt")
         manifest.write_text("\n".join(lines) + "\n")
         progress = Collected()
-        settings = self.settings(api_rate=api_rate, **changes)
+        settings = self.settings(api_rate=api_rate, silence=silence, **changes)
         report = await backup(self.archive, [manifest], settings, progress)
         self.outcomes = progress.outcomes
         return report
 
-    def settings(self, *, api_rate: float = 1000, **changes: object) -> Settings:
-        """Return settings without retries, pauses or polling."""
-        api = ApiSettings(ApiKey(KEY), self.emulator.api_url, api_rate, timeout=1, retries=0)
-        settings = Settings(api, quick_downloads(), wait=0)
+    def settings(
+        self, *, api_rate: float = 1000, silence: float = PATIENT, **changes: object
+    ) -> Settings:
+        """Return settings without retries, pauses or polling; `silence` is all timeouts."""
+        api = ApiSettings(ApiKey(KEY), self.emulator.api_url, api_rate, silence, retries=0)
+        settings = Settings(api, quick_downloads(timeout=silence), wait=0)
         return replace(settings, **changes)  # type: ignore[arg-type]
 
     def held(self) -> dict[str, bytes]:

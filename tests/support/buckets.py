@@ -17,8 +17,6 @@ from tests.support.running import COMMAND, LOCAL, QUICK, Ended, ended
 from tests.support.seaweed import Place
 
 SEGMENTS = ".archiver/segments/"
-_SILENCE = 10
-"""In seconds: nothing here is silent, but a store takes its share of the machine."""
 
 
 @dataclass
@@ -52,12 +50,7 @@ class Machine:
         """Back up a manifest of these lines, with quick settings unless `changes` are given."""
         progress = Collected()
         quick = Backups(self.home, self.emulator).settings()
-        patient = replace(
-            quick,
-            api=replace(quick.api, timeout=_SILENCE),
-            download=replace(quick.download, timeout=_SILENCE),
-        )
-        settings = replace(patient, **changes)  # type: ignore[arg-type]
+        settings = replace(quick, **changes)  # type: ignore[arg-type]
         report = await backup(self.url, [self.manifest(*lines)], settings, progress)
         self.outcomes = progress.outcomes
         return report

@@ -135,7 +135,7 @@ async def back_up_from(
 ) -> tuple[Report, Outcome]:
     """Back up one generation with this primary link; return the report and the outcome."""
     backups.emulator.scripts[G263] = linked(url, proxy)
-    download = quick_downloads(max_size=LARGEST, **changes)
+    download = quick_downloads(max_size=LARGEST, **{"timeout": 1.0, **changes})
     report = await backups.run("263", download=download)
     (outcome,) = backups.outcomes
     return report, outcome

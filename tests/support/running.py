@@ -18,7 +18,7 @@ from tests.support.backups import KEY
 COMMAND = str(Path(sys.executable).with_name("archiver"))
 LOCAL = {"ARCHIVER_ALLOW_PRIVATE_LINKS": "1", "ARCHIVER_MIN_FREE": "0"}
 """Allow links to the emulator, and disregard how much disk space is free."""
-QUICK = ("--retries", "0", "--api-rate", "1000/s", "--wait", "0", "--timeout", "5s")
+QUICK = ("--retries", "0", "--api-rate", "1000/s", "--wait", "0", "--timeout", "20s")
 """Options for a run without retries or pauses."""
 
 
