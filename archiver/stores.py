@@ -5,14 +5,14 @@ from pathlib import Path
 
 from archiver.archive.bag import Bag
 from archiver.archive.layout import Layout
-from archiver.archive.store import Store
+from archiver.archive.store import Store, WritableStore
 from archiver.location import Location
 from archiver.settings import BucketSettings
 
 
 def open_store(
     location: Location, lock_wait: float = 0, settings: BucketSettings | None = None
-) -> AbstractContextManager[Store]:
+) -> AbstractContextManager[WritableStore]:
     """Open the archive at a location, or create an empty one, and hold its lock.
 
     Raises:
@@ -23,9 +23,9 @@ def open_store(
     """
     if isinstance(location, Path):
         return Bag.open(location, lock_wait)
-    from archiver.bucket.store import Bucket  # noqa: PLC0415 (most archives are directories)
+    from archiver.bucket.writable import WritableBucket  # noqa: PLC0415 (most are directories)
 
-    return Bucket.open(location, lock_wait, settings)
+    return WritableBucket.open(location, lock_wait, settings)
 
 
 def look_into(location: Location) -> AbstractContextManager[Store]:

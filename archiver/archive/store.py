@@ -60,9 +60,9 @@ class Holder:
 
 
 class Store(Protocol):
-    """The place of an archive. Whoever writes to it has its lock. Its methods block.
+    """The place of an archive, as anyone may use it, beside a run that writes to it.
 
-    They raise `StorageError` where the store fails.
+    Its methods block, and raise `StorageError` where the store fails.
     """
 
     @property
@@ -84,79 +84,6 @@ class Store(Protocol):
     def manifest(self) -> ChecksumManifest:
         """The checksum manifest, as it is on the disk here."""
         ...
-
-    # --- Writing
-
-    def recover(self) -> Sequence[StagedFile]:
-        """Finish the group that a crash left between two steps; return its files."""
-        ...
-
-    def begin_upload(self, staged: StagedGeneration) -> "Future[str] | None":
-        """Begin to send what is staged to the store, where that takes long; see `commit`.
-
-        The future has why the store did not take this one, or an empty text.
-        """
-        ...
-
-    def commit(self, group: Sequence[StagedGeneration], record: Callable[[], None]) -> None:
-        """Make a group of generations part of the archive, durably.
-
-        `record` commits the catalogue.
-        """
-        ...
-
-    def clear_journal(self, files: Iterable[StagedFile]) -> None:
-        """Clear the journal, of whose files the catalogue knows now, and what was staged."""
-        ...
-
-    def relist(
-        self, files: Sequence[BagFile], *, new: bool = False
-    ) -> tuple[list[BagFile], list[BagFile]]:
-        """Write the lines of files that are there and match; return those, and the missing.
-
-        If they are `new`, other manifests do not list them.
-        """
-        ...
-
-    def withdraw(self, paths: Collection[str]) -> None:
-        """Remove the lines of files that are about to be committed anew."""
-        ...
-
-    def adopt(self, paths: Iterable[str]) -> list[BagFile]:
-        """Write a line for files that are there; any other lines of theirs are removed."""
-        ...
-
-    def restore(self, files: Sequence[StagedFile], recorded: Mapping[str, str]) -> None:
-        """Put staged files in the places of damaged or missing ones, which are quarantined.
-
-        Where a checksum is not the `recorded` one of its path, its line is written anew.
-        """
-        ...
-
-    def set_aside(self, paths: Iterable[str]) -> None:
-        """Move files into the quarantine, where they are there."""
-        ...
-
-    def copy_aside(self, paths: Iterable[str]) -> None:
-        """Keep a copy of files in the quarantine: they stay in place at every instant."""
-        ...
-
-    def keep_tags(self) -> None:
-        """Make the tag files that are here those of the archive."""
-        ...
-
-    def describe(self, files: int, payload_bytes: int) -> None:
-        """Bring the tag files up to date, for this many files and bytes."""
-        ...
-
-    def publish(self, path: str, content: bytes) -> None:
-        """Let a file be in the archive that was written here for people to look at: the page.
-
-        It needs no lock: the last who writes it is right.
-        """
-        ...
-
-    # --- Reading
 
     def check(self) -> None:
         """Make sure that this is an archive, or that there is a place for one.
@@ -235,4 +162,77 @@ class Store(Protocol):
 
         It may be missing or damaged there as in the archive.
         """
+        ...
+
+    def publish(self, path: str, content: bytes) -> None:
+        """Let a file be in the archive that was written here for people to look at: the page.
+
+        It needs no lock: the last who writes it is right.
+        """
+        ...
+
+
+class WritableStore(Store, Protocol):
+    """A store whose lock this run holds."""
+
+    def recover(self) -> Sequence[StagedFile]:
+        """Finish the group that a crash left between two steps; return its files."""
+        ...
+
+    def begin_upload(self, staged: StagedGeneration) -> "Future[str] | None":
+        """Begin to send what is staged to the store, where that takes long; see `commit`.
+
+        The future has why the store did not take this one, or an empty text.
+        """
+        ...
+
+    def commit(self, group: Sequence[StagedGeneration], record: Callable[[], None]) -> None:
+        """Make a group of generations part of the archive, durably.
+
+        `record` commits the catalogue.
+        """
+        ...
+
+    def clear_journal(self, files: Iterable[StagedFile]) -> None:
+        """Clear the journal, of whose files the catalogue knows now, and what was staged."""
+        ...
+
+    def relist(
+        self, files: Sequence[BagFile], *, new: bool = False
+    ) -> tuple[list[BagFile], list[BagFile]]:
+        """Write the lines of files that are there and match; return those, and the missing.
+
+        If they are `new`, other manifests do not list them.
+        """
+        ...
+
+    def withdraw(self, paths: Collection[str]) -> None:
+        """Remove the lines of files that are about to be committed anew."""
+        ...
+
+    def adopt(self, paths: Iterable[str]) -> list[BagFile]:
+        """Write a line for files that are there; any other lines of theirs are removed."""
+        ...
+
+    def restore(self, files: Sequence[StagedFile], recorded: Mapping[str, str]) -> None:
+        """Put staged files in the places of damaged or missing ones, which are quarantined.
+
+        Where a checksum is not the `recorded` one of its path, its line is written anew.
+        """
+        ...
+
+    def set_aside(self, paths: Iterable[str]) -> None:
+        """Move files into the quarantine, where they are there."""
+        ...
+
+    def copy_aside(self, paths: Iterable[str]) -> None:
+        """Keep a copy of files in the quarantine: they stay in place at every instant."""
+        ...
+
+    def keep_tags(self) -> None:
+        """Make the tag files that are here those of the archive."""
+        ...
+
+    def describe(self, files: int, payload_bytes: int) -> None:
+        """Bring the tag files up to date, for this many files and bytes."""
         ...

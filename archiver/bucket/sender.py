@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 class Sender:
     """Sends what is staged, beside the downloads or in a commit. Any thread may call it."""
 
-    def __init__(self, objects: Objects, layout: Layout, check: Callable[[], None]) -> None:
-        self.journal = UploadJournal(layout.state / "uploads.jsonl")
+    def __init__(
+        self,
+        objects: Objects,
+        layout: Layout,
+        journal: UploadJournal,
+        check: Callable[[], None],
+    ) -> None:
+        self._journal = journal
         self._objects = objects
         self._layout = layout
         self._check = check
@@ -39,7 +45,7 @@ class Sender:
         Raises:
             StorageError: if the disk does not take its name into the journal.
         """
-        self.journal.add(staged.files)
+        self._journal.add(staged.files)
         return self._uploads.begin(staged, lambda failed: self.keep([failed]))
 
     def send(self, group: Iterable[StagedGeneration]) -> None:
@@ -51,7 +57,7 @@ class Sender:
         for staged in group:
             rest = [file for file in staged.files if not self._is_sent(file)]
             if any(not file.is_sidecar for file in rest):
-                self.journal.add(staged.files)
+                self._journal.add(staged.files)
             for file in rest:
                 if not matches(self._objects.head(file.target.path), file.target):
                     self._send(file, Cancelling())
@@ -81,7 +87,7 @@ class Sender:
         with self._lock:
             for file in files:
                 self._sent.pop(file.target.path, None)
-        self.journal.remove({file.directory for file in files})
+        self._journal.remove({file.directory for file in files})
 
     def keep(self, group: Sequence[StagedGeneration]) -> None:
         """Keep here what is only in memory of a group: its links may be dead next time."""

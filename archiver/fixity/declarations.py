@@ -10,7 +10,7 @@ from pathlib import Path
 
 from archiver.archive import other_manifests, tags
 from archiver.archive.layout import MANIFEST, QUARANTINE, Layout
-from archiver.archive.store import Records, Store
+from archiver.archive.store import Records, Store, WritableStore
 from archiver.errors import storage_errors
 from archiver.fixity.reconcile import Reconciliation
 from archiver.fixity.report import Audit, Finding, Repairs
@@ -73,7 +73,7 @@ def check_oxum(layout: Layout, tables: Reconciliation) -> Iterator[Finding]:
         yield Finding("contradictory", name, detail)
 
 
-def repair_declarations(store: Store, found: Audit, repairs: Repairs) -> None:
+def repair_declarations(store: WritableStore, found: Audit, repairs: Repairs) -> None:
     """Put right what a bag says of itself, as far as that is known.
 
     The rest is brought up to date at the end of each run: see `confirm_declarations`.

@@ -3,7 +3,7 @@
 import json
 
 from archiver.archive.layout import MANIFEST
-from archiver.archive.store import Store
+from archiver.archive.store import Store, WritableStore
 from archiver.bucket.segment import SEGMENTS
 from archiver.catalogue.store import Catalogue
 from archiver.errors import StorageError
@@ -15,7 +15,9 @@ from archiver.media.reader import NotWhole
 from archiver.pipeline.sidecars import LARGEST
 
 
-def repair_records(store: Store, catalogue: Catalogue, audit: Audit, repairs: Repairs) -> None:
+def repair_records(
+    store: WritableStore, catalogue: Catalogue, audit: Audit, repairs: Repairs
+) -> None:
     """Correct the records of files that are proven right.
 
     A file is if it matches either record of it or, where there is no record, if it is a

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from archiver.archive.staged import StagedFile, StagedGeneration, properties, write_contents
 from archiver.archive.staging import Staging
-from archiver.archive.store import Store
+from archiver.archive.store import Store, WritableStore
 from archiver.catalogue.store import Catalogue
 from archiver.catalogue.worklist import Entry
 from archiver.checksums import BagFile
@@ -118,7 +118,7 @@ def _find_damage(store: Store, catalogue: Catalogue, found: Audit, repairs: Repa
 
 
 def _without_entries(
-    store: Store, catalogue: Catalogue, damage: _Damage, repairs: Repairs
+    store: WritableStore, catalogue: Catalogue, damage: _Damage, repairs: Repairs
 ) -> _Damage:
     """Remove the sidecars with what manifests say, which nobody else has; return the rest."""
     entries = {path: sha256 for path, sha256 in damage.recorded.items() if entry_number(path)}
@@ -136,7 +136,7 @@ def _without_entries(
 class _Replacement:
     """Replaces damaged files by what is fetched for their generations."""
 
-    store: Store
+    store: WritableStore
     catalogue: Catalogue
     damage: _Damage
     repairs: Repairs

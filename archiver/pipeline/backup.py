@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archiver.archive import shard_mark
-from archiver.archive.store import Store
+from archiver.archive.store import Store, WritableStore
 from archiver.catalogue.database import CatalogueDamaged, set_aside
 from archiver.catalogue.store import Catalogue
 from archiver.errors import (
@@ -109,7 +109,7 @@ def plan(
 
 
 async def _back_up(
-    store: Store, sources: Manifests, settings: Settings, progress: Progress
+    store: WritableStore, sources: Manifests, settings: Settings, progress: Progress
 ) -> Report:
     """Back up into an archive whose lock is held; a damaged catalogue is in the report.
 
@@ -124,7 +124,11 @@ async def _back_up(
 
 
 async def _run(
-    store: Store, sources: Manifests, settings: Settings, progress: Progress, began: datetime
+    store: WritableStore,
+    sources: Manifests,
+    settings: Settings,
+    progress: Progress,
+    began: datetime,
 ) -> Report:
     with (
         closing(Catalogue.open(store.layout.catalogue)) as catalogue,
@@ -168,7 +172,7 @@ async def _run(
 class _Ground:
     """What a run works on, and where it counts what becomes of it."""
 
-    store: Store
+    store: WritableStore
     catalogue: Catalogue
     tally: Tally
 
@@ -274,7 +278,7 @@ async def _fetch(
     return await fetch_all(work, settings, progress)
 
 
-def _finish(store: Store, catalogue: Catalogue, ended: Ended, waiting: Waiting) -> Ended:
+def _finish(store: WritableStore, catalogue: Catalogue, ended: Ended, waiting: Waiting) -> Ended:
     """Note what is reported, and bring the records up to date; return how the run ended."""
     try:
         catalogue.worklist.set_reported()
@@ -286,7 +290,9 @@ def _finish(store: Store, catalogue: Catalogue, ended: Ended, waiting: Waiting) 
     return ended
 
 
-def _keep_what_is_said(store: Store, catalogue: Catalogue, waiting: Waiting) -> Ended | None:
+def _keep_what_is_said(
+    store: WritableStore, catalogue: Catalogue, waiting: Waiting
+) -> Ended | None:
     """Keep what is said of generations that were held before, unless a signal ends the run."""
     if not (catalogue.worklist.held_with_sayings(None, 1) or catalogue.undescribed(1)):
         return None  # as on most runs
@@ -303,7 +309,7 @@ def _keep_what_is_said(store: Store, catalogue: Catalogue, waiting: Waiting) -> 
 
 
 @contextmanager
-def _described_on_error(store: Store, catalogue: Catalogue) -> Iterator[None]:
+def _described_on_error(store: WritableStore, catalogue: Catalogue) -> Iterator[None]:
     """Bring `bag-info.txt` up to date also after an error: something may have been recovered."""
     try:
         yield

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from archiver.archive.staged import StagedGeneration, properties
 from archiver.archive.staging import Staging
-from archiver.archive.store import Store
+from archiver.archive.store import WritableStore
 from archiver.catalogue.store import Catalogue, Record
 from archiver.outcomes import (
     Archived,
@@ -30,7 +30,7 @@ from archiver.pipeline.sidecars import with_entries
 class GroupCommit:
     """Commits the results of a backup. Whoever calls it is in a thread, one at a time."""
 
-    store: Store
+    store: WritableStore
     catalogue: Catalogue
     stale_after: float
     tally: Tally
@@ -73,7 +73,7 @@ class GroupCommit:
 
 
 def commit_staged(
-    store: Store,
+    store: WritableStore,
     catalogue: Catalogue,
     group: Sequence[StagedGeneration],
     records: Sequence[Record],

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from archiver.archive.staged import StagedGeneration
-from archiver.archive.store import Store
+from archiver.archive.store import Store, WritableStore
 from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation
 from archiver.pipeline.commit import commit_staged
@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 _GROUP = 500
 
 
-def add_entries(store: Store, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
+def add_entries(store: WritableStore, catalogue: Catalogue, has_time: Callable[[], bool]) -> None:
     """Write what manifests say of held generations, while there is time; the rest another time.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 from archiver.archive.lock import locked
-from archiver.archive.store import Store
+from archiver.archive.store import Store, WritableStore
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile
 from archiver.errors import ArchiveLocked, NotAnArchive
@@ -39,7 +39,7 @@ def set_sizes(store: Store, catalogue: Catalogue) -> None:
         catalogue.set_sizes(store.sizes(empty))
 
 
-def describe(store: Store, catalogue: Catalogue) -> None:
+def describe(store: WritableStore, catalogue: Catalogue) -> None:
     """Bring the tag files up to date; a file that was not there when it was listed may be back.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from archiver.archive.letter_case import LetterCase
 from archiver.archive.staged import StagedGeneration, names_in_staging
-from archiver.archive.store import Store
+from archiver.archive.store import WritableStore
 from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile
 from archiver.generation import LISTED
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-def recover(store: Store, catalogue: Catalogue, stale_after: float, *, forget: bool = True) -> None:
+def recover(
+    store: WritableStore, catalogue: Catalogue, stale_after: float, *, forget: bool = True
+) -> None:
     """Finish what an interrupted run has left.
 
     First the group that it was committing, then the generations that it had staged whole. Files
@@ -41,7 +43,7 @@ def recover(store: Store, catalogue: Catalogue, stale_after: float, *, forget: b
         _end_staged(store, catalogue, stale_after)
 
 
-def _end_staged(store: Store, catalogue: Catalogue, stale_after: float) -> None:
+def _end_staged(store: WritableStore, catalogue: Catalogue, stale_after: float) -> None:
     """Commit what is staged whole, and delete what is of no use any more."""
     # Hardly any run has something to recover, and all the others start sooner without this.
     from archiver.archive.staging import staged_generations  # noqa: PLC0415
@@ -59,7 +61,7 @@ def _end_staged(store: Store, catalogue: Catalogue, stale_after: float) -> None:
         _commit(store, catalogue, whole)
 
 
-def _commit(store: Store, catalogue: Catalogue, whole: Sequence[StagedGeneration]) -> None:
+def _commit(store: WritableStore, catalogue: Catalogue, whole: Sequence[StagedGeneration]) -> None:
     from archiver.pipeline.commit import commit_staged  # noqa: PLC0415
 
     records = [Record(each.generation, "held", served_by=("an earlier run",)) for each in whole]
@@ -89,7 +91,9 @@ def _complete(staging: "Staging") -> StagedGeneration | None:
             return None
 
 
-def _relist(store: Store, catalogue: Catalogue, files: Sequence[BagFile], *, forget: bool) -> None:
+def _relist(
+    store: WritableStore, catalogue: Catalogue, files: Sequence[BagFile], *, forget: bool
+) -> None:
     """Write back the checksum lines that somebody has removed, of files that still match."""
     relisted, missing = store.relist(files)
     if forget:

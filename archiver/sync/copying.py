@@ -14,7 +14,7 @@ from archiver.archive.layout import INCOMING
 from archiver.archive.letter_case import LetterCase
 from archiver.archive.staged import StagedFile, StagedGeneration
 from archiver.archive.staging import Staging
-from archiver.archive.store import Store
+from archiver.archive.store import Store, WritableStore
 from archiver.catalogue.queries import Known
 from archiver.checksums import BagFile
 from archiver.generation import Generation
@@ -51,7 +51,11 @@ class Copying:
     """Copies units; `copy` may be called in many threads, until it is stopped."""
 
     def __init__(
-        self, source: Store, target: Store, progress: ByteProgress, limit_rate: float | None = None
+        self,
+        source: Store,
+        target: WritableStore,
+        progress: ByteProgress,
+        limit_rate: float | None = None,
     ) -> None:
         self._source = source
         self._target = target

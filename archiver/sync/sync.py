@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from math import inf
 
 from archiver.archive.staged import names_in_staging
-from archiver.archive.store import Store
+from archiver.archive.store import Store, WritableStore
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ArchiverError
 from archiver.location import Location, parse_location
@@ -102,7 +102,7 @@ class _Ends:
     """The two ends of a sync."""
 
     source: Store
-    target: Store
+    target: WritableStore
     catalogues: Catalogues
 
 
@@ -144,7 +144,7 @@ def _tidy(store: Store) -> None:
             shutil.rmtree(store.layout.incoming / name, ignore_errors=True)
 
 
-def _finish(store: Store, catalogue: Catalogue, ended: Ended) -> Ended:
+def _finish(store: WritableStore, catalogue: Catalogue, ended: Ended) -> Ended:
     """Bring the tag files up to date; return how the run ended."""
     try:
         describe(store, catalogue)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from archiver.archive.staged import StagedFile, properties
-from archiver.archive.store import Store
+from archiver.archive.store import WritableStore
 from archiver.catalogue.queries import Known
 from archiver.catalogue.store import Described, Record
 from archiver.checksums import BagFile
@@ -35,7 +35,7 @@ _TICK = 0.2
 class Transfer:
     """Brings a difference to the target. What becomes part of it is counted in the `tally`."""
 
-    target: Store
+    target: WritableStore
     catalogues: Catalogues
     tally: Tally
     progress: ByteProgress

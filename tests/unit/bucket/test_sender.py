@@ -8,6 +8,7 @@ import pytest
 from archiver.archive.layout import Layout
 from archiver.archive.staged import StagedFile, StagedGeneration
 from archiver.bucket.sender import Sender
+from archiver.bucket.uploads import UploadJournal
 from archiver.checksums import BagFile
 from archiver.errors import LeaseLost
 from archiver.s3.measured import in_memory
@@ -27,7 +28,7 @@ def staged(content: bytes) -> StagedFile:
 def sender(objects: ObjectsInMemory, root: Path) -> Sender:
     """Return a sender of a run that has its lease."""
     (root / ".archiver/incoming").mkdir(parents=True)
-    return Sender(objects, Layout(root), lambda: None)
+    return Sender(objects, Layout(root), UploadJournal(root / "uploads.jsonl"), lambda: None)
 
 
 def test_the_same_object_is_ours(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_who_has_lost_the_lease_replaces_nothing(tmp_path: Path) -> None:
         raise LeaseLost("another run has taken it over")
 
     (tmp_path / ".archiver/incoming").mkdir(parents=True)
-    each = Sender(objects, Layout(tmp_path), lost)
+    each = Sender(objects, Layout(tmp_path), UploadJournal(tmp_path / "uploads.jsonl"), lost)
     ours = StagedGeneration(generation("1"), (staged(b"ours"),))
     with pytest.raises(LeaseLost):
         each.begin(ours).result(10)
