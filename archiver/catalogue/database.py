@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -10,6 +11,9 @@ from pathlib import Path
 from archiver.catalogue.schema import VERSION, upgrade, version_of
 from archiver.errors import StorageError, storage_errors
 
+_WAIT = 60.0
+"""So long, in seconds, another process may be in the way."""
+_AGAIN = 0.02
 _NO_SHARED_MEMORY = ("SQLITE_IOERR_SHM", "SQLITE_PROTOCOL")
 """How the names of SQLite's errors begin where memory cannot be shared through a file."""
 
@@ -47,12 +51,7 @@ def connect(path: Path) -> sqlite3.Connection:
         StorageError: if the disk does not allow it.
     """
     with sqlite_errors(path):
-        try:
-            connection = _open_to_write(path)
-        except sqlite3.OperationalError as error:
-            if not _name(error).startswith(_NO_SHARED_MEMORY):
-                raise
-            connection = _open_alone(path)
+        connection = _opened(path)
         with _closed_on_error(connection):
             # Once the journal is cleared a commit must last: NORMAL would flush it only later.
             connection.execute("PRAGMA synchronous = FULL")
@@ -97,12 +96,30 @@ def set_aside(path: Path) -> None:
                 damaged.rename(damaged.with_name(f"{damaged.name}{suffix}"))
 
 
+def _opened(path: Path) -> sqlite3.Connection:
+    """Open a catalogue as well as its file system allows.
+
+    Of processes that begin to write ahead in the same moment SQLite refuses all but one, at once.
+    """
+    opening, until = _open_to_write, time.monotonic() + _WAIT
+    while True:
+        try:
+            return opening(path)
+        except sqlite3.OperationalError as error:
+            if opening is _open_to_write and _name(error).startswith(_NO_SHARED_MEMORY):
+                opening = _open_alone
+            elif _name(error) == "SQLITE_BUSY" and time.monotonic() < until:
+                time.sleep(_AGAIN)
+            else:
+                raise
+
+
 def _open_to_write(path: Path) -> sqlite3.Connection:
     """Open a catalogue with a write-ahead log: readers and the writer are in nobody's way.
 
     For that SQLite shares memory between processes, through a file.
     """
-    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
     with _closed_on_error(connection):
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -114,7 +131,7 @@ def _open_alone(path: Path) -> sqlite3.Connection:
 
     Whoever is alone with the file needs none to leave write-ahead logging.
     """
-    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
     with _closed_on_error(connection):
         for setting in ("locking_mode = EXCLUSIVE", "journal_mode = DELETE"):
             connection.execute(f"PRAGMA {setting}").fetchone()

@@ -1,6 +1,7 @@
 """The catalogue's tables, and how a file of an earlier version is brought up to date."""
 
 import sqlite3
+from collections.abc import Iterator
 
 from archiver.errors import ConfigurationError
 
@@ -166,9 +167,13 @@ def upgrade(connection: sqlite3.Connection) -> sqlite3.Connection:
     Raises:
         ConfigurationError: if a newer archiver wrote it.
     """
-    if missing := _MIGRATIONS[version_of(connection) :]:
-        script = "".join(missing)
-        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {VERSION}; COMMIT;")
+    if version_of(connection) < VERSION:
+        connection.execute("BEGIN IMMEDIATE")  # another process may do it: this waits for that
+        with connection:
+            for migration in _MIGRATIONS[version_of(connection) :]:
+                for statement in _statements(migration):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
     return connection
 
 
@@ -182,3 +187,13 @@ def version_of(connection: sqlite3.Connection) -> int:
     if found > VERSION:
         raise ConfigurationError("the catalogue was written by a newer archiver: upgrade this one")
     return int(found)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script, which `executescript` would not run in our transaction."""
+    statement = ""
+    for piece in script.split(";")[:-1]:
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

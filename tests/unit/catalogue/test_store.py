@@ -5,11 +5,13 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -411,6 +413,25 @@ def test_without_shared_memory_there_is_no_write_ahead_log(
             mode = catalogue.connection.execute("PRAGMA journal_mode").fetchone()
             assert (mode, catalogue.totals()) == (("delete",), (0, 0))
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("version", [0, 1, schema.VERSION])
+def test_many_can_open_it_in_the_same_moment(tmp_path: Path, version: int) -> None:
+    """One makes or upgrades the tables and the others wait, though SQLite refuses some at once."""
+    for turn in range(10):
+        path, gate = tmp_path / f"{turn}.sqlite", Barrier(6)
+        with closing(sqlite3.connect(path)) as db:
+            made = "".join(schema._MIGRATIONS[:version])
+            db.executescript(f"{made} PRAGMA user_version = {version};")
+
+        def opened(path: Path = path, gate: Barrier = gate) -> tuple[int, int]:
+            gate.wait(30)
+            with closing(Catalogue.open(path)) as catalogue:
+                return catalogue.totals()
+
+        with ThreadPoolExecutor(gate.parties) as pool:
+            together = [pool.submit(opened) for _ in range(gate.parties)]
+        assert [each.result() for each in together] == [(0, 0)] * gate.parties
 
 
 def test_any_other_failure_to_open_is_a_storage_error(
