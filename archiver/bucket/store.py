@@ -241,11 +241,8 @@ class Bucket:
         Raises:
             StorageError: if the store fails.
         """
-        found = self.objects.head(path)
-        if not found or found.size > limit:
-            return None
-        read = self.objects.get(path, limit)
-        return read[0] if read else None
+        with self.objects.open(path) as reading:
+            return b"".join(reading) if reading and reading.stored.size <= limit else None
 
     @contextmanager
     def blocks(self, path: str) -> Iterator[Iterable[bytes]]:

@@ -17,7 +17,9 @@ def open_objects(url: BucketUrl, settings: BucketSettings | None = None) -> Iter
     """Open the place of an archive in a bucket.
 
     The credentials, and what else `settings` leave open, are those that botocore finds: in the
-    environment, in profiles, by SSO, from the role of an instance or a container.
+    environment, in profiles, by SSO, from the role of an instance or a container. Certificates are
+    verified against the authorities that `AWS_CA_BUNDLE` or the profile names, else those of
+    `SSL_CERT_FILE`, else botocore's own.
 
     Raises:
         ConfigurationError: if aiobotocore is not installed, there is no such bucket, or the

@@ -1,5 +1,6 @@
 """Session: a client of botocore's, with the credentials that it finds."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,7 @@ async def _open(stack: AsyncExitStack, url: BucketUrl, settings: BucketSettings)
                 "s3",
                 region_name=session.get_config_variable("region") or _REGION,
                 endpoint_url=url.endpoint_url,
+                verify=session.get_config_variable("ca_bundle") or os.environ.get("SSL_CERT_FILE"),
                 config=_config(settings),
             )
         )

@@ -119,18 +119,21 @@ async def test_a_certificate_is_verified(
 ) -> None:
     """A store without a valid certificate learns nothing.
 
-    The authorities are botocore's, or those in the file of `AWS_CA_BUNDLE`.
+    The authorities are botocore's, or those in the file of `AWS_CA_BUNDLE`, or `SSL_CERT_FILE`.
     """
-    tls = certified(tmp_path / "server.pem")
+    tls, _ = certified(tmp_path / "server.pem"), certified(tmp_path / "other.pem")
     async with RawServer({"*": (sized(b"no", status="404 Not Found"),)}, tls=tls) as server:
         there = place.at(f"https://{server.host}")
         error = await asyncio.to_thread(refusal, there)
         assert isinstance(error, ConfigurationError)
         assert "its TLS certificate is not accepted" in str(error)
         assert server.heads == []
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "server.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
         assert NO_STORE in str(await asyncio.to_thread(refusal, there))
-        assert len(server.heads) == 1
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "server.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "other.pem"))
+        assert NO_STORE in str(await asyncio.to_thread(refusal, there))
+        assert len(server.heads) == 2
 
 
 def test_what_worked_before_is_no_matter_of_configuration(place: Place, proxy: StoreProxy) -> None:
