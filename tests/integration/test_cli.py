@@ -1296,8 +1296,7 @@ async def test_the_bars_tick_in_a_run_that_waits(workspace: Workspace) -> None:
     command = (*workspace.command(names), "--wait", "20s")
     status, written = await on_a_terminal(workspace, *command)
     assert status == 0
-    for seconds in range(1, 4):
-        assert f"1/2 [00:0{seconds}]" in written
+    assert len(set(re.findall(r"1/2 (\[00:0\d\])", written))) >= 2
     assert "waiting for 1 still being made" in written
     assert "<00:00" not in written
     assert re.fullmatch(r"2 archived; .* in \d s", shown(written)[-1])

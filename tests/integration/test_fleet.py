@@ -76,12 +76,13 @@ async def kill_some(slurm: Cluster, array: str, fleet: Fleet) -> set[int]:
         for node in ("node0", "node1")
     )
     await until(lambda: all(map(fleet.is_busy, tasks)), within=40)
-    await slurm.fail(1)
-    for process in processes(slurm, killed):
-        os.kill(process, signal.SIGKILL)
-    await slurm.run("scontrol", "requeue", f"{array}_{requeued}")
-    for number in (*lost, killed, requeued):  # none starts again within five seconds
-        await note_kill(slurm, fleet, number)
+    async with slurm.closed():
+        await slurm.fail(1)
+        for process in processes(slurm, killed):
+            os.kill(process, signal.SIGKILL)
+        await slurm.run("scontrol", "requeue", f"{array}_{requeued}")
+        for number in (*lost, killed, requeued):
+            await note_kill(slurm, fleet, number)
     return {killed, requeued, *lost}
 
 

@@ -56,7 +56,7 @@ KillWait=2
 ReturnToService=1
 """
 _NODE = "NodeName=node{n} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={cpus}\n"
-_PARTITION = "PartitionName=all Nodes=ALL Default=YES LLN=YES\n"
+_PARTITION = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,16 @@ class Cluster:
 
         await _repeat(look, within)
 
+    @asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """Let no task begin meanwhile."""
+        partition = ("scontrol", "update", f"PartitionName={_PARTITION}")
+        await self.run(*partition, "State=DOWN")
+        try:
+            yield
+        finally:
+            await self.run(*partition, "State=UP")
+
     async def fail(self, number: int) -> None:
         """Kill a node with all its processes, and tell the controller.
 
@@ -153,7 +163,8 @@ def _configure(home: Path, nodes: int) -> None:
     text = _CONFIGURATION.format(ports=ports, home=home, expires=_EXPIRES)
     for n, port in enumerate(ports[1:]):
         text += _NODE.format(n=n, port=port, cpus=_CPUS)
-    (home / "slurm.conf").write_text(text + _PARTITION)
+    text += f"PartitionName={_PARTITION} Nodes=ALL Default=YES LLN=YES\n"
+    (home / "slurm.conf").write_text(text)
 
 
 async def _start(cluster: Cluster, controller: Machine, stack: AsyncExitStack) -> None:
