@@ -1,10 +1,14 @@
 """Progress of a run, for whoever watches it: silent unless something else is passed in."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from archiver.outcomes import Outcome, Worklist
+
+WAITING = logging.getLogger("archiver.waiting")
+"""For what a run waits for: nothing is wrong yet, and who watches wants to know."""
 
 
 @dataclass(frozen=True, slots=True)

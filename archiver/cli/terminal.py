@@ -95,7 +95,7 @@ def shown(verbosity: int, bars: Callable[[], Shown] | None) -> Iterator[Shown | 
         return
     from archiver.cli.bars import AboveBars
 
-    log_to(AboveBars(), verbosity)
+    log_to(AboveBars(), verbosity, watched=True)
     progress = bars()
     try:
         yield progress

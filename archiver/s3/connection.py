@@ -13,6 +13,7 @@ from archiver.errors import StorageError
 from archiver.http.bandwidth import Bandwidth
 from archiver.http.retry import Backoff
 from archiver.location import BucketUrl
+from archiver.progress import WAITING
 from archiver.s3.faults import (
     TROUBLE,
     code_of,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 _LOG = logging.getLogger(__name__)
+_NOTICED = 2.0
+"""A pause of so many seconds is noticed by who watches."""
 
 T = TypeVar("T")
 Request: TypeAlias = Callable[[], Awaitable[T]]
@@ -43,6 +46,8 @@ class Connection:
         self.bandwidth = Bandwidth(settings.limit_rate)
         self._gone = False
         """Whether the last request failed for good though it was repeated: others are not then."""
+        self._is_waited_for = False
+        """Whether it is said that the store does not respond."""
         self._worked: set[str] = set()
         """The operations that have succeeded: the configuration allows them."""
 
@@ -63,7 +68,7 @@ class Connection:
             StorageError: if the store fails, or no longer allows what it did.
         """
         try:
-            response = await self._repeat(doing, request)
+            response = await self._repeat(operation, doing, request)
         except TROUBLE as error:
             raise translate(
                 error, doing, self._why(error, operation), worked=operation in self._worked
@@ -94,7 +99,7 @@ class Connection:
             return why
         return f"{why}: check the endpoint URL, {printable(self.client.meta.endpoint_url)}"
 
-    async def _repeat(self, doing: str, request: Request[T]) -> T:
+    async def _repeat(self, operation: str, doing: str, request: Request[T]) -> T:
         pauses = self.backoff().pauses()
         while True:
             try:
@@ -106,8 +111,11 @@ class Connection:
                     self._gone = passing
                     raise
                 _LOG.debug("%s: %s; again in %.1f s", doing, type(error).__name__, pause)
+                if pause >= _NOTICED and not self._is_waited_for:
+                    self._is_waited_for = True
+                    WAITING.info("waiting for the store: %s", self._why(error, operation))
             else:
-                self._gone = False
+                self._gone = self._is_waited_for = False
                 return response
             await asyncio.sleep(pause)
 

@@ -10,6 +10,7 @@ import pytest
 from archiver.errors import ConfigurationError
 from archiver.monitoring.log_file import log_to_file
 from archiver.monitoring.logs import log_summary, log_to
+from archiver.progress import WAITING
 
 LOG = logging.getLogger("archiver.pipeline.workers")
 
@@ -46,6 +47,17 @@ def test_the_file_has_what_happens_however_quiet_the_terminal(
     LOG.info("info")
     assert re.findall("debug|info", (tmp_path / "log").read_text()) == kept.split()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("watched", "logged"), [(True, "waiting\n"), (False, "")])
+def test_who_watches_hears_of_what_a_run_waits_for(
+    capsys: pytest.CaptureFixture[str], watched: bool, logged: str
+) -> None:
+    """To cron it is nothing; outcomes are for neither unless they are asked for."""
+    log_to(logging.StreamHandler(), 0, watched=watched)
+    WAITING.info("waiting")
+    LOG.info("archived %s", "v6/deepfake/1")
+    assert capsys.readouterr().err == logged
 
 
 def test_the_summary_goes_to_the_file_alone(

@@ -210,6 +210,27 @@ def test_credentials_of_a_profile_are_found(
         assert list(objects.list()) == []
 
 
+def test_a_long_silence_is_mentioned_once(
+    place: Place,
+    proxy: StoreProxy,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who watches sees why nothing goes on; a short pause is not worth a line."""
+    log_to(logging.StreamHandler(), 0, watched=True)
+    with place.at(proxy.endpoint_url).open() as objects:
+        proxy.instruct(Respond(503, "SlowDown"), times=2)
+        objects.head(PATH)
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr("archiver.s3.connection._NOTICED", place.settings.pause_longest)
+        for _ in range(2):
+            proxy.instruct(Respond(503, "SlowDown"), times=2)
+            objects.head(PATH)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("waiting for the store: ") for line in lines)
+
+
 def test_no_secret_is_logged(
     place: Place, proxy: StoreProxy, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
