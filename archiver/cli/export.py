@@ -30,7 +30,9 @@ def export(archive: "Location", form: "Format") -> int:
     the locale.
     """
     from archiver.cli.export_rows import write_rows
+    from archiver.cli.terminal import log_to_terminal
 
+    log_to_terminal()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     write_rows(archive, form, sys.stdout)

@@ -58,6 +58,9 @@ def status(
     With IDs, or manifests of them: the state of each generation, where its files are, and what is
     known of how it was made. It needs no key, and may run beside a backup.
     """
+    from archiver.cli.terminal import log_to_terminal
+
+    log_to_terminal()
     if options["watch"] and (which or options["as_json"]):
         raise click.UsageError("--watch follows a run: it goes with no ID, and not with --json")
     if which:

@@ -70,6 +70,11 @@ def _hanging_indent(line: str, width: int) -> str:
     return " " * (len(line) - len(line.lstrip()) + 2)
 
 
+def log_to_terminal() -> None:
+    """Log warnings to standard error and, if it is a terminal, what is waited for."""
+    log_to(logging.StreamHandler(), 0, watched=sys.stderr.isatty())
+
+
 @contextmanager
 def shown_progress(verbosity: int, *, quiet: bool, generations: bool = True) -> Iterator[Progress]:
     """Log to standard error and, unless `quiet`, show bars if it is a terminal.
