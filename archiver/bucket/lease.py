@@ -10,7 +10,6 @@ the lease's doing but the fence's (`fence.py`): the lease remembers which runs t
 that is done.
 """
 
-import json
 import logging
 import os
 import secrets
@@ -24,89 +23,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from archiver.archive.layout import STATE
-from archiver.archive.store import Holder
-from archiver.bucket.segment import is_run
+from archiver.bucket.claim import LEASE, RESOLUTION, Claim, age_of, read
 from archiver.errors import ArchiveLocked, LeaseLost, StorageError
 from archiver.s3.measured import in_memory
 from archiver.s3.objects import Absent, Condition, ConditionFailed, Objects, Stored, Unchanged
-from archiver.units import format_duration, printable
+from archiver.units import format_duration
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _LOG = logging.getLogger(__name__)
 
-LEASE = f"{STATE}/lease"
 TTL = 60.0
 """The time to live, in seconds, of a lease that is not renewed."""
 _POLL = 1.0
 """How often to look again, in seconds, while another run holds the lease."""
-_LARGEST = 1 << 20
 _TRIES = 3
-RESOLUTION = timedelta(seconds=1)
-"""HTTP dates are whole seconds: a lease may be this much younger than it seems."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Unlike the monotonic clock of Linux this one also runs while the machine is suspended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What the object says: whose lease it is, and how long it lives."""
-
-    run: str
-    ttl: float
-    host: str
-    process: int
-    began: str
-    since: str = ""
-    """When it was first written, by the store's clock; empty in that first write."""
-    renewed: int = 0
-    """How often: no two writes of a lease have the same content, nor the same ETag."""
-    unfenced: tuple[str, ...] = ()
-    """The runs whose leases were taken over, but which are not fenced yet."""
-    released: bool = False
-
-    def encoded(self) -> bytes:
-        """Return the object's content."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return f"{json.dumps(fields, indent=1)}\n".encode()
-
-    def renewal(self, unfenced: tuple[str, ...]) -> "Claim":
-        """Return what it says next."""
-        return replace(self, renewed=self.renewed + 1, unfenced=unfenced)
-
-    @classmethod
-    def parse(cls, content: bytes) -> "Claim":
-        """Return what an object says.
-
-        Raises:
-            ArchiveLocked: if it says something else.
-        """
-        try:
-            fields = json.loads(content)
-            said = {name: fields[name] for name in cls.__slots__}
-            claim = cls(**said | {"unfenced": tuple(map(str, fields["unfenced"]))})
-            timedelta(seconds=claim.ttl)
-            claim.at_work_since(datetime.now(UTC))
-            known = all(map(is_run, (claim.run, *claim.unfenced)))
-        except (ValueError, KeyError, TypeError, OverflowError):
-            known = False
-        if not known:
-            raise ArchiveLocked(
-                f"the object {LEASE} is no lease that this version knows: if no run works in the "
-                "archive, delete it"
-            )
-        return claim
-
-    def at_work_since(self, written: datetime) -> datetime:
-        """Return when its run began, by the store's clock; it was last `written` then."""
-        return (datetime.fromisoformat(self.since) if self.since else written) - RESOLUTION
-
-    def holder(self) -> str:
-        """Name the holder, for people."""
-        began = printable(str(self.began)).replace("T", " ")[:16]
-        return f"process {self.process} on {printable(str(self.host))}, since {began} UTC"
 
 
 class Lease:
@@ -335,33 +269,6 @@ def acquire(objects: Objects, wait: float, ttl: float, here: "Here | None" = Non
         time.sleep(min(_POLL, left) if found else 0)
 
 
-def read(objects: Objects) -> tuple[Claim, Stored] | None:
-    """Return the lease that there is, and what the store says of it; None if there is none.
-
-    Raises:
-        ArchiveLocked: if it says something that this version does not know.
-        StorageError: if the store fails.
-    """
-    found = objects.get(LEASE, _LARGEST)
-    return (Claim.parse(found[0]), found[1]) if found else None
-
-
-def holder(objects: Objects) -> Holder | None:
-    """Return which run has the lease; None if none has.
-
-    Raises:
-        ArchiveLocked: if it says something that this version does not know.
-        StorageError: if the store fails.
-    """
-    found = read(objects)
-    if not found or found[0].released:
-        return None
-    claim, age = found[0], _age(found[1])
-    alive = age <= timedelta(seconds=claim.ttl) + RESOLUTION
-    host, name = printable(str(claim.host)), claim.holder()
-    return Holder(claim.run, host, claim.process, claim.began, name, age.total_seconds(), alive)
-
-
 def now() -> float:
     """Return the time in seconds, by a clock that never stands still."""
     return time.clock_gettime(_CLOCK)
@@ -379,7 +286,7 @@ def _claimed(
         claim = replace(claim, unfenced=theirs.unfenced)
         if not theirs.released:
             lives = timedelta(seconds=theirs.ttl) + RESOLUTION
-            if theirs.run not in dead and _age(stored) <= lives:
+            if theirs.run not in dead and age_of(stored) <= lives:
                 return None
             previous = theirs.run
             claim = replace(claim, unfenced=(*{*theirs.unfenced, previous},))
@@ -394,12 +301,8 @@ def _new_claim(ttl: float) -> Claim:
     return Claim(run, ttl, host, os.getpid(), began.isoformat(timespec="seconds"))
 
 
-def _age(stored: Stored) -> timedelta:
-    return stored.now - stored.modified
-
-
 def _refusal(claim: Claim, stored: Stored) -> str:
-    age = _age(stored).total_seconds()
+    age = age_of(stored).total_seconds()
     left = max(0.0, claim.ttl + RESOLUTION.total_seconds() - age)
     return (
         f"another run holds the archive ({claim.holder()}; its lease was renewed "

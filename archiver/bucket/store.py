@@ -14,9 +14,9 @@ from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.layout import MANIFEST, STATE, Layout
 from archiver.archive.lock import holder, locked
 from archiver.archive.store import Holder, Records, Reported
-from archiver.bucket import lease as leases
+from archiver.bucket import claim as claims
 from archiver.bucket import segment
-from archiver.bucket.lease import Claim
+from archiver.bucket.claim import Claim
 from archiver.bucket.records import download, download_records, temporary
 from archiver.bucket.segments import refresh
 from archiver.bucket.state import LastRun, layout_of_bucket
@@ -116,7 +116,7 @@ class Bucket:
             ArchiveLocked: if the lease is none that this version knows.
             StorageError: if the store fails.
         """
-        found = leases.holder(self.objects)
+        found = claims.holder(self.objects)
         if found and found.run == LastRun.read(self.layout).run and not holder(self.layout.lock):
             return replace(found, alive=False)
         return found
@@ -282,7 +282,7 @@ class Bucket:
     def _note_lease(self) -> Claim | None:
         """Note since when the run that has the lease, or had it last, is at work."""
         try:
-            found = leases.read(self.objects)
+            found = claims.read(self.objects)
         except ArchiveLocked as error:
             _LOG.warning("%s", error)
             return None

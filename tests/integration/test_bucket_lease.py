@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from archiver.archive.layout import MANIFEST, Layout
-from archiver.bucket.lease import LEASE, acquire, leased
+from archiver.bucket.claim import LEASE
+from archiver.bucket.lease import acquire, leased
 from archiver.bucket.segments import Segments, refresh
 from archiver.checksums import BagFile
 from archiver.errors import ArchiveLocked, LeaseLost

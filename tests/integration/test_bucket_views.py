@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from archiver.archive.layout import Layout
-from archiver.bucket.lease import LEASE, Claim
+from archiver.bucket.claim import LEASE, Claim
 from archiver.catalogue.store import Catalogue
 from archiver.cli.status_report import follow, look
 from archiver.cli.status_watch import watch

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from archiver.bucket import lease as module
-from archiver.bucket.lease import LEASE, Here, Lease, acquire, leased
+from archiver.bucket.claim import LEASE
+from archiver.bucket.lease import Here, Lease, acquire, leased
 from archiver.errors import ArchiveLocked, LeaseLost, StorageError
 from tests.support.objects_in_memory import ObjectsInMemory
 

@@ -14,8 +14,9 @@ import pytest
 from archiver.archive.checksum_manifest import ChecksumManifest
 from archiver.archive.layout import MANIFEST, Layout
 from archiver.bucket import segments as module
+from archiver.bucket.claim import LEASE
 from archiver.bucket.fence import FORGOTTEN_AFTER, SUPERSEDED, spelled
-from archiver.bucket.lease import LEASE, Lease, acquire
+from archiver.bucket.lease import Lease, acquire
 from archiver.bucket.segment import FENCED, SEGMENTS, path_of
 from archiver.bucket.segments import Segments, refresh
 from archiver.checksums import BagFile, Checksum
