@@ -6,6 +6,7 @@ from pathlib import Path
 from archiver.archive.bag import Bag
 from archiver.archive.layout import Layout
 from archiver.archive.store import Store, WritableStore
+from archiver.archive.writable import WritableBag
 from archiver.location import Location
 from archiver.settings import BucketSettings
 
@@ -22,7 +23,7 @@ def open_store(
         StorageError: if the store fails.
     """
     if isinstance(location, Path):
-        return Bag.open(location, lock_wait)
+        return WritableBag.open(location, lock_wait)
     from archiver.bucket.writable import WritableBucket  # noqa: PLC0415 (most are directories)
 
     return WritableBucket.open(location, lock_wait, settings)

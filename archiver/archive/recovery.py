@@ -11,15 +11,15 @@ from archiver.errors import storage_errors
 from archiver.generation import generation_at
 
 if TYPE_CHECKING:
-    from archiver.archive.bag import Bag
+    from archiver.archive.writable import WritableBag
 
 
-def recover(bag: "Bag") -> tuple[StagedFile, ...]:
+def recover(bag: "WritableBag") -> tuple[StagedFile, ...]:
     """Finish the group that a crash left between two steps; return its files.
 
     A file that the journal names and that is missing or damaged all the same is quarantined with
     the rest of its generation, which is not held then and will be fetched again. The journal
-    stays until the catalogue knows of the group: see `Bag.clear_journal`.
+    stays until the catalogue knows of the group: see `WritableBag.clear_journal`.
 
     Raises:
         StorageError: if the disk fails.
@@ -42,7 +42,7 @@ def recover(bag: "Bag") -> tuple[StagedFile, ...]:
         return entry.files
 
 
-def _end_last_line(bag: "Bag") -> None:
+def _end_last_line(bag: "WritableBag") -> None:
     """Cut a last line that has no end, unless all of it is there and true."""
     while torn := bag.manifest.torn_line():
         line = parse(torn + b"\n")
@@ -52,7 +52,7 @@ def _end_last_line(bag: "Bag") -> None:
             bag.manifest.truncate(bag.manifest.size() - len(torn))
 
 
-def _remove_lines(bag: "Bag", entry: Entry) -> None:
+def _remove_lines(bag: "WritableBag", entry: Entry) -> None:
     """Remove what a crash may have written of a group: its lines may be half of them.
 
     In a copy of an archive the journal may be older than the manifest: other groups' lines stay.

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.catalogue.store import Catalogue, Described, Record
 from archiver.checksums import BagFile, Checksum
 from archiver.generation import Generation
@@ -22,7 +23,7 @@ from archiver.metadata import Metadata
 SIZE = 64 * 1024
 root, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 generations = (Generation.of("deepfake", str(id_)) for id_ in range(first, first + count))
-with Bag.open(root) as bag, closing(Catalogue.open(bag.layout.catalogue)) as catalogue:
+with WritableBag.open(root) as bag, closing(Catalogue.open(bag.layout.catalogue)) as catalogue:
     while batch := list(islice(generations, 10_000)):
         paths = [path for g in batch for path in (g.payload_path(1, 1, "mp4"), g.sidecar_path)]
         sums = [hashlib.sha256(path.encode()).hexdigest() for path in paths]

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.catalogue.store import Catalogue
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.emulator.server import Emulator
@@ -265,7 +265,10 @@ async def test_recovery_reads_only_what_was_open(
         return plain(file, *args, **kwargs)  # type: ignore[call-overload]
 
     monkeypatch.setattr(io, "open", opening)
-    with Bag.open(backups.archive) as bag, closing(open_catalogue(backups.archive)) as catalogue:
+    with (
+        WritableBag.open(backups.archive) as bag,
+        closing(open_catalogue(backups.archive)) as catalogue,
+    ):
         recover_in(bag, catalogue)
     assert {path.rpartition("/")[2] for path in opened if "/data/" in path} == {
         "open.mp4",

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from archiver.apikey import ApiKey
-from archiver.archive.bag import Bag
 from archiver.archive.disk_space import DiskSpace
 from archiver.archive.layout import Layout
 from archiver.archive.lock import locked
 from archiver.archive.partial_file import PartialFile
 from archiver.archive.staging import Staging
+from archiver.archive.writable import WritableBag
 from archiver.catalogue.database import CatalogueDamaged
 from archiver.catalogue.store import Catalogue
 from archiver.emulator.scripts import (
@@ -610,9 +610,9 @@ async def test_what_was_downloaded_is_committed_when_the_disk_fails(
     small = [str(n) for n in range(100)]
     backups.emulator.scripts |= {generation(name): Script() for name in small}
     backups.emulator.scripts[generation("large")] = Script(outputs=(OutputScript(size=10**7),))
-    commit, look = Bag.commit, DiskSpace._claim
+    commit, look = WritableBag.commit, DiskSpace._claim
 
-    def slowly(self: Bag, *args: Any, **kwargs: Any) -> None:
+    def slowly(self: WritableBag, *args: Any, **kwargs: Any) -> None:
         time.sleep(0.3)
         commit(self, *args, **kwargs)
 
@@ -621,7 +621,7 @@ async def test_what_was_downloaded_is_committed_when_the_disk_fails(
             raise StorageError("the disk fails")
         look(self, partial, length)
 
-    monkeypatch.setattr(Bag, "commit", slowly)
+    monkeypatch.setattr(WritableBag, "commit", slowly)
     monkeypatch.setattr(DiskSpace, "_claim", claim)
     report = await backups.run(*small, "large")
     assert report.exit_status == 74
@@ -655,9 +655,9 @@ async def test_what_was_downloaded_is_committed_when_the_reserved_space_is_reach
     """`--min-free` ends a run before a download; small videos that were downloaded are held."""
     names = [str(n) for n in range(20)]
     backups.emulator.scripts |= {generation(name): Script() for name in names}
-    commit, look = Bag.commit, os.statvfs
+    commit, look = WritableBag.commit, os.statvfs
 
-    def slowly(self: Bag, *args: Any, **kwargs: Any) -> None:
+    def slowly(self: WritableBag, *args: Any, **kwargs: Any) -> None:
         time.sleep(0.3)
         commit(self, *args, **kwargs)
 
@@ -665,7 +665,7 @@ async def test_what_was_downloaded_is_committed_when_the_reserved_space_is_reach
         full = sum(1 for seen in backups.emulator.requests if seen.number) > 5
         return os.statvfs_result([0] * 10) if full else look(path)
 
-    monkeypatch.setattr(Bag, "commit", slowly)
+    monkeypatch.setattr(WritableBag, "commit", slowly)
     monkeypatch.setattr(os, "statvfs", statvfs)
     report = await backups.run(*names, download=quick_downloads(min_free=1, concurrency=1))
     served = sum(1 for seen in backups.emulator.requests if seen.number)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver.archive.bag import Bag
 from archiver.archive.layout import Layout
+from archiver.archive.writable import WritableBag
 from archiver.emulator.scripts import Script
 from archiver.fixity.verify import verify
 from archiver.gallery.browse import browse
@@ -174,7 +174,7 @@ def test_a_bag_with_a_page_is_valid(tmp_path: Path) -> None:
     assert bagit.Bag(str(archive)).validate()
     report = verify(archive)
     assert (report.exit_status, report.audit.findings.kept) == (0, [])
-    with Bag.open(archive):
+    with WritableBag.open(archive):
         pass
 
 

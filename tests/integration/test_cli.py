@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import pytest
 
-from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.emulator.scripts import ApiScript, LinkScript, OutputScript, RawResponse, Script
 from archiver.emulator.server import Emulator
 from archiver.run import Run
@@ -1242,7 +1242,10 @@ async def test_of_a_watched_run_the_end_is_shown(workspace: Workspace) -> None:
     workspace.archive.mkdir()
     began, pipe = datetime.now(UTC), asyncio.subprocess.PIPE
     command = (COMMAND, "status", "-a", str(workspace.archive), "--watch")
-    with Bag.open(workspace.archive) as bag, closing(open_catalogue(bag.layout.root)) as catalogue:
+    with (
+        WritableBag.open(workspace.archive) as bag,
+        closing(open_catalogue(bag.layout.root)) as catalogue,
+    ):
         with catalogue.history.recording("backup", began) as close:
             watching = await asyncio.create_subprocess_exec(
                 *command, env=workspace.env(), stdout=pipe, stderr=pipe

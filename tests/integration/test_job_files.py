@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.emulator.scripts import Script
 from archiver.shards import INDEXES, Shard, shard_of
 from tests.support.backups import KEY, generation
@@ -131,7 +131,7 @@ async def test_a_slurm_task_backs_up_its_shard(cluster: Workspace) -> None:
 
 async def test_slurm_retries_what_is_worth_it(cluster: Workspace) -> None:
     """Of the locked archive, five times; the list that is not understood, never."""
-    with Bag.open(cluster.home / "srv/shards/3"):
+    with WritableBag.open(cluster.home / "srv/shards/3"):
         done, asked = await task(cluster, 3)
         assert (done.status, asked) == (75, ["requeue 77"])
         done, asked = await task(cluster, 3, SLURM_RESTART_COUNT="5")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.catalogue.store import Catalogue
 from archiver.emulator.scripts import LinkScript, OutputScript, Script
 from archiver.errors import StorageError
@@ -211,7 +211,7 @@ async def test_a_signal_ends_it_cleanly(backups: Backups, monkeypatch: pytest.Mo
     backups.emulator.scripts |= {generation(id_): Script() for id_ in ids}
     await backups.run(*ids)
     say = lines(*({"id": id_, "prompt": "a cat"} for id_ in ids))
-    plain = Bag.commit
+    plain = WritableBag.commit
 
     def interrupted(*args: Any) -> None:
         plain(*args)
@@ -219,7 +219,7 @@ async def test_a_signal_ends_it_cleanly(backups: Backups, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("archiver.pipeline.entries._GROUP", 1)
     with monkeypatch.context() as patched:
-        patched.setattr(Bag, "commit", interrupted)
+        patched.setattr(WritableBag, "commit", interrupted)
         assert (await backups.run(*say)).exit_status == 143
     assert sum("entry" in path for path in backups.held()) == 1
     assert_true_bag(backups.archive)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.cli.status_report import follow
 from archiver.emulator.scripts import OutputScript, Script
 from archiver.emulator.server import Emulator
@@ -376,16 +376,16 @@ def test_something_else_is_no_target(tmp_path: Path, target: Path) -> None:
 def test_the_target_is_locked_and_the_source_is_not(tmp_path: Path, target: Path) -> None:
     """A run in the source is in nobody's way; one in the target is waited for, or ends it."""
     source = make_archive(tmp_path / "source", generation_files("1"))
-    with Bag.open(source):
+    with WritableBag.open(source):
         assert sync(source, target).exit_status == 0
-    with Bag.open(target), pytest.raises(ArchiveLocked):
+    with WritableBag.open(target), pytest.raises(ArchiveLocked):
         sync(source, target)
 
 
 def test_a_source_that_cannot_be_written_to_is_copied(tmp_path: Path, target: Path) -> None:
     """It is only read: from a snapshot, say."""
     source = make_archive(tmp_path / "source", generation_files("1"))
-    with Bag.open(source):
+    with WritableBag.open(source):
         pass
     before = snapshot(source)
     for path in (*source.rglob("*"), source):

@@ -8,6 +8,7 @@ from archiver.archive.layout import Layout
 from archiver.archive.partial_file import PartialFile
 from archiver.archive.staged import StagedFile, StagedGeneration
 from archiver.archive.staging import Staging
+from archiver.archive.writable import WritableBag
 from archiver.catalogue.queries import Known
 from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation
@@ -72,6 +73,6 @@ def look_up(root: Path, generation: Generation) -> Known:
         return catalogue.queries.of(generation)
 
 
-def recover_in(bag: Bag, catalogue: Catalogue) -> None:
+def recover_in(bag: WritableBag, catalogue: Catalogue) -> None:
     """Recover what an interrupted run has left."""
     recover(bag, catalogue, STALE_AFTER)

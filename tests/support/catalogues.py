@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.catalogue import store
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import Mark
@@ -55,7 +56,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def bag(tmp_path: Path) -> Iterator[Bag]:
-    with Bag.open(tmp_path / "archive") as bag:
+    with WritableBag.open(tmp_path / "archive") as bag:
         yield bag
 
 

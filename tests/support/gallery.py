@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.catalogue.queries import State
 from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile, Checksum
@@ -50,7 +50,7 @@ class Shown:
 def add(root: Path, shown: Iterable[Shown]) -> None:
     """Put generations into the archive at `root`, as a run that has found them does."""
     shown = list(shown)
-    with Bag.open(root) as bag, closing(Catalogue.open(bag.layout.catalogue)) as catalogue:
+    with WritableBag.open(root) as bag, closing(Catalogue.open(bag.layout.catalogue)) as catalogue:
         for each in shown:
             record = Record(each.generation, each.state, each.reason)
             if each.state != "held":

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.generation import Generation
 from archiver.media.info import Properties
 from archiver.metadata import Metadata
@@ -37,7 +37,7 @@ class Tree:
 
     def hold(self, *paths: str) -> None:
         """Put files below `data/v6` into the archive."""
-        with Bag.open(self.archive) as bag:
+        with WritableBag.open(self.archive) as bag:
             place(bag, *(f"data/v6/{path}" for path in paths))
             with closing(open_catalogue(self.archive)) as catalogue:
                 absorb(bag, catalogue)

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from archiver.archive.bag import Bag
 from archiver.archive.layout import INCOMING, MANIFEST, Layout
 from archiver.archive.recovery import recover as recover_commit
 from archiver.archive.staged import StagedGeneration
 from archiver.archive.staging import Staging
+from archiver.archive.writable import WritableBag
 from archiver.catalogue.store import Catalogue, Record
 from archiver.checksums import BagFile, Checksum
 from archiver.errors import ArchiveLocked, NotAnArchive, StorageError, storage_errors
@@ -45,7 +45,7 @@ def nothing() -> None:
     """A catalogue that is not there."""
 
 
-def commit(bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]) -> None:
+def commit(bag: WritableBag, catalogue: Catalogue, group: Sequence[StagedGeneration]) -> None:
     """Commit a group as a run does."""
     records = [Record(staged.generation, "held") for staged in group]
     commit_staged(bag, catalogue, group, records)
@@ -53,7 +53,7 @@ def commit(bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]) ->
 
 def recover(root: Path) -> None:
     """Do what the next run does before it fetches anything, and at its end."""
-    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
+    with WritableBag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         recover_in(bag, catalogue)
         bag.describe(*catalogue.totals())
 
@@ -135,7 +135,7 @@ def root(tmp_path: Path) -> Path:
 def test_an_archive_is_made_where_there_is_nothing(root: Path) -> None:
     """A new directory becomes an empty bag, and stays one when it is opened again."""
     for _ in range(2):
-        with Bag.open(root) as bag:
+        with WritableBag.open(root) as bag:
             assert bag.layout.root == root
             assert list(bag.manifest.lines()) == []
         assert (root / "bagit.txt").read_text() == (
@@ -150,7 +150,7 @@ def test_an_empty_directory_or_an_archive_is_taken(root: Path, inside: list[str]
     root.mkdir()
     for name in inside:
         (root / name).touch() if "." in name[1:] else (root / name).mkdir()
-    with Bag.open(root):
+    with WritableBag.open(root):
         pass
     assert (root / "bagit.txt").is_file()
 
@@ -160,7 +160,10 @@ def test_another_directory_is_refused_and_left_alone(root: Path, name: str) -> N
     """Somebody's films are not an archive: nothing is written among them."""
     root.mkdir()
     (root / name).touch()
-    with pytest.raises(NotAnArchive, match="holds other files and no bagit"), Bag.open(root):
+    with (
+        pytest.raises(NotAnArchive, match="holds other files and no bagit"),
+        WritableBag.open(root),
+    ):
         pass
     assert [path.name for path in root.iterdir()] == [name]
 
@@ -168,32 +171,35 @@ def test_another_directory_is_refused_and_left_alone(root: Path, name: str) -> N
 def test_a_file_is_no_archive(root: Path) -> None:
     """Nor is a link to nowhere."""
     root.touch()
-    with pytest.raises(NotAnArchive, match="is not a directory"), Bag.open(root):
+    with pytest.raises(NotAnArchive, match="is not a directory"), WritableBag.open(root):
         pass
     root.unlink()
     root.symlink_to(root / "nowhere")
-    with pytest.raises(NotAnArchive, match="is not a directory"), Bag.open(root):
+    with pytest.raises(NotAnArchive, match="is not a directory"), WritableBag.open(root):
         pass
 
 
 def test_a_missing_parent_is_not_made(root: Path) -> None:
     """An unmounted disk's path must not be filled on the disk below it."""
-    with pytest.raises(NotAnArchive, match="is its disk mounted"), Bag.open(root / "below"):
+    with pytest.raises(NotAnArchive, match="is its disk mounted"), WritableBag.open(root / "below"):
         pass
     assert not root.exists()
 
 
 def test_a_path_that_the_disk_refuses_is_a_storage_error(tmp_path: Path) -> None:
     """The system's message is in our error."""
-    with pytest.raises(StorageError, match="File name too long"), Bag.open(tmp_path / ("x" * 300)):
+    with (
+        pytest.raises(StorageError, match="File name too long"),
+        WritableBag.open(tmp_path / ("x" * 300)),
+    ):
         pass
 
 
 def test_an_archive_is_held_by_one_at_a_time(root: Path) -> None:
     """Whoever writes to it holds its lock."""
-    with Bag.open(root), pytest.raises(ArchiveLocked), Bag.open(root):
+    with WritableBag.open(root), pytest.raises(ArchiveLocked), WritableBag.open(root):
         pass
-    with Bag.open(root):
+    with WritableBag.open(root):
         pass
 
 
@@ -201,12 +207,12 @@ def test_an_archive_is_held_by_one_at_a_time(root: Path) -> None:
 
 
 @pytest.fixture
-def bag(root: Path) -> Iterator[Bag]:
-    with Bag.open(root) as bag:
+def bag(root: Path) -> Iterator[WritableBag]:
+    with WritableBag.open(root) as bag:
         yield bag
 
 
-def test_what_is_committed_is_in_the_bag(root: Path, bag: Bag) -> None:
+def test_what_is_committed_is_in_the_bag(root: Path, bag: WritableBag) -> None:
     """Files and lines are there, the journal and the staging directories are not."""
     group = [
         stage(root, "v6/deepfake/263", MP4),
@@ -233,7 +239,7 @@ def test_what_is_committed_is_in_the_bag(root: Path, bag: Bag) -> None:
     assert_valid(root)
 
 
-def test_groups_are_added_to_one_another(root: Path, bag: Bag) -> None:
+def test_groups_are_added_to_one_another(root: Path, bag: WritableBag) -> None:
     """Lines are only ever appended."""
     bag.commit([stage(root, "v6/video/1", MP4)], nothing)
     first = (root / MANIFEST).read_bytes()
@@ -243,7 +249,9 @@ def test_groups_are_added_to_one_another(root: Path, bag: Bag) -> None:
     assert is_committed(root)
 
 
-def test_the_order_is_the_promise(root: Path, bag: Bag, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_is_the_promise(
+    root: Path, bag: WritableBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Payloads are fsynced, journalled, renamed, directories and lines fsynced; then recorded."""
     log: list[str] = []
     inodes: dict[str, int] = {}
@@ -281,7 +289,7 @@ def test_the_order_is_the_promise(root: Path, bag: Bag, monkeypatch: pytest.Monk
     assert log[-2:] == ["commit", f"truncate {JOURNAL}"]
 
 
-def test_nothing_else_that_was_staged_is_in_the_way(root: Path, bag: Bag) -> None:
+def test_nothing_else_that_was_staged_is_in_the_way(root: Path, bag: WritableBag) -> None:
     """A payload that a power cut has torn, and its partial file, go with the commit."""
     staged = stage(root, "v6/deepfake/263", MP4)
     torn = root / staged.files[0].staged.replace(staged.files[0].target.sha256, "0" * 64)
@@ -291,7 +299,7 @@ def test_nothing_else_that_was_staged_is_in_the_way(root: Path, bag: Bag) -> Non
     assert is_committed(root)
 
 
-def test_a_failed_commit_is_passed_on_and_recovered(root: Path, bag: Bag) -> None:
+def test_a_failed_commit_is_passed_on_and_recovered(root: Path, bag: WritableBag) -> None:
     """The journal stays until the catalogue knows."""
 
     def fail() -> None:
@@ -319,7 +327,7 @@ def quarantined(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_an_occupant_is_moved_aside(root: Path, bag: Bag) -> None:
+def test_an_occupant_is_moved_aside(root: Path, bag: WritableBag) -> None:
     """A file that no line vouches for is kept elsewhere, never overwritten."""
     staged = stage(root, "v6/deepfake/263", MP4)
     for file, data in zip(staged.files, [MP4[:100], b"{}"], strict=True):
@@ -334,7 +342,7 @@ def test_an_occupant_is_moved_aside(root: Path, bag: Bag) -> None:
 
 
 def test_a_name_in_another_case_is_not_displaced(
-    root: Path, bag: Bag, monkeypatch: pytest.MonkeyPatch
+    root: Path, bag: WritableBag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the file system takes `A` for `a`, the held file stays and the disk is to blame."""
     staged = stage(root, "v6/deepfake/ABC", MP4)
@@ -353,7 +361,7 @@ def test_a_name_in_another_case_is_not_displaced(
     assert quarantined(root) == {}
 
 
-def test_an_identical_occupant_is_adopted(root: Path, bag: Bag) -> None:
+def test_an_identical_occupant_is_adopted(root: Path, bag: WritableBag) -> None:
     """The same bytes in the right place are what was to be placed."""
     staged = stage(root, "v6/deepfake/263", MP4)
     (root / "data/v6/deepfake").mkdir(parents=True)
@@ -458,7 +466,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     root = tmp_path_factory.mktemp("scene") / "archive"
-    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
+    with WritableBag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         first = stage(root, "v6/video/1", MP4)
         commit(bag, catalogue, [first])
         bag.describe(*catalogue.totals())
@@ -478,7 +486,7 @@ COMMITTED = [
 
 def commit_until(fuse: Fuse, root: Path, scene: Scene) -> bool:
     """Commit the scene's group; return whether it came to its end."""
-    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
+    with WritableBag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         try:
             with fused(fuse):
                 commit_fused(fuse, bag, catalogue, scene.group)
@@ -488,7 +496,7 @@ def commit_until(fuse: Fuse, root: Path, scene: Scene) -> bool:
 
 
 def commit_fused(
-    fuse: Fuse, bag: Bag, catalogue: Catalogue, group: Sequence[StagedGeneration]
+    fuse: Fuse, bag: WritableBag, catalogue: Catalogue, group: Sequence[StagedGeneration]
 ) -> None:
     """Commit a group as a run does; the catalogue's commit is one step."""
     records = [Record(staged.generation, "held") for staged in group]
@@ -505,7 +513,7 @@ def commit_fused(
 
 def recover_until(fuse: Fuse, root: Path) -> bool:
     """Begin the next run; return whether its recovery came to its end."""
-    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
+    with WritableBag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         try:
             with fused(fuse):
                 recover_in(bag, catalogue)
@@ -583,7 +591,7 @@ def test_what_was_being_synced_may_be_torn(
 
 def stage_and_commit(fuse: Fuse, root: Path) -> None:
     """Stage what the scene's group has, and commit it, from wherever an earlier run stopped."""
-    with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
+    with WritableBag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
         wanted = {"v6/deepfake/263": (OTHER_MP4,), "v7/video-fusion/9": (WEBM, MP4)}
         with fused(fuse):
             recover_in(bag, catalogue)
@@ -710,7 +718,7 @@ def test_renames_may_reach_the_disk_in_any_order(scene: Scene, tmp_path: Path) -
             raise PowerCut
 
         disk.setattr(os, "rename", unplug)
-        with Bag.open(journalled) as bag, pytest.raises(PowerCut):
+        with WritableBag.open(journalled) as bag, pytest.raises(PowerCut):
             bag.commit(scene.group, nothing)
     for number, moved in enumerate(subsets):
         shutil.copytree(journalled, root := tmp_path / str(number))
@@ -755,7 +763,7 @@ def test_a_damaged_generation_is_kept_aside_whole(
 ) -> None:
     """Where one file is missing or damaged its generation is not held; the others are."""
     root = scene.copy(tmp_path / "archive")
-    with Bag.open(root) as bag, fused(Fuse(FOREVER)):
+    with WritableBag.open(root) as bag, fused(Fuse(FOREVER)):
 
         def unplug() -> None:
             raise PowerCut
@@ -797,7 +805,7 @@ def test_damage_after_the_commit_is_unlearnt(
 @pytest.mark.parametrize(
     "journal", [b"", b"{", b'{"offset": 0, "files": [{"sta', bytes(500), b"\xff\xfe", b"[]x"]
 )
-def test_a_torn_journal_was_not_acted_on(root: Path, bag: Bag, journal: bytes) -> None:
+def test_a_torn_journal_was_not_acted_on(root: Path, bag: WritableBag, journal: bytes) -> None:
     """Nothing was placed before it was whole, so there is nothing to recover."""
     bag.commit([stage(root, "v6/video/1", MP4)], nothing)
     (root / JOURNAL).write_bytes(journal)
@@ -806,7 +814,7 @@ def test_a_torn_journal_was_not_acted_on(root: Path, bag: Bag, journal: bytes) -
     assert is_committed(root)
 
 
-def test_a_directory_in_the_way_is_moved_aside(root: Path, bag: Bag) -> None:
+def test_a_directory_in_the_way_is_moved_aside(root: Path, bag: WritableBag) -> None:
     """Whatever lies in it."""
     staged = stage(root, "v6/deepfake/263", MP4)
     (root / "data/v6/deepfake/263.mp4").mkdir(parents=True)
@@ -816,7 +824,7 @@ def test_a_directory_in_the_way_is_moved_aside(root: Path, bag: Bag) -> None:
     assert is_committed(root)
 
 
-def test_a_journal_from_before_cuts_no_other_lines(root: Path, bag: Bag) -> None:
+def test_a_journal_from_before_cuts_no_other_lines(root: Path, bag: WritableBag) -> None:
     """A copy that was made while a backup ran has an old journal and a newer manifest."""
     journal = root / ".archiver" / "settling.json"
     old: list[bytes] = []
@@ -832,7 +840,7 @@ def test_a_journal_from_before_cuts_no_other_lines(root: Path, bag: Bag) -> None
 
 
 @pytest.mark.parametrize("tail", ["a", "0" * 64, "0" * 64 + "  data/v6/video/2.mp4", "\0" * 300])
-def test_a_torn_last_line_is_cut(root: Path, bag: Bag, tail: str) -> None:
+def test_a_torn_last_line_is_cut(root: Path, bag: WritableBag, tail: str) -> None:
     """A line without its end is no line; the lines before it stay."""
     bag.commit([stage(root, "v6/video/1", MP4)], nothing)
     whole = (root / MANIFEST).read_bytes()
@@ -845,7 +853,7 @@ def test_a_torn_last_line_is_cut(root: Path, bag: Bag, tail: str) -> None:
 # --- Reading
 
 
-def test_a_missing_file_has_no_size(root: Path, bag: Bag) -> None:
+def test_a_missing_file_has_no_size(root: Path, bag: WritableBag) -> None:
     """What was deleted by hand is fixity's work."""
     bag.commit([stage(root, "v6/video/1", MP4)], nothing)
     assert bag.size_of("data/v6/video/1.mp4") == len(MP4)
@@ -855,7 +863,7 @@ def test_a_missing_file_has_no_size(root: Path, bag: Bag) -> None:
 # --- The description
 
 
-def test_the_bag_is_described(root: Path, bag: Bag) -> None:
+def test_the_bag_is_described(root: Path, bag: WritableBag) -> None:
     """Software, date and Payload-Oxum, rewritten only when something is new."""
     bag.describe(2, 1000)
     info = root / "bag-info.txt"
@@ -872,7 +880,7 @@ def test_the_bag_is_described(root: Path, bag: Bag) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_other_peoples_tags_are_kept(root: Path, bag: Bag, encoding: str) -> None:
+def test_other_peoples_tags_are_kept(root: Path, bag: WritableBag, encoding: str) -> None:
     """In their order and to the byte, continuation lines too."""
     foreign = "Source-Organization: Büro\nExternal-Description: a\n  and b\nContact-Name: C\n"
     info = root / "bag-info.txt"
@@ -882,7 +890,7 @@ def test_other_peoples_tags_are_kept(root: Path, bag: Bag, encoding: str) -> Non
     assert info.read_bytes().count(b"\n") == 4 + 3
 
 
-def test_a_foreign_file_is_counted_but_no_hindrance(root: Path, bag: Bag) -> None:
+def test_a_foreign_file_is_counted_but_no_hindrance(root: Path, bag: WritableBag) -> None:
     """Payload that is not a generation's is in the bag all the same."""
     (root / "data/notes.txt").write_text("mine")
     checksum = sha256(root / "data/notes.txt")
@@ -895,14 +903,14 @@ def test_a_foreign_file_is_counted_but_no_hindrance(root: Path, bag: Bag) -> Non
     assert_valid(root)
 
 
-def test_a_path_that_no_file_can_have_is_missing(bag: Bag) -> None:
+def test_a_path_that_no_file_can_have_is_missing(bag: WritableBag) -> None:
     """A line that was once listed and names nonsense keeps no run from working."""
     nonsense = BagFile(f"data/{'x' * 5000}", "0" * 64, 1)
     assert bag.relist([nonsense]) == ([], [nonsense])
 
 
 def test_what_is_listed_anew_is_flushed_first(
-    bag: Bag, root: Path, monkeypatch: pytest.MonkeyPatch
+    bag: WritableBag, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program may just have put it there: the file and its directories, then the line."""
     (root / "data/notes").mkdir()

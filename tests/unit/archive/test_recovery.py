@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from archiver.archive.bag import Bag
 from archiver.archive.journal import Entry
 from archiver.archive.placement import place
 from archiver.archive.recovery import recover
 from archiver.archive.staged import StagedFile
+from archiver.archive.writable import WritableBag
 from archiver.errors import StorageError
 from tests.support.archives import stage
 from tests.support.disk import IO_ERROR
@@ -18,12 +18,12 @@ from tests.support.videos import MP4, OTHER_MP4, WEBM
 
 
 @pytest.fixture
-def bag(tmp_path: Path) -> Iterator[Bag]:
-    with Bag.open(tmp_path / "archive") as bag:
+def bag(tmp_path: Path) -> Iterator[WritableBag]:
+    with WritableBag.open(tmp_path / "archive") as bag:
         yield bag
 
 
-def journalled(bag: Bag) -> tuple[StagedFile, ...]:
+def journalled(bag: WritableBag) -> tuple[StagedFile, ...]:
     """Have a run be killed when the journal is written, and nothing is placed."""
     first = stage(bag.layout.root, "v6/deepfake/263", MP4)
     second = stage(bag.layout.root, "v7/video-fusion/9", WEBM, OTHER_MP4)
@@ -32,11 +32,11 @@ def journalled(bag: Bag) -> tuple[StagedFile, ...]:
     return files
 
 
-def listed(bag: Bag) -> list[str]:
+def listed(bag: WritableBag) -> list[str]:
     return [line.path for line in bag.manifest.lines()]
 
 
-def test_where_nothing_was_committed_nothing_is_recovered(bag: Bag) -> None:
+def test_where_nothing_was_committed_nothing_is_recovered(bag: WritableBag) -> None:
     """What is staged is no business of the journal's."""
     stage(bag.layout.root, "v6/deepfake/263", MP4)
     assert recover(bag) == ()
@@ -45,7 +45,9 @@ def test_where_nothing_was_committed_nothing_is_recovered(bag: Bag) -> None:
 
 @pytest.mark.parametrize("placed", range(6))
 @pytest.mark.parametrize("written", range(6))
-def test_a_group_is_finished_wherever_it_stopped(bag: Bag, placed: int, written: int) -> None:
+def test_a_group_is_finished_wherever_it_stopped(
+    bag: WritableBag, placed: int, written: int
+) -> None:
     """Any of its files may be in place, and any of its lines written: each has one line then."""
     files = journalled(bag)
     place(bag.layout, files[:placed])
@@ -61,7 +63,7 @@ def test_a_group_is_finished_wherever_it_stopped(bag: Bag, placed: int, written:
     "tail", ["a", "0" * 64, "0" * 64 + "  data/v6/deepfake/263.mp4", "\0" * 99999]
 )
 @pytest.mark.parametrize("files", [0, 2])
-def test_a_torn_last_line_is_cut(bag: Bag, files: int, tail: str) -> None:
+def test_a_torn_last_line_is_cut(bag: WritableBag, files: int, tail: str) -> None:
     """Nothing is proven of what it names; the lines before it stay."""
     staged = journalled(bag)
     place(bag.layout, staged[:2])
@@ -73,7 +75,7 @@ def test_a_torn_last_line_is_cut(bag: Bag, files: int, tail: str) -> None:
     assert bag.manifest.path.read_bytes() == whole
 
 
-def test_a_last_line_that_has_lost_its_end_alone_gets_it_again(bag: Bag) -> None:
+def test_a_last_line_that_has_lost_its_end_alone_gets_it_again(bag: WritableBag) -> None:
     """All of it is there, and its file matches."""
     staged = journalled(bag)
     place(bag.layout, staged[:2])
@@ -85,7 +87,7 @@ def test_a_last_line_that_has_lost_its_end_alone_gets_it_again(bag: Bag) -> None
     assert bag.manifest.path.read_bytes() == whole
 
 
-def test_lines_of_other_groups_stay(bag: Bag) -> None:
+def test_lines_of_other_groups_stay(bag: WritableBag) -> None:
     """Before the group, and after it, as in a copy whose journal is older than its manifest."""
     before = stage(bag.layout.root, "v6/video/1", MP4)
     bag.commit([before], lambda: None)
@@ -100,7 +102,7 @@ def test_lines_of_other_groups_stay(bag: Bag) -> None:
     assert listed(bag) == expected
 
 
-def test_a_damaged_file_is_quarantined_with_its_generation(bag: Bag) -> None:
+def test_a_damaged_file_is_quarantined_with_its_generation(bag: WritableBag) -> None:
     """It is not held then; the rest of the group is."""
     files = journalled(bag)
     (bag.layout.root / files[2].staged).write_bytes(WEBM[:100])
@@ -112,7 +114,9 @@ def test_a_damaged_file_is_quarantined_with_its_generation(bag: Bag) -> None:
     assert not any((bag.layout.root / file.target.path).exists() for file in files[2:])
 
 
-def test_a_disk_that_fails_is_a_storage_error(bag: Bag, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_is_a_storage_error(
+    bag: WritableBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The journal stays, for the next run."""
     files = journalled(bag)
     with monkeypatch.context() as disk:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from archiver.archive.bag import Bag
 from archiver.archive.layout import Layout
 from archiver.archive.shard_mark import check, check_to_fill, claim, marked
 from archiver.archive.tags import describe
+from archiver.archive.writable import WritableBag
 from archiver.errors import NotAnArchive, StorageError
 from archiver.shards import Shard
 from tests.support.archives import stage
@@ -21,7 +21,7 @@ SHARD = Shard(3, 8)
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     """An archive that holds nothing yet."""
-    with Bag.open(tmp_path / "archive") as bag:
+    with WritableBag.open(tmp_path / "archive") as bag:
         return bag.layout
 
 

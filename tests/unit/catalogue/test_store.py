@@ -18,6 +18,7 @@ import pytest
 
 from archiver.archive.bag import Bag
 from archiver.archive.layout import MANIFEST, Layout
+from archiver.archive.writable import WritableBag
 from archiver.catalogue import schema
 from archiver.catalogue.database import connect_in_memory
 from archiver.catalogue.store import Catalogue, Past, Record
@@ -492,7 +493,7 @@ def killed_in_between(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     """An archive whose catalogue a killed run has left half written, on a disk of this kind."""
     with mounted(tmp_path / "disk", "size=10m") as disk:
         root = disk / "archive"
-        with Bag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
+        with WritableBag.open(root) as bag, closing(open_catalogue(root)) as catalogue:
             place_generations(bag, 1)
             absorb(bag, catalogue)
             report(catalogue, *(Failed(one, "x" * 500) for one in generations(*range(2, 200))))

@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from tests.support.catalogues import place_generations
 
 
 def test_a_run_without_work_imports_only_what_it_needs(tmp_path: Path) -> None:
     """What only downloads, a log file, a proxy or other formats need is not imported."""
-    with Bag.open(tmp_path / "archive") as bag:
+    with WritableBag.open(tmp_path / "archive") as bag:
         place_generations(bag, 1, 2)
     (tmp_path / "ids.txt").write_text("1\n2\n")
     command = ["backup", "-a", str(tmp_path / "archive"), "-q", str(tmp_path / "ids.txt")]

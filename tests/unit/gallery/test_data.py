@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.catalogue import store
 from archiver.catalogue.store import Catalogue
 from archiver.errors import ConfigurationError, StorageError
@@ -364,7 +365,7 @@ def test_somebody_elses_page_is_left_alone(archive: Path) -> None:
 def test_it_may_be_written_while_a_run_holds_the_archive(archive: Path) -> None:
     """Reading the catalogue needs no lock of the archive."""
     add(archive, held(1))
-    with Bag.open(archive):
+    with WritableBag.open(archive):
         update(archive)
     assert names(archive) == ["v6/deepfake/1"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archiver.archive import shard_mark
-from archiver.archive.bag import Bag
+from archiver.archive.writable import WritableBag
 from archiver.cli.help import EXIT_STATUS
 from archiver.errors import ConfigurationError, StorageError
 from archiver.merge.merge import merge, place_of_list
@@ -25,7 +25,7 @@ BEGAN = datetime(2026, 11, 20, 2, tzinfo=UTC)
 
 def archive(root: Path, *ids: int, shard: str = "") -> Path:
     """Make an archive that holds these generations, perhaps a shard's."""
-    with Bag.open(root) as bag:
+    with WritableBag.open(root) as bag:
         shard_mark.claim(bag.layout, Shard.parse(shard) if shard else None)
         place_generations(bag, *ids)
     return root
@@ -121,7 +121,7 @@ def test_names_in_the_way_of_bagit_are_decoded(tmp_path: Path) -> None:
     """BagIt encodes a percent sign, sha256sum does not."""
     root = archive(tmp_path / "0", 1)
     (root / "data/100%.txt").write_bytes(b"data/100%25.txt")
-    with Bag.open(root) as bag:
+    with WritableBag.open(root) as bag:
         place(bag, "data/100%25.txt")
     (root / "data/100%25.txt").unlink()
     status, said = judged(merge([root]))
@@ -224,7 +224,7 @@ def test_a_run_in_progress_is_named(tmp_path: Path) -> None:
     """What it adds is not in the sums yet; the list is true all the same."""
     archives = shards(tmp_path)
     ran(archives[1], 0, None)
-    with Bag.open(archives[1]):
+    with WritableBag.open(archives[1]):
         report = merge(archives)
     (line,) = wrong(report)
     assert line.startswith(f"{archives[1]}: backup is in progress, process {os.getpid()}, since ")
@@ -282,7 +282,7 @@ def test_a_generation_that_is_held_twice_is_named(tmp_path: Path) -> None:
     """With the archives that hold it; twice in one archive is once."""
     archives = shards(tmp_path)
     for each in archives[:2]:
-        with Bag.open(each) as bag:
+        with WritableBag.open(each) as bag:
             place(bag, "data/v6/video/7-1.mp4", "data/v6/video/7-2.mp4", "data/v6/video/7.json")
     report = merge(archives)
     assert report.exit_status == 3
@@ -349,7 +349,7 @@ def test_the_list_is_the_old_or_the_new_one(
     first = merge(archives)
     assert first.output
     before = first.output.read_bytes()
-    with Bag.open(archives[0]) as bag:
+    with WritableBag.open(archives[0]) as bag:
         place_generations(bag, 77)
     with monkeypatch.context() as disk:
         disk.setattr(os, "fsync", IO_ERROR)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from archiver.archive.bag import Bag
 from archiver.archive.staged import StagedFile
 from archiver.archive.staging import Staging
+from archiver.archive.writable import WritableBag
 from archiver.catalogue.store import Catalogue
 from archiver.generation import Generation
 from tests.support.archives import kept, outputs, recover_in
@@ -18,7 +18,7 @@ GENERATION = Generation("v6/deepfake", "263")
 URLS = ("https://a.example/x/one.mp4", "https://a.example/x/two.webm")
 
 
-def stage(bag: Bag, *payloads: bytes) -> tuple[StagedFile, ...]:
+def stage(bag: WritableBag, *payloads: bytes) -> tuple[StagedFile, ...]:
     """Stage payloads and their response as a run does that is killed before it commits them."""
     document = {"status": "success", "id": 263, "output": URLS}
     staging = Staging(bag.layout, GENERATION, document)
@@ -26,11 +26,13 @@ def stage(bag: Bag, *payloads: bytes) -> tuple[StagedFile, ...]:
     return tuple(kept(staging, output, staging.begin(output), data) for output, data in places)
 
 
-def response_of(bag: Bag) -> Path:
+def response_of(bag: WritableBag) -> Path:
     return bag.layout.incoming / "v6~deepfake~263/answer.json"
 
 
-def test_a_generation_that_is_staged_whole_is_archived(bag: Bag, catalogue: Catalogue) -> None:
+def test_a_generation_that_is_staged_whole_is_archived(
+    bag: WritableBag, catalogue: Catalogue
+) -> None:
     """With the response beside its payloads, which lists its outputs."""
     stage(bag, MP4, WEBM)
     response = response_of(bag).read_bytes()
@@ -57,7 +59,7 @@ TEARS: list[Callable[[bytes], bytes]] = [
 
 @pytest.mark.parametrize("tear", TEARS)
 def test_without_a_readable_response_it_is_not_archived(
-    bag: Bag, catalogue: Catalogue, tear: Callable[[bytes], bytes]
+    bag: WritableBag, catalogue: Catalogue, tear: Callable[[bytes], bytes]
 ) -> None:
     """A torn response does not list the outputs; the payloads stay staged for the next try."""
     files = stage(bag, MP4, WEBM)
@@ -70,7 +72,7 @@ def test_without_a_readable_response_it_is_not_archived(
 
 @pytest.mark.parametrize("payloads", [[MP4], []])
 def test_without_every_output_it_is_not_archived(
-    bag: Bag, catalogue: Catalogue, payloads: list[bytes]
+    bag: WritableBag, catalogue: Catalogue, payloads: list[bytes]
 ) -> None:
     """All outputs or none; without a payload, what is left of it is of no use."""
     files = stage(bag, *payloads)
@@ -82,7 +84,7 @@ def test_without_every_output_it_is_not_archived(
     assert response_of(bag).exists() is bool(files)
 
 
-def test_without_a_response_it_is_not_archived(bag: Bag, catalogue: Catalogue) -> None:
+def test_without_a_response_it_is_not_archived(bag: WritableBag, catalogue: Catalogue) -> None:
     """Payloads alone are not a generation."""
     files = stage(bag, MP4, WEBM)
     response_of(bag).unlink()

@@ -13,6 +13,7 @@ import pytest
 from archiver.archive import letter_case
 from archiver.archive.bag import Bag
 from archiver.archive.staged import StagedGeneration
+from archiver.archive.writable import WritableBag
 from archiver.catalogue.queries import Known
 from archiver.errors import ConfigurationError, StorageError
 from archiver.sync.copying import Copied, Copying
@@ -86,7 +87,7 @@ def test_what_a_store_refuses_keeps_no_other_from_being_copied(
 
     source = archive(tmp_path / "source", *"123", size=300_000)
     with monkeypatch.context() as store:
-        store.setattr(Bag, "begin_upload", begin)
+        store.setattr(WritableBag, "begin_upload", begin)
         report = sync(source, tmp_path / "copy")
     assert [(p.kind, p.path[17:], p.detail) for p in report.tally.kept] == [
         ("refused", "2.mp4", "it was refused"), ("refused", "2.json", "it was refused"),
