@@ -24,10 +24,10 @@ from archiver.modelslab.circuit_breaker import IN_A_ROW, CircuitBreaker
 from archiver.modelslab.compressed import Plain
 from archiver.modelslab.listing import PATHS, PER_PAGE, Page, Refusal, read_page
 from archiver.modelslab.rate_limit import RateLimit
+from archiver.modelslab.reading import LINK_FIELDS, parse_json, read_response
 from archiver.modelslab.responses import (
     BODY_LIMIT,
     INLINE_LIMIT,
-    LINK_FIELDS,
     AccessDenied,
     FinalResponse,
     GenerationFailed,
@@ -39,8 +39,6 @@ from archiver.modelslab.responses import (
     Rejected,
     Response,
     ServerError,
-    parse_json,
-    read_response,
 )
 from archiver.run import Skipped, Stopped
 from archiver.settings import ApiSettings

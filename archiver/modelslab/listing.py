@@ -13,6 +13,7 @@ from typing import TypeAlias
 from archiver.generation import LISTED, Generation
 from archiver.manifest.carried import carried_links
 from archiver.manifest.spelling import first_given
+from archiver.modelslab.reading import read_response
 from archiver.modelslab.responses import (
     AccessDenied,
     GenerationFailed,
@@ -24,7 +25,6 @@ from archiver.modelslab.responses import (
     Rejected,
     Response,
     ServerError,
-    read_response,
 )
 from archiver.outputs import link_path
 

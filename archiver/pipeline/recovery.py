@@ -71,12 +71,8 @@ def _commit(store: WritableStore, catalogue: Catalogue, whole: Sequence[StagedGe
 def _complete(staging: "Staging") -> StagedGeneration | None:
     """Return a generation if all that its response lists is staged whole."""
     from archiver.modelslab.listing import ready  # noqa: PLC0415
-    from archiver.modelslab.responses import (  # noqa: PLC0415
-        HttpReply,
-        Ready,
-        parse_json,
-        read_response,
-    )
+    from archiver.modelslab.reading import parse_json, read_response  # noqa: PLC0415
+    from archiver.modelslab.responses import HttpReply, Ready  # noqa: PLC0415
 
     if (data := staging.read_response()) is None:
         return None

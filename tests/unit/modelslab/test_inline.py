@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from archiver.modelslab.inline import LONG, attached, extract, size_outside
 from archiver.modelslab.links import paired_outputs
-from archiver.modelslab.responses import LINK_FIELDS
+from archiver.modelslab.reading import LINK_FIELDS
 
 MIB = 1 << 20
 

@@ -7,6 +7,7 @@ import pytest
 
 from archiver.generation import LISTED, Generation
 from archiver.modelslab.listing import Page, Refusal, read_page, ready
+from archiver.modelslab.reading import parse_json
 from archiver.modelslab.responses import (
     AccessDenied,
     HttpReply,
@@ -14,7 +15,6 @@ from archiver.modelslab.responses import (
     RateLimited,
     Rejected,
     ServerError,
-    parse_json,
 )
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)

@@ -23,12 +23,10 @@ from archiver.http.session import open_session
 from archiver.modelslab.client import Client, Halt
 from archiver.modelslab.inline import extract
 from archiver.modelslab.rate_limit import RateLimit
+from archiver.modelslab.reading import LINK_FIELDS, parse_json, read_response
 from archiver.modelslab.responses import (
-    LINK_FIELDS,
     HttpReply,
     Ready,
-    parse_json,
-    read_response,
 )
 from archiver.settings import ApiSettings, Timings
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archiver.modelslab.reading import _TABLE, _Refusal, parse_json, read_response
 from archiver.modelslab.responses import (
-    _TABLE,
     AccessDenied,
     GenerationFailed,
     HttpReply,
@@ -20,9 +20,6 @@ from archiver.modelslab.responses import (
     Rejected,
     Response,
     ServerError,
-    _Refusal,
-    parse_json,
-    read_response,
 )
 from archiver.outputs import Link, Output
 
