@@ -24,14 +24,23 @@ def place(layout: Layout, files: Sequence[StagedFile], *, again: bool = False) -
     Raises:
         OSError: if the disk does not take it.
     """
-    directories = _above(file.target for file in files)
-    for directory in directories:
-        (layout.root / directory).mkdir(parents=True, exist_ok=True)
+    targets = [file.target for file in files]
+    make_directories(layout, targets)
     for file in files:
         staged = layout.at(file.staged)
         if not again or os.path.lexists(staged):
             os.rename(staged, layout.at(file.target.path))  # noqa: PTH104
-    _flush(layout, directories)
+    _flush(layout, _above(targets))
+
+
+def make_directories(layout: Layout, files: Iterable[BagFile]) -> None:
+    """Make the directories that files are to be in.
+
+    Raises:
+        OSError: if the disk does not take them, or a file is there.
+    """
+    for directory in _above(files):
+        (layout.root / directory).mkdir(parents=True, exist_ok=True)
 
 
 def flush(layout: Layout, files: Sequence[BagFile]) -> None:

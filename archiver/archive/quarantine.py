@@ -30,7 +30,7 @@ class Quarantine:
         """
         aside = self._place()
         for path in paths:
-            if (occupant := self._layout.root / path).exists():
+            if os.path.lexists(occupant := self._layout.root / path):
                 (aside / path).parent.mkdir(parents=True, exist_ok=True)
                 if occupant.is_file():
                     _duplicate(occupant, aside / path)
@@ -42,7 +42,7 @@ class Quarantine:
         """Move files of the archive aside, where they are there."""
         aside = self._place()
         for path in paths:
-            if (occupant := self._layout.root / path).exists():
+            if os.path.lexists(occupant := self._layout.root / path):
                 (aside / path).parent.mkdir(parents=True, exist_ok=True)
                 occupant.rename(aside / path)
 

@@ -206,6 +206,13 @@ class WritableStore(Store, Protocol):
         """
         ...
 
+    def obstacle(self, path: str) -> str:
+        """Return what keeps the store from having a file at a path; empty if nothing does.
+
+        Another file there is no obstacle: it would be quarantined.
+        """
+        ...
+
     def withdraw(self, paths: Collection[str]) -> None:
         """Remove the lines of files that are about to be committed anew."""
         ...

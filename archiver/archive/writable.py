@@ -14,8 +14,10 @@ the journal names and nothing else.
 
 import logging
 import os
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +90,7 @@ class WritableBag(Bag):
             self._set_manifests_aside()
             targets = [file.target for file in files]
             placement.vacate(self.layout, self.quarantine, targets)
+            placement.make_directories(self.layout, targets)  # or the journal could not be acted on
             self.journal.write(Entry(tuple(files), self.manifest.size()))
             placement.place(self.layout, files)
             self.manifest.append(targets)
@@ -110,8 +113,8 @@ class WritableBag(Bag):
     ) -> tuple[list[BagFile], list[BagFile]]:
         """Write the lines of files that are in place and match.
 
-        Return those, and those of the files that are not there at all. If they are `new`, other
-        manifests do not list them.
+        Return those, with their sizes, and those of the files that are not there at all. If they
+        are `new`, other manifests do not list them, and links that lead out of the bag are none.
 
         Raises:
             StorageError: if the disk fails.
@@ -119,12 +122,32 @@ class WritableBag(Bag):
         with storage_errors(f"reading what {self.layout.manifest} no longer lists"):
             # Unlike pathlib's, this `exists` also answers for a path that no file can have.
             missing = [f for f in files if not os.path.exists(self.layout.at(f.path))]  # noqa: PTH110
-            matching = [file for file in files if placement.matches(self.layout, file)]
+            matching = [
+                replace(file, bytes=self.size_of(file.path))
+                for file in files
+                if placement.matches(self.layout, file) and not (new and self.leads_out(file.path))
+            ]
             placement.flush(self.layout, matching)  # another program may just have put them there
             if new and matching:
                 self._set_manifests_aside()
             self.manifest.append(matching)
             return matching, missing
+
+    def obstacle(self, path: str) -> str:
+        """Return what keeps the bag from having a file at a path; empty if nothing does."""
+        place, above = self.layout.at(path), path.rpartition("/")[0]
+        try:
+            if stat.S_ISDIR(os.lstat(place).st_mode):
+                return "the target has a directory there"
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            return "the target has a file in place of a directory above it"
+        except OSError as error:
+            return f"the target can have no such file: {error.strerror}"
+        if self.leads_out(above):
+            return f"{above} is a link in the target, which leads out of it"
+        return ""
 
     def withdraw(self, paths: Collection[str]) -> None:
         """Remove the lines of files that are about to be committed anew.
@@ -168,6 +191,7 @@ class WritableBag(Bag):
             for file in files:
                 fsync(self.layout.at(file.staged))
             self.quarantine.copy(file.target.path for file in files)
+            placement.make_directories(self.layout, [file.target for file in files])
             if changed:
                 self._set_manifests_aside()
                 self.journal.write(Entry(tuple(changed), 0))  # their old lines may be anywhere

@@ -178,6 +178,14 @@ class WritableBucket(Bucket):
         self._append(matching)
         return matching, missing
 
+    def obstacle(self, path: str) -> str:
+        """Return what keeps the bucket from having an object; empty if nothing does.
+
+        A key has at most 1,024 bytes (Amazon S3 User Guide, "Naming Amazon S3 objects").
+        """
+        size = len(self.url.key(path).encode())
+        return f"its key would have {size:,} bytes: 1,024 are allowed" if size > 1024 else ""
+
     def withdraw(self, paths: Collection[str]) -> None:
         """Remove the lines of files that are about to be committed anew.
 

@@ -9,6 +9,8 @@ from archiver.cli.options import INPUT, option
 from archiver.cli.params import PARTS, Parsed, shard
 
 _Function: TypeAlias = Callable[..., int]
+_ARCHIVES = ("archive", "source", "target")
+"""The names of options and arguments that name archives."""
 
 
 def list_shard_options(function: _Function) -> _Function:
@@ -58,11 +60,12 @@ def _placing(function: _Function) -> _Function:
                 options[name] = Path(placed(str(value), found))
             elif isinstance(value, BucketUrl):
                 options[name] = replace(value, prefix=placed(value.prefix, found))
-        if found and (archive := options.get("archive")):
+        if found:
             from archiver.archive import shard_mark
             from archiver.stores import layout_of
 
-            shard_mark.check(layout_of(archive), found)
+            for archive in filter(None, map(options.get, _ARCHIVES)):
+                shard_mark.check(layout_of(archive), found)
         return function(shard=found, **options)
 
     return run

@@ -26,13 +26,14 @@ def merge(
     is how many archives there must be, if that is known.
 
     Raises:
-        ConfigurationError: if there is nothing to merge.
+        ConfigurationError: if there is nothing to merge, or the list would be in an archive.
         StorageError: if a list cannot be read to its end, or written.
     """
     output = output or place_of_list(archives)
     different, problems = without_repeats(one for one in archives if not _is(one, output))
     if not different:
         raise ConfigurationError("there is no archive to merge")
+    _check_outside(output, different)
     parts, unreadable = _look_at(different)
     listed = _list([part.archive for part in parts], output, whole=not unreadable)
     problems += [*unreadable, *set_problems(parts, shards)]
@@ -46,6 +47,16 @@ def place_of_list(archives: Sequence[Path]) -> Path:
     """Return where the list of these archives is, if nobody says where: beside them."""
     above = Path(os.path.commonpath([one.absolute().parent for one in archives]))
     return above / ALL
+
+
+def _check_outside(output: Path, archives: Sequence[Path]) -> None:
+    """Make sure that the list replaces no file of an archive."""
+    for archive in archives:
+        if output.resolve().is_relative_to(archive.resolve()):
+            raise ConfigurationError(
+                f"{output} is in the archive {archive}, and no archive is changed: name a place "
+                "outside, with --output"
+            )
 
 
 def _is(archive: Path, output: Path) -> bool:

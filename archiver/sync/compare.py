@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from archiver.archive.checksum_manifest import problem_of
+from archiver.archive.checksum_manifest import parse, problem_of
 from archiver.archive.layout import MANIFEST
 from archiver.archive.store import Store
 from archiver.catalogue.store import Catalogue
@@ -13,7 +13,7 @@ from archiver.sync.difference import Difference
 from archiver.sync.report import Problem, Tally
 
 _BATCH = 10_000
-_Numbered = tuple[int, Checksum | bytes]
+_TWICE = "it is listed more than once, with different checksums"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +31,41 @@ def compare(source: Store, catalogues: Catalogues, tally: Tally) -> Difference:
         StorageError: if the manifest or a catalogue cannot be read.
     """
     difference = Difference(catalogues.target.connection)
-    lines = enumerate(source.manifest.raw_lines(), 1)
-    while batch := list(islice(lines, _BATCH)):
-        for problem in _odd_lines(batch):
-            tally.add(problem)
-        listed = [line for _, line in batch if isinstance(line, Checksum)]
-        difference.add(_missing(listed, catalogues, tally))
-    difference.order()
+    others: dict[str, str] = {}
+    lines = _checksums(source, tally)
+    while listed := list(islice(lines, _BATCH)):
+        difference.add(_missing(listed, catalogues, tally, others))
+    for path in difference.order():
+        tally.add(Problem("contradictory", path, _TWICE))
+    for problem in _different(source, others):
+        tally.add(problem)
     return difference
 
 
-def _odd_lines(batch: list[_Numbered]) -> Iterator[Problem]:
-    """Name lines that are no checksum lines; one without an end is being written just now."""
-    for number, line in batch:
-        if isinstance(line, bytes) and line.endswith((b"\n", b"\r")):
+def _checksums(source: Store, tally: Tally) -> Iterator[Checksum]:
+    """Yield the checksum lines of the source; name the lines that are none.
+
+    A last line without its end may have lost that, or a run is writing it just now: which of the
+    two, the file that it names shows.
+    """
+    for number, line in enumerate(source.manifest.raw_lines(), 1):
+        if isinstance(line, Checksum):
+            yield line
+            continue
+        ended = line.endswith((b"\n", b"\r"))
+        whole = None if ended else parse(line + b"\n")
+        if whole and source.exists(whole.path):
+            yield whole
+        elif ended or not source.being_committed():
             shown = line.decode(errors="replace").strip()[:60]
-            yield Problem("contradictory", f"{MANIFEST}:{number}", f"{shown!r} {problem_of(line)}")
+            detail = f"{shown!r} {problem_of(line) if ended else 'has no end'}"
+            tally.add(Problem("contradictory", f"{MANIFEST}:{number}", detail))
 
 
-def _missing(listed: list[Checksum], catalogues: Catalogues, tally: Tally) -> Iterator[BagFile]:
-    """Yield the files that the target does not list."""
+def _missing(
+    listed: list[Checksum], catalogues: Catalogues, tally: Tally, others: dict[str, str]
+) -> Iterator[BagFile]:
+    """Yield the files that the target does not list; note what it lists of `others`, by path."""
     paths = [line.path for line in listed]
     held = {file.path: file.sha256 for file in catalogues.target.files(paths)}
     sizes = {file.path: file.bytes for file in catalogues.source.files(paths)}
@@ -62,11 +77,20 @@ def _missing(listed: list[Checksum], catalogues: Catalogues, tally: Tally) -> It
             case line.sha256:
                 tally.held += 1
             case other:
-                tally.add(_different(line, other))
+                others[line.path] = other
 
 
-def _different(line: Checksum, other: str) -> Problem:
-    detail = (
-        f"the target lists another file there, {other[:16]}…, not {line.sha256[:16]}…: it is kept"
-    )
-    return Problem("different", line.path, detail)
+def _different(source: Store, others: dict[str, str]) -> Iterator[Problem]:
+    """Name the files of which the target lists others, unless the source lists both."""
+    if not others:
+        return
+    listed: dict[str, str] = {}
+    for line in source.manifest.lines():
+        if line.path in others and listed.get(line.path) != others[line.path]:
+            listed[line.path] = line.sha256
+    for path, sha256 in listed.items():
+        if sha256 == others[path]:
+            yield Problem("contradictory", path, _TWICE)
+        else:
+            detail = f"the target lists another file there, {others[path][:16]}…, not "
+            yield Problem("different", path, f"{detail}{sha256[:16]}…: it is kept")

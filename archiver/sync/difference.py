@@ -22,7 +22,8 @@ CREATE TEMP TABLE wanted (
     path TEXT NOT NULL UNIQUE,
     sha256 TEXT NOT NULL,
     bytes INTEGER NOT NULL,
-    unit TEXT NOT NULL               -- the name of the generation, or the path
+    unit TEXT NOT NULL,              -- the name of the generation, or the path
+    others INTEGER NOT NULL DEFAULT 0 -- how many later lines have another checksum
 );
 CREATE INDEX temp.by_unit ON wanted (unit);
 CREATE TEMP TABLE turn (
@@ -68,15 +69,24 @@ class Difference:
     def add(self, files: Iterable[BagFile]) -> None:
         """Add files; of one that is listed twice the first line counts."""
         rows = ((f.path, f.sha256, f.bytes, _unit(f.path)) for f in files)
-        query = "INSERT OR IGNORE INTO wanted (path, sha256, bytes, unit) VALUES (?, ?, ?, ?)"
+        query = (
+            "INSERT INTO wanted (path, sha256, bytes, unit) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (path) DO UPDATE SET others = others + (sha256 <> excluded.sha256)"
+        )
         with sqlite_errors(), self._db:
             self._db.executemany(query, rows)
 
-    def order(self) -> None:
-        """Put what was added in its order: it can be asked for from then on."""
+    def order(self) -> list[str]:
+        """Put what was added in its order: it can be asked for from then on.
+
+        Return what is listed more than once, with different checksums.
+        """
         with sqlite_errors(), self._db:
             self._db.execute(_ORDER)
+            found = self._db.execute("SELECT path FROM wanted WHERE others ORDER BY number")
+            twice = [path for (path,) in found]
             self._db.execute("DELETE FROM wanted")
+        return twice
 
     def total(self) -> tuple[int, int]:
         """Return how many files there are, and their bytes as far as they are known."""

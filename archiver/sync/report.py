@@ -18,7 +18,8 @@ Kind: TypeAlias = Literal[
 ]
 """Of the source: missing, a file is listed, and not there; changed, it does not match its line;
 unreadable, the disk fails, or it is no file; contradictory, a line makes no sense. Of the target:
-different, another file is listed there under its path; name, another's differs in case alone;
+different, another file is listed there under its path; name, it can have no file of this name,
+since another's differs in case alone, a directory or a link is in the way, or it is too long;
 refused, its store says that what came is not what was announced."""
 _OF_THE_TARGET = ("different", "name", "refused")
 

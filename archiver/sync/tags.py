@@ -23,7 +23,7 @@ def carry_tags(source: Store, target: Store) -> bool:
 
 
 def check_shard(source: Store, target: Store) -> None:
-    """Make sure that the target is not the archive of another shard.
+    """Make sure that the target is not the archive of another shard, nor one of several.
 
     Raises:
         ConfigurationError: if it is.
@@ -36,6 +36,17 @@ def check_shard(source: Store, target: Store) -> None:
             f"{target.name} is the archive of shard {theirs}, and {source.name} {whose}: name "
             "another target"
         )
+    if ours and not theirs and _lists_anything(target):
+        raise ConfigurationError(
+            f"{target.name} has files and is the archive of no shard, and {source.name} that of "
+            f"shard {ours}: name another target; or, if it has files of this very shard alone, add "
+            f"the line '{tags.SHARD}: {ours}' to its bag-info.txt"
+        )
+
+
+def _lists_anything(store: Store) -> bool:
+    with storage_errors(f"looking at {store.layout.manifest}"):
+        return store.layout.manifest.exists() and store.manifest.size() > 0
 
 
 def _shard(store: Store) -> str:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from archiver.archive.journal import Entry
+from archiver.archive.staged import StagedFile
 from archiver.archive.writable import WritableBag
+from archiver.checksums import BagFile
 from archiver.cli.status_report import follow
 from archiver.emulator.scripts import OutputScript, Script
 from archiver.emulator.server import Emulator
@@ -215,6 +218,9 @@ def test_the_archive_of_a_shard_stays_one(tmp_path: Path, target: Path) -> None:
     for other, whose in (("b", "shard 1/8"), ("c", "none")):
         with pytest.raises(ConfigurationError, match=f"shard 0/8, and .*/{other} that of {whose}"):
             sync(tmp_path / other, target)
+    make_archive(tmp_path / "d", generation_files("d"))
+    with pytest.raises(ConfigurationError, match="/d has files and is the archive of no shard"):
+        sync(tmp_path / "a", tmp_path / "d")
 
 
 async def test_other_manifests_of_the_target_do_not_get_wrong(tmp_path: Path, target: Path) -> None:
@@ -295,15 +301,49 @@ def test_what_only_the_target_has_is_kept(tmp_path: Path, target: Path) -> None:
 
 
 def test_lines_that_make_no_sense_are_named(tmp_path: Path, target: Path) -> None:
-    """They are not passed over in silence; but half a line at the end is being written just now."""
+    """They are not passed over in silence, nor is half a line at the end."""
     source = make_archive(tmp_path / "source", generation_files("1"))
     with (source / "manifest-sha256.txt").open("a") as manifest:
         manifest.write("nonsense\n" + "a" * 64 + "  ../out.mp4\n" + "b" * 64 + "  data/v6/dee")
     report = sync(source, target)
     assert [(p.kind, p.path) for p in report.tally.kept] == [
-        ("contradictory", "manifest-sha256.txt:3"), ("contradictory", "manifest-sha256.txt:4"),
-    ]  # fmt: skip
+        ("contradictory", f"manifest-sha256.txt:{number}") for number in (3, 4, 5)
+    ]
     assert (report.exit_status, report.tally.copied) == (4, 2)
+
+
+def test_a_last_line_that_has_lost_its_end_counts(tmp_path: Path, target: Path) -> None:
+    """Every other judge takes it for a line."""
+    source = make_archive(tmp_path / "source", generation_files("1"))
+    manifest = source / "manifest-sha256.txt"
+    manifest.write_bytes(manifest.read_bytes()[:-1])
+    report = sync(source, target)
+    assert (report.exit_status, report.tally.listed, report.tally.copied) == (0, 2, 2)
+    assert len(assert_lines_true(target)) == 2
+
+
+def test_half_a_line_of_a_run_that_writes_is_left_to_the_next(tmp_path: Path, target: Path) -> None:
+    """The source's journal says that there is one."""
+    source = make_archive(tmp_path / "source", generation_files("1"))
+    with WritableBag.open(source) as bag:
+        file = BagFile("data/v6/deepfake/2.mp4", "b" * 64, 1)
+        bag.journal.write(Entry((StagedFile(".archiver/incoming/v6~deepfake~2/a", file),), 0))
+        with bag.layout.manifest.open("a") as manifest:
+            manifest.write("b" * 64 + "  data/v6/deepfake/2")
+        assert sync(source, target).exit_status == 0
+
+
+def test_a_file_that_is_listed_twice_is_named(tmp_path: Path, target: Path) -> None:
+    """With different checksums: it is the source that is wrong, whatever the target has."""
+    source = make_archive(tmp_path / "source", generation_files("1"))
+    with (source / "manifest-sha256.txt").open("a") as manifest:
+        manifest.write("0" * 64 + "  data/v6/deepfake/1.mp4\n")
+    for copied in (2, 0):
+        report = sync(source, target)
+        problems = [(p.kind, p.path) for p in report.tally.kept]
+        assert problems == [("contradictory", "data/v6/deepfake/1.mp4")]
+        assert (report.exit_status, report.tally.copied) == (4, copied)
+    assert_true_bag(target)
 
 
 # --- What is there already
@@ -334,6 +374,69 @@ def test_another_file_in_the_way_is_quarantined(tmp_path: Path, target: Path) ->
     assert (report.exit_status, report.tally.copied) == (0, 2)
     (aside,) = (target / ".archiver/quarantine").rglob("1.mp4")
     assert aside.read_bytes() == b"half of it"
+    assert_true_bag(target)
+
+
+OBSTACLES = {
+    "a directory, with a file that is listed": ("data/notes", "data/notes/a.txt", "a directory"),
+    "a file in place of a directory": ("data/notes/a.txt", "data/notes", "a file in place of"),
+    "a name that is too long": ("data/" + "x" * 256, "data/other", "File name too long"),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_what_cannot_be_there_is_named(tmp_path: Path, target: Path, name: str) -> None:
+    """The rest is copied, what the target lists is as it was, and the next run does the same."""
+    path, listed, detail = OBSTACLES[name]
+    make_archive(target, {listed: b"of the target"})
+    source = make_archive(tmp_path / "source", generation_files("1"))
+    if "long" not in name:
+        add_files(source, {path: b"of the source"})
+    else:
+        with (source / "manifest-sha256.txt").open("a") as manifest:
+            manifest.write("0" * 64 + f"  {path}\n")
+    for copied in (2, 0):
+        report = sync(source, target)
+        (problem,) = report.tally.kept
+        assert (problem.kind, problem.path) == ("name", path)
+        assert detail in problem.detail
+        assert (report.exit_status, report.tally.copied) == (3, copied)
+        assert_true_bag(target)
+
+
+def test_a_link_out_of_the_target_is_no_copy(tmp_path: Path, target: Path) -> None:
+    """Not even to the very file: it is copied in place of the link."""
+    source = make_archive(tmp_path / "source", generation_files("1"))
+    make_archive(target, {})
+    for path in generation_files("1"):
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).symlink_to(source / path)
+    report = sync(source, target)
+    assert (report.exit_status, report.tally.found, report.tally.copied) == (0, 0, 2)
+    shutil.rmtree(source)
+    assert_true_bag(target)
+
+
+def test_nothing_is_copied_through_a_linked_directory(tmp_path: Path, target: Path) -> None:
+    """It would be outside of the target."""
+    source = make_archive(tmp_path / "source", generation_files("1"))
+    make_archive(target, {})
+    (tmp_path / "elsewhere").mkdir()
+    (target / "data/v6").symlink_to(tmp_path / "elsewhere")
+    report = sync(source, target)
+    assert [problem.kind for problem in report.tally.kept] == ["name", "name"]
+    assert "leads out" in report.tally.kept[0].detail
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_what_is_found_has_the_size_that_it_has_there(tmp_path: Path, target: Path) -> None:
+    """The source's file may be damaged, and the target's whole."""
+    files = {"data/a": b"hello"}
+    source = make_archive(tmp_path / "source", files)
+    make_archive(target, {})
+    (target / "data/a").write_bytes(b"hello")
+    (source / "data/a").write_bytes(b"he")
+    assert sync(source, target).exit_status == 0
     assert_true_bag(target)
 
 
@@ -521,6 +624,15 @@ async def test_a_task_of_an_array_copies_its_shard(tmp_path: Path) -> None:
     for shard in "01":
         assert await command(*places, SLURM_ARRAY_TASK_ID=shard) == Ended(0, "", "")
         assert lines_in(tmp_path / f"copy-{shard}") == lines_in(tmp_path / shard)
+
+
+async def test_the_shard_is_that_of_both_places(tmp_path: Path) -> None:
+    """Swapped directories make no copy of another shard."""
+    source = make_archive(tmp_path / "source", generation_files("1"))
+    (source / "bag-info.txt").write_text("Archiver-Shard: 0/4\n")
+    done = await command("--shard", "1/4", source, tmp_path / "copy")
+    assert done.status == 2
+    assert "is the archive of shard 0/4, not of 1/4" in done.err
 
 
 async def test_the_command_refuses_one_place(source: Path) -> None:

@@ -564,7 +564,9 @@ def committing(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> list[s
 def test_commit_is_known_step_by_step(committing: list[str]) -> None:
     """The other tests unplug these steps, and none is left out."""
     renames, lines = committing.index("rename"), committing.index(f"sync {MANIFEST}")
-    assert committing[:renames] == ["sync settling.json", *["mkdir"] * (renames - 1)]
+    journalled = committing.index("sync settling.json")
+    assert 0 < journalled < renames
+    assert {*committing[:journalled], *committing[journalled + 1 : renames]} == {"mkdir"}
     assert committing[renames : renames + 5] == ["rename"] * 5
     names = ["archive", "data", "deepfake", "v6", "v7", "video-fusion"]
     assert sorted(committing[renames + 5 : lines]) == [f"sync {name}" for name in names]
@@ -821,6 +823,29 @@ def test_a_directory_in_the_way_is_moved_aside(root: Path, bag: WritableBag) -> 
     (root / "data/v6/deepfake/263.mp4/note").write_text("mine")
     bag.commit([staged], nothing)
     assert quarantined(root) == {"data/v6/deepfake/263.mp4/note": b"mine"}
+    assert is_committed(root)
+
+
+def test_what_cannot_be_placed_is_not_journalled(root: Path, bag: WritableBag) -> None:
+    """A file in place of a directory fails one commit, and no later run."""
+    (root / "data/v6").write_text("mine")
+    with pytest.raises(StorageError, match="Not a directory"):
+        bag.commit([stage(root, "v6/deepfake/263", MP4)], nothing)
+    assert bag.recover() == ()
+    bag.commit([stage(root, "v7/video-fusion/9", MP4)], nothing)
+    assert (root / "data/v6").read_text() == "mine"
+
+
+def test_a_link_to_nothing_is_moved_aside(root: Path, bag: WritableBag) -> None:
+    """It may lead to a disk that is not mounted."""
+    staged = stage(root, "v6/deepfake/263", MP4)
+    (root / "data/v6/deepfake").mkdir(parents=True)
+    (root / "data/v6/deepfake/263.mp4").symlink_to("/mnt/elsewhere/263.mp4")
+    bag.commit([staged], nothing)
+    found = (root / ".archiver/quarantine").rglob("*")
+    assert [str(path.readlink()) for path in found if path.is_symlink()] == [
+        "/mnt/elsewhere/263.mp4"
+    ]
     assert is_committed(root)
 
 

@@ -18,6 +18,7 @@ from archiver.run import Command, Run, worst
 from archiver.shards import Shard
 from tests.support.archives import open_catalogue
 from tests.support.catalogues import place, place_generations
+from tests.support.copies import snapshot
 from tests.support.disk import IO_ERROR
 
 BEGAN = datetime(2026, 11, 20, 2, tzinfo=UTC)
@@ -138,6 +139,16 @@ def test_the_list_is_beside_the_archives() -> None:
     }
     for archives, directory in places.items():
         assert place_of_list([*map(Path, archives)]) == Path(directory) / "all-sha256.txt"
+
+
+@pytest.mark.parametrize("where", ["all-sha256.txt", "data/v6/deepfake/10.mp4"])
+def test_the_list_is_in_no_archive(tmp_path: Path, where: str) -> None:
+    """It would replace what the archive holds."""
+    archives = shards(tmp_path)
+    before = snapshot(tmp_path)
+    with pytest.raises(ConfigurationError, match="and no archive is changed"):
+        merge(archives, archives[1] / where)
+    assert snapshot(tmp_path) == before
 
 
 def test_an_earlier_list_is_no_archive(tmp_path: Path) -> None:
