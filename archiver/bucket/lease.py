@@ -46,13 +46,13 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 class Lease:
     """A lease that this run has, or had."""
 
-    def __init__(self, objects: Objects, claim: Claim, previous: str | None = None) -> None:
+    def __init__(self, objects: Objects, claim: Claim, previous: str = "") -> None:
         self.run = claim.run
         """The run's name: unique, and sorted by when it began."""
         self.ttl = claim.ttl
         """How long it lives without being renewed, in seconds."""
         self.previous = previous
-        """The run whose stale lease was taken over, if any."""
+        """The run that had the lease before, however it ended; empty if there was none."""
         self.unfenced = claim.unfenced
         """The runs that are to be fenced before anything is written; each renewal says which."""
         self._objects = objects
@@ -278,17 +278,17 @@ def _claimed(
     objects: Objects, claim: Claim, found: tuple[Claim, Stored] | None, dead: Collection[str]
 ) -> Lease | None:
     """Claim a lease that there is not, or that is stale; None if another is first, or has it."""
-    previous: str | None = None
+    previous = ""
     condition: Condition = Absent()
     if found:
         theirs, stored = found
+        previous = theirs.run
         condition = Unchanged(stored.etag)
         claim = replace(claim, unfenced=theirs.unfenced)
         if not theirs.released:
             lives = timedelta(seconds=theirs.ttl) + RESOLUTION
             if theirs.run not in dead and age_of(stored) <= lives:
                 return None
-            previous = theirs.run
             claim = replace(claim, unfenced=(*{*theirs.unfenced, previous},))
     lease = Lease(objects, claim, previous)
     return lease if lease.begin(condition) else None

@@ -59,8 +59,8 @@ class Segments:
     def __init__(self, objects: Objects, lease: Lease, layout: Layout) -> None:
         self.run = lease.run
         """The run's name."""
-        self.taken_over = lease.previous
-        """The run whose stale lease was taken over, if any."""
+        self.previous = lease.previous
+        """The run that worked in the archive before; empty if there was none."""
         self._objects = objects
         self._lease = lease
         self._mirror = Mirror(objects, layout.manifest)

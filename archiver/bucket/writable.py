@@ -92,7 +92,7 @@ class WritableBucket(Bucket):
             with leased(objects, lock_wait, here=here) as lease:
                 bucket = cls(url, objects, lease, last)
                 # Before it has recovered what there was, its own journal is not all there is.
-                LastRun(lease.run, probed=True).write(layout)
+                LastRun(run=lease.run, probed=True).write(layout)
                 with bucket._in_use():
                     yield bucket
 
@@ -113,7 +113,7 @@ class WritableBucket(Bucket):
         files = [file for group in whole.values() for file in group]
         self._append([file.target for file in files if file.target.path not in listed])
         restored = self._restore_rest(listed)
-        LastRun(self._segments.run, this_boot(), probed=True).write(self.layout)
+        LastRun(run=self._segments.run, boot=this_boot(), probed=True).write(self.layout)
         return [*files, *restored]
 
     def begin_upload(self, staged: StagedGeneration) -> "Future[str]":
@@ -302,10 +302,13 @@ class WritableBucket(Bucket):
         self._uploads.shorten()
 
     def _journal_serves(self) -> bool:
-        """Return whether the journal has all that was sent and not listed."""
-        last, taken_over = self._last, self._segments.taken_over
-        is_ours = taken_over in (None, last.run, last.before)
-        return bool(last.run) and last.boot == this_boot() and is_ours
+        """Return whether the journal has all that was sent and not listed.
+
+        Not so after a run of another machine, however that ended, nor after a power cut here.
+        """
+        last = self._last
+        is_ours = self._segments.previous in {last.run, last.before} - {""}
+        return is_ours and last.boot == this_boot()
 
     def _is_there(self, file: BagFile) -> bool:
         return matches(self.objects.head(file.path), file)

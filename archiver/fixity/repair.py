@@ -123,8 +123,8 @@ def _without_entries(
     """Remove the sidecars with what manifests say, which nobody else has; return the rest."""
     entries = {path: sha256 for path, sha256 in damage.recorded.items() if entry_number(path)}
     if entries:
-        store.set_aside(entries)
         store.withdraw(entries)
+        store.set_aside(entries)
         catalogue.forget([BagFile(path, sha256, 0) for path, sha256 in entries.items()])
         done = "it is removed; the next backup writes what its lists say"
         repairs.done |= dict.fromkeys(entries, done)

@@ -273,7 +273,7 @@ async def _fetch(
         families,
         worklist.resolve,
         rate_limit,
-        store.begin_upload,
+        commit.begin_upload,
     )
     return await fetch_all(work, settings, progress)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from archiver.archive.staged import StagedGeneration, properties
 from archiver.archive.staging import Staging
@@ -25,6 +25,9 @@ from archiver.pipeline.report import Tally
 from archiver.pipeline.results import Fetched, Result
 from archiver.pipeline.sidecars import with_entries
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 
 @dataclass(frozen=True, slots=True)
 class GroupCommit:
@@ -34,6 +37,15 @@ class GroupCommit:
     catalogue: Catalogue
     stale_after: float
     tally: Tally
+
+    def begin_upload(self, staged: StagedGeneration) -> "Future[str] | None":
+        """Begin to send what is staged to the store, where that takes long; see `Store`.
+
+        Not so where some of its files are listed: the commit removes their lines first.
+        """
+        if self.store.is_shared and self.catalogue.known(f.target.path for f in staged.files):
+            return None
+        return self.store.begin_upload(staged)
 
     def commit(self, group: Sequence[Result]) -> Sequence[Outcome]:
         """Commit what was fetched and record every outcome; return them.

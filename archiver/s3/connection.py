@@ -22,6 +22,8 @@ from archiver.s3.faults import (
     status_of,
     translate,
 )
+from archiver.s3.parts import Part
+from archiver.s3.sending import Sending
 from archiver.settings import BucketSettings
 from archiver.units import printable
 
@@ -55,6 +57,10 @@ class Connection:
         """Return how often to try, and how long to pause before."""
         settings = self.settings
         return Backoff(settings.retries + 1, settings.pause_first, settings.pause_longest)
+
+    def sending(self, part: Part) -> Sending:
+        """Return the body of a request: an object, or a part of one."""
+        return Sending(part, self.bandwidth, self.settings.timeout)
 
     def place(self, path: str) -> dict[str, Any]:
         """Return the parameters of a request that name an object."""

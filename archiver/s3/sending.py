@@ -1,7 +1,8 @@
 """Sending: the bytes of an object on their way to the store."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from typing import IO, cast
 
 from archiver.errors import StorageError
@@ -21,21 +22,29 @@ class Sending:
     It is as much of a file as botocore asks for, and iterated over by aiohttp.
     """
 
-    def __init__(self, part: Part, bandwidth: Bandwidth) -> None:
+    def __init__(self, part: Part, bandwidth: Bandwidth, silence: float) -> None:
         self.failure: StorageError | None = None
         """Why the bytes could not be read: aiohttp takes that for a broken connection."""
         self.tries = 0
         """How often it was to be sent."""
         self.part = part
         self._bandwidth = bandwidth
+        self._silence = silence
+        self._limit = asyncio.timeout(None)
         self._block = _BLOCK if bandwidth.piece > _BLOCK else _SLOW_BLOCK
 
-    @contextmanager
-    def again(self) -> Iterator[IO[bytes]]:
-        """Send it; what keeps it from being read is raised as it is."""
+    @asynccontextmanager
+    async def again(self) -> AsyncIterator[IO[bytes]]:
+        """Send it; what keeps it from being read is raised as it is.
+
+        Raises:
+            TimeoutError: if the store takes none of it for too long: aiohttp's own timeouts are
+                for what is received.
+        """
         self.tries += 1
         try:
-            yield cast("IO[bytes]", self)
+            async with asyncio.timeout(None) as self._limit:
+                yield cast("IO[bytes]", self)
         except Exception:
             if self.failure:
                 raise self.failure from None
@@ -57,7 +66,15 @@ class Sending:
         async for block in self._blocks():
             if share.take(len(block)):
                 await share.wait()
+            self._allow(self._silence)
             yield block
+            self._allow(None)
+
+    def _allow(self, seconds: float | None) -> None:
+        """Let the next block take so long; any time if that is None."""
+        with suppress(RuntimeError):  # it is over already
+            now = asyncio.get_running_loop().time()
+            self._limit.reschedule(None if seconds is None else now + seconds)
 
     async def _blocks(self) -> AsyncIterator[bytes | memoryview]:
         part = self.part

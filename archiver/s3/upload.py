@@ -66,7 +66,7 @@ class Upload:
 
     async def send(self, part: Part) -> None:
         """Send the next part."""
-        sending = Sending(part, self._connection.bandwidth)
+        sending = self._connection.sending(part)
         number = len(self._parts) + 1
         response = await self._connection.ask(
             "UploadPart", self._doing, partial(self._send, number, sending)
@@ -110,7 +110,7 @@ class Upload:
         self._parts.append(part)
 
     async def _send(self, number: int, sending: Sending) -> "UploadPartOutputTypeDef":
-        with sending.again() as body:
+        async with sending.again() as body:
             return await self._connection.client.upload_part(
                 **self._place,
                 PartNumber=number,

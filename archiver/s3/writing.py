@@ -32,7 +32,7 @@ async def put(connection: Connection, path: str, body: Body, condition: Conditio
     """Write an object, in one request or, if it is large, in parts."""
     if body.size > connection.settings.multipart_above:
         return await _put_parts(connection, path, body, condition)
-    sending = Sending(Part.whole(body), connection.bandwidth)
+    sending = connection.sending(Part.whole(body))
     response = await connection.ask_unless(
         _REFUSED,
         "PutObject",
@@ -51,7 +51,7 @@ async def put(connection: Connection, path: str, body: Body, condition: Conditio
 async def _send(
     connection: Connection, path: str, sending: Sending, condition: Condition
 ) -> "PutObjectOutputTypeDef":
-    with sending.again() as body:
+    async with sending.again() as body:
         return await connection.client.put_object(
             **connection.place(path),
             **_conditions(condition),

@@ -25,7 +25,7 @@ from tests.support.buckets import (
 )
 from tests.support.running import assert_valid_bag, until
 from tests.support.seaweed import Place, SeaweedFS, new_place
-from tests.support.store_proxy import Respond, StoreProxy
+from tests.support.store_proxy import Hold, Respond, StoreProxy
 
 pytestmark = pytest.mark.slow
 
@@ -223,6 +223,61 @@ async def test_a_run_that_is_ended_keeps_what_it_was_sending(machine: Machine) -
     assert (await machine.run("9")).exit_status == 0
     assert machine.downloads() == 0
     assert len(assert_lines_true(machine.place)) == 2
+
+
+async def test_what_is_listed_is_replaced_only_once_its_line_is_withdrawn(
+    machine: Machine, proxy: StoreProxy
+) -> None:
+    """One video of two is gone, with its line, and both are served in other bytes now."""
+    place = machine.place
+    machine.place = place.at(proxy.endpoint_url)
+    await machine.run("2")
+    lines = place.read("manifest-sha256.txt").decode().splitlines(keepends=True)
+    gone, kept = "data/v6/deepfake/2-1.mp4", "data/v6/deepfake/2-2.mp4"
+    rest = "".join(line for line in lines if gone not in line)
+    client, bucket = place.server.client, place.url.bucket
+    client.put_object(Bucket=bucket, Key=place.url.key("manifest-sha256.txt"), Body=rest.encode())
+    client.delete_object(Bucket=bucket, Key=place.url.key(gone))
+    script = Script(outputs=(SMALL, OutputScript(size=600_000)))
+    machine.emulator.scripts[generation("2")] = script
+    withdrawing = "quarantine/.*/manifest-sha256.txt"
+    held = Hold()
+    proxy.instruct(held, "PUT", withdrawing)
+    running = asyncio.ensure_future(machine.run("2"))
+    await until(lambda: proxy.came("PUT", withdrawing))
+    before = assert_lines_true(place)
+    held.released.set()
+    assert (await running).archived == 1
+    assert assert_lines_true(place)[kept] != before[kept]
+
+
+async def test_a_machine_that_ran_last_needs_no_listing(
+    machine: Machine, proxy: StoreProxy
+) -> None:
+    """Its journal has all that may have been sent and not listed."""
+    machine.place = machine.place.at(proxy.endpoint_url)
+    await machine.run("1")
+    proxy.forget()
+    await machine.run("3")
+    assert proxy.came("PUT", "data/v6/deepfake/3.mp4")
+    assert proxy.came("GET", "prefix=[^&]*data%2F") == []
+
+
+async def test_what_another_machine_has_sent_and_not_listed_is_recovered(
+    machine: Machine, proxy: StoreProxy, tmp_path: Path
+) -> None:
+    """Though that run has ended in order: its store took no lines."""
+    await machine.run("1")
+    other = Machine(machine.place.at(proxy.endpoint_url), machine.emulator, tmp_path / "other")
+    proxy.instruct(Respond(503, "SlowDown"), "PUT", "segments", times=99)
+    failed = await other.run("2", bucket=BucketSettings(retries=1, pause_first=0.05))
+    assert failed.exit_status == 74
+    machine.emulator.forget()
+    assert (await machine.run("3")).exit_status == 0
+    lines = assert_lines_true(machine.place)
+    assert "data/v6/deepfake/2-1.mp4" in lines
+    assert {path for path in paths_of(machine.place) if path.startswith("data/")} == set(lines)
+    assert machine.emulator.downloads(generation("2")) == 0
 
 
 async def test_what_the_store_refuses_is_that_generation_alone(

@@ -68,6 +68,14 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class StopReading:
+    """Read this much of the request's body, then nothing more; reset it when the event is set."""
+
+    after: int
+    released: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Pass the request on only when the event is set."""
 
@@ -89,7 +97,15 @@ class Rewrite:
 
 
 Fault: TypeAlias = (
-    Respond | CutRequest | LoseResponse | CutResponse | Stall | Hold | Corrupt | Rewrite
+    Respond
+    | CutRequest
+    | StopReading
+    | LoseResponse
+    | CutResponse
+    | Stall
+    | Hold
+    | Corrupt
+    | Rewrite
 )
 
 
@@ -254,6 +270,11 @@ class _Handler(BaseHTTPRequestHandler):
             case CutRequest(after):
                 self._ask_for_body()
                 self.rfile.read(min(after, self._length()))
+                raise _Cut
+            case StopReading(after, released):
+                self._ask_for_body()
+                self.rfile.read(min(after, self._length()))
+                _wait(released, self.server.proxy.closing)
                 raise _Cut
             case Hold(released):
                 _wait(released, self.server.proxy.closing)

@@ -60,7 +60,7 @@ def test_a_lease_is_held_and_released(objects: FailingObjects) -> None:
         assert said(objects)["run"] == first.run
         first.check()
     with leased(objects) as second:
-        assert second.previous is None
+        assert second.previous == first.run
         assert (second.unfenced, first.run != second.run) == ((), True)
 
 

@@ -10,7 +10,7 @@ import pytest
 from archiver.errors import StorageError
 from archiver.s3.objects import Absent, ConditionFailed, Objects, Unchanged
 from tests.support.bodies import body
-from tests.support.marks import slow_except
+from tests.support.marks import slow, slow_except
 from tests.support.seaweed import Place
 from tests.support.store_proxy import (
     Corrupt,
@@ -21,6 +21,7 @@ from tests.support.store_proxy import (
     Respond,
     Rewrite,
     Stall,
+    StopReading,
     StoreProxy,
 )
 
@@ -63,6 +64,21 @@ def faulty(place: Place, proxy: StoreProxy) -> Place:
     """A place behind the proxy, whose silence is soon too long."""
     there = place.at(proxy.endpoint_url)
     return replace(there, settings=replace(there.settings, timeout=1))
+
+
+@slow
+def test_a_store_that_stops_reading_is_given_up(place: Place, proxy: StoreProxy) -> None:
+    """No run waits for it for ever, with its lease; the next try goes through."""
+    there = place.at(proxy.endpoint_url)
+    there = replace(there, settings=replace(there.settings, timeout=3))
+    deaf, large = StopReading(300_000), body(bytes(48 << 20))
+    proxy.instruct(deaf, "PUT")
+    with there.open() as objects:
+        assert objects.put(PATH, large, Absent()).size == large.size
+        deaf.released.set()
+        for _ in range(20):  # its connection cannot be closed before that
+            objects.head(PATH)
+    assert len(proxy.came("PUT")) == 2
 
 
 @pytest.mark.parametrize("name", slow_except(PASSING, *QUICK))
