@@ -265,7 +265,7 @@ def acquire(objects: Objects, wait: float, ttl: float, here: "Here | None" = Non
         if lease := _claimed(objects, claim, found, here.dead):
             return lease
         if found and (left := until - time.monotonic()) <= 0:
-            raise ArchiveLocked(_refusal(*found))
+            raise ArchiveLocked(_refusal(*(read(objects) or found)))  # another may just have it
         time.sleep(min(_POLL, left) if found else 0)
 
 

@@ -284,6 +284,30 @@ def test_the_lease_of_a_run_that_is_dead_here_is_stale_at_once(objects: ObjectsI
     assert acquire(objects, 0, 60, Here({dead.run})).previous == dead.run
 
 
+class Overtaken(ObjectsInMemory):
+    """A store in which another run may be a moment sooner."""
+
+    overtaking = False
+
+    def step(self, what: str, path: str) -> None:
+        """Let the other one have the lease just before it is written."""
+        super().step(what, path)
+        if what == "put" and self.overtaking:
+            self.overtaking = False
+            acquire(self, 0, 60)
+
+
+def test_who_is_a_moment_too_late_is_told_who_has_it() -> None:
+    """Not who had it before, and has ended."""
+    objects = Overtaken()
+    with leased(objects):
+        pass
+    objects.pass_seconds(3600)
+    objects.overtaking = True
+    with pytest.raises(ArchiveLocked, match="renewed 0 s ago and goes stale in 1 min"):
+        acquire(objects, 0, 60)
+
+
 def test_a_run_is_known_here_before_the_store_knows_it(objects: ObjectsInMemory) -> None:
     """Killed just after it has the lease, it is known to be dead all the same."""
     known: list[str] = []
