@@ -118,7 +118,8 @@ class Listing:
                 self._note(f"{archive}/{MANIFEST}:{number} {problem_of(line)}")
             elif found := parse(line + b"\n"):  # an editor dropped the end
                 yield found
-            elif not bag.being_committed():  # else a run is just writing it
+            elif not bag.being_committed() and bag.manifest.torn_line() == line:
+                # Else a run is just writing it, or has written it meanwhile.
                 self._note(f"{archive}/{MANIFEST}:{number} {problem_of(line)}")
 
     def _note(self, problem: str) -> None:
