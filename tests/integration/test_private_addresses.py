@@ -13,6 +13,7 @@ from tests.support.hostile import (
     G263,
     LONGEST_TRY,
     PUBLIC_ONLY,
+    SLACK,
     TRIES,
     VIDEO,
     assert_for_people,
@@ -53,7 +54,7 @@ async def test_a_link_may_not_lead_to_a_private_address(backups: Backups, url: s
     """However a private address is written, no connection is made to it."""
     async with RawServer({"*": (sized(VIDEO),)}) as server:
         backups.emulator.scripts[G263] = linked(url.format(port=server.port))
-        with bounded(LONGEST_TRY):
+        with bounded(LONGEST_TRY + SLACK):
             report = await backups.run("263", download=PUBLIC_ONLY)
         assert server.connections == 0
     assert_refused(report, backups.outcomes)
@@ -68,7 +69,7 @@ async def test_an_odd_spelling_of_an_address_leads_nowhere(backups: Backups, hos
     """The short forms of `inet_aton` are refused as private, or as invalid."""
     async with RawServer({"*": (sized(VIDEO),)}) as server:
         backups.emulator.scripts[G263] = linked(f"http://{host}:{server.port}/a.mp4")
-        with bounded(LONGEST_TRY):
+        with bounded(LONGEST_TRY + SLACK):
             report = await backups.run("263", download=PUBLIC_ONLY)
         assert server.connections == 0
     (outcome,) = backups.outcomes

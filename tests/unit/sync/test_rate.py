@@ -19,7 +19,7 @@ def test_without_a_limit_nothing_waits() -> None:
     """However much is taken."""
     began = time.monotonic()
     Rate(None, threading.Event()).wait(10**15)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 20
 
 
 def test_a_run_that_ends_waits_for_nothing() -> None:
