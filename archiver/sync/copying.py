@@ -102,16 +102,15 @@ class Copying:
         return Copied(unit, known, staged, problems)
 
     def _name_problems(self, unit: Unit) -> tuple[Problem, ...]:
-        """Return why the target can have no files of these names, if it cannot."""
+        """Return what is in the way where a file system takes `A` for `a`."""
         rival = self._names.rival(unit.generation) if unit.generation else None
         detail = f"the target cannot distinguish it from {rival}, which it holds"
-        if rival:
-            return tuple(Problem("name", file.path, detail) for file in unit.files)
-        found = ((file.path, self._target.obstacle(file.path)) for file in unit.files)
-        return tuple(Problem("name", path, obstacle) for path, obstacle in found if obstacle)
+        return tuple(Problem("name", file.path, detail) for file in unit.files) if rival else ()
 
     def _file(self, file: BagFile, place: str, said: Properties | None) -> StagedFile | Problem:
         """Stage a file, in a place whose name begins so."""
+        if obstacle := self._target.obstacle(file.path):
+            return Problem("name", file.path, obstacle)
         layout, is_video = self._target.layout, file.path.endswith(_VIDEOS)
         look = is_video and said in (None, Properties())
         with Spool(layout.at(f"{place}-.part"), look=look) as spool:

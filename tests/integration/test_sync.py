@@ -404,6 +404,16 @@ def test_what_cannot_be_there_is_named(tmp_path: Path, target: Path, name: str) 
         assert_true_bag(target)
 
 
+def test_the_rest_of_a_generation_is_copied(tmp_path: Path, target: Path) -> None:
+    """What is in the way of one file is not in the way of another."""
+    source = make_archive(tmp_path / "source", generation_files("1"))
+    make_archive(target, {"data/v6/deepfake/1.json/note": b"of the target"})
+    report = sync(source, target)
+    assert [(p.kind, p.path) for p in report.tally.kept] == [("name", "data/v6/deepfake/1.json")]
+    assert (report.exit_status, report.tally.copied) == (3, 1)
+    assert_true_bag(target)
+
+
 def test_a_link_out_of_the_target_is_no_copy(tmp_path: Path, target: Path) -> None:
     """Not even to the very file: it is copied in place of the link."""
     source = make_archive(tmp_path / "source", generation_files("1"))
