@@ -55,7 +55,7 @@ def check_to_fill(layout: Layout, shard: Shard | None) -> None:
     """
     if shard:
         check(layout, shard)
-        if marked(layout) is None and _holds_anything(layout):
+        if marked(layout) is None and holds_anything(layout):
             raise NotAnArchive(
                 f"{layout.root} holds generations and is the archive of no shard: name another "
                 f"directory for shard {shard}; or, if it was filled by this very shard, add the "
@@ -80,8 +80,12 @@ def claim(layout: Layout, shard: Shard | None) -> None:
             tags.mark_shard(layout, str(shard))
 
 
-def _holds_anything(layout: Layout) -> bool:
-    """Return whether anything is listed, or was left by a crash to be recovered."""
+def holds_anything(layout: Layout) -> bool:
+    """Return whether anything is listed, or was left by a crash to be recovered.
+
+    Raises:
+        StorageError: if that cannot be found out.
+    """
     with storage_errors(f"looking at {layout.root}"):
         files = (layout.manifest, layout.journal)
         listed = any(file.exists() and file.stat().st_size for file in files)

@@ -172,6 +172,11 @@ class Store(Protocol):
         ...
 
 
+def stays_torn(store: Store, line: bytes) -> bool:
+    """Return whether nobody is writing this line, which has no end, nor has ended it meanwhile."""
+    return not store.being_committed() and store.manifest.torn_line() == line
+
+
 class WritableStore(Store, Protocol):
     """A store whose lock this run holds."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from archiver.archive.bag import Bag
 from archiver.archive.checksum_manifest import parse, problem_of
 from archiver.archive.layout import MANIFEST
+from archiver.archive.store import stays_torn
 from archiver.catalogue.database import sqlite_errors
 from archiver.checksums import Checksum
 from archiver.generation import generation_at
@@ -118,8 +119,7 @@ class Listing:
                 self._note(f"{archive}/{MANIFEST}:{number} {problem_of(line)}")
             elif found := parse(line + b"\n"):  # an editor dropped the end
                 yield found
-            elif not bag.being_committed() and bag.manifest.torn_line() == line:
-                # Else a run is just writing it, or has written it meanwhile.
+            elif stays_torn(bag, line):
                 self._note(f"{archive}/{MANIFEST}:{number} {problem_of(line)}")
 
     def _note(self, problem: str) -> None:

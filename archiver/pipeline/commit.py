@@ -39,7 +39,7 @@ class GroupCommit:
     tally: Tally
 
     def begin_upload(self, staged: StagedGeneration) -> "Future[str] | None":
-        """Begin to send what is staged to the store, where that takes long; see `Store`.
+        """Begin to send what is staged to the store, where that takes long; see `WritableStore`.
 
         Not so where some of its files are listed: the commit removes their lines first.
         """

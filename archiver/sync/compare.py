@@ -6,7 +6,7 @@ from itertools import islice
 
 from archiver.archive.checksum_manifest import parse, problem_of
 from archiver.archive.layout import MANIFEST
-from archiver.archive.store import Store
+from archiver.archive.store import Store, stays_torn
 from archiver.catalogue.store import Catalogue
 from archiver.checksums import BagFile, Checksum
 from archiver.sync.difference import Difference
@@ -56,15 +56,10 @@ def _checksums(source: Store, tally: Tally) -> Iterator[Checksum]:
         whole = None if ended else parse(line + b"\n")
         if whole and source.exists(whole.path):
             yield whole
-        elif ended or _stays_torn(source, line):
+        elif ended or stays_torn(source, line):
             shown = line.decode(errors="replace").strip()[:60]
             detail = f"{shown!r} {problem_of(line) if ended else 'has no end'}"
             tally.add(Problem("contradictory", f"{MANIFEST}:{number}", detail))
-
-
-def _stays_torn(source: Store, line: bytes) -> bool:
-    """Return whether nobody is writing a line without an end, nor has ended it meanwhile."""
-    return not source.being_committed() and source.manifest.torn_line() == line
 
 
 def _missing(

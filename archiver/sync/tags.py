@@ -1,6 +1,7 @@
 """Tags: what `bag-info.txt` says of the source goes with it, such as whose shard it is."""
 
 from archiver.archive import tags
+from archiver.archive.shard_mark import holds_anything
 from archiver.archive.store import Store
 from archiver.errors import ConfigurationError, storage_errors
 
@@ -36,17 +37,12 @@ def check_shard(source: Store, target: Store) -> None:
             f"{target.name} is the archive of shard {theirs}, and {source.name} {whose}: name "
             "another target"
         )
-    if ours and not theirs and _lists_anything(target):
+    if ours and not theirs and holds_anything(target.layout):
         raise ConfigurationError(
             f"{target.name} has files and is the archive of no shard, and {source.name} that of "
             f"shard {ours}: name another target; or, if it has files of this very shard alone, add "
             f"the line '{tags.SHARD}: {ours}' to its bag-info.txt"
         )
-
-
-def _lists_anything(store: Store) -> bool:
-    with storage_errors(f"looking at {store.layout.manifest}"):
-        return store.layout.manifest.exists() and store.manifest.size() > 0
 
 
 def _shard(store: Store) -> str:
