@@ -493,7 +493,7 @@ async def test_no_manifest_at_all_makes_no_archive(backups: Backups) -> None:
     """Without a list, nothing is touched."""
     backups.archive.with_name("ids.txt").mkdir()
     with pytest.raises(ManifestUnreadable, match="no manifest in it"):
-        await asyncio.wait_for(_run_unwritten(backups), 10)
+        await asyncio.wait_for(_run_unwritten(backups), 40)
     assert not backups.archive.exists()
 
 
@@ -532,7 +532,7 @@ async def test_responses_of_every_form_are_archived(backups: Backups) -> None:
 async def test_a_server_error_is_retried(backups: Backups) -> None:
     """A server error that ends within the retries costs only time."""
     backups.emulator.scripts[G263] = Script(trouble=(RawResponse(b"<html>", 502),))
-    api = ApiSettings(ApiKey(KEY), backups.emulator.api_url, timeout=2, retries=1)
+    api = ApiSettings(ApiKey(KEY), backups.emulator.api_url, timeout=20, retries=1)
     report = await backups.run("263", api=api)
     assert (report.archived, backups.emulator.asked()) == (1, 2)
 

@@ -96,10 +96,10 @@ def child(place: Place, root: Path, wait: float = 0, ttl: float = TTL) -> Iterat
         yield started
     finally:
         started.process.kill()
-        started.process.communicate(timeout=10)
+        started.process.communicate(timeout=40)
 
 
-def until(condition: Callable[[], object], within: float = 20) -> None:
+def until(condition: Callable[[], object], within: float = 60) -> None:
     """Wait until a condition holds, which must be `within` some seconds."""
     deadline = time.monotonic() + within
     while not condition():
@@ -144,7 +144,7 @@ def test_of_eight_processes_one_gets_the_lease(place: Place, tmp_path: Path) -> 
         for racer in {*racers} - {*winners}:
             assert words[racer].startswith("ArchiveLocked another run holds the archive")
             assert f"process {winners[0].process.pid} on" in words[racer]
-            assert racer.process.wait(10) == 75
+            assert racer.process.wait(40) == 75
 
 
 def test_of_eight_processes_one_takes_over_from_a_dead_one(place: Place, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_the_lines_of_a_killed_run_are_taken_over(place: Place, tmp_path: Path) 
         dead.ask(line("a"))
         assert dead.says().startswith("appended")
         dead.process.send_signal(signal.SIGKILL)
-        dead.process.wait(10)
+        dead.process.wait(40)
         with (
             pytest.raises(ArchiveLocked, match=f"process {dead.process.pid} on"),
             leased(objects, ttl=TTL),
@@ -208,7 +208,7 @@ def test_a_stopped_run_that_wakes_after_its_lease_was_taken_over_writes_no_line(
             segments.begin()
             sleeper.process.send_signal(signal.SIGCONT)
             assert sleeper.says().startswith("LeaseLost this run has lost its lease")
-            assert sleeper.process.wait(20) == 75
+            assert sleeper.process.wait(40) == 75
             segments.append([file("c")])
             segments.end()
             assert lease_of(place)["run"] == lease.run

@@ -741,7 +741,7 @@ def own(workspace: Workspace, **scripts: Script) -> None:
 
 async def discovered(workspace: Workspace, *args: str, **env: str) -> Ended:
     """Run `archiver discover` on the emulator, quickly."""
-    quick = ("--retries", "0", "--api-rate", "1000/s", "--timeout", "5s")
+    quick = ("--retries", "0", "--api-rate", "1000/s", "--timeout", "20s")
     url = ("--api-url", workspace.emulator.api_url)
     return await workspace.run("discover", *url, *quick, *args, **env)
 

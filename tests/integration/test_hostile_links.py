@@ -493,7 +493,7 @@ async def test_many_tiny_parts_hold_up_no_other_download(backups: Backups) -> No
             report = await backups.run("263", *others)
     assert (report.archived, report.failed) == (8, 1)
     assert max(busy for busy, _ in pauses) < 0.5
-    assert sorted(took for _, took in pauses)[-3] < 0.5  # a machine may stop, but not all the time
+    assert sorted(took for _, took in pauses)[-3] < 2  # a machine may stop, but not all the time
 
 
 @asynccontextmanager

@@ -31,17 +31,17 @@ def api_url() -> Iterator[str]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(40)
     yield emulator.api_url
     loops[0].call_soon_threadsafe(ended.set)
-    thread.join(10)
+    thread.join(40)
 
 
 def test_the_example_works(api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the documentation shows is what happens, but for the key and where the API is."""
 
     def settings(api: archiver.ApiSettings) -> archiver.Settings:
-        local = archiver.ApiSettings(ApiKey(KEY), api_url, timeout=5)
+        local = archiver.ApiSettings(ApiKey(KEY), api_url, timeout=20)
         return real_settings(local, quick_downloads())
 
     real_settings = archiver.Settings

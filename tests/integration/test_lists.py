@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from archiver.emulator.scripts import Script
 from tests.support.backups import assert_true_bag, generation
 from tests.support.marks import slow
-from tests.support.running import COMMAND, Ended, Workspace, ended, started, until
+from tests.support.running import COMMAND, Ended, Workspace, ended, handles, started, until
 
 PIPE = asyncio.subprocess.PIPE
 MODES = ["backup", "dry run", "json", "strict", "status"]
@@ -53,7 +53,7 @@ def written(pipe: Path, text: str) -> Iterator[list[str]]:
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
     yield faults
-    writer.join(10)
+    writer.join(40)
     assert not writer.is_alive()
 
 
@@ -74,20 +74,11 @@ async def waiting(
         yield run
 
 
-def handles(pid: int, number: int) -> bool:
-    """Return whether a process handles a signal, rather than dying of it."""
-    with suppress(FileNotFoundError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("SigCgt:"):
-                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
-    return False
-
-
 async def end(process: asyncio.subprocess.Process) -> Ended:
     """Wait for the end of a process, without closing its standard input before."""
     assert process.stdout
     assert process.stderr
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
         await process.wait()
     return Ended(process.returncode or 0, out.decode(), err.decode())
@@ -175,7 +166,7 @@ async def test_a_signal_ends_the_wait_for_a_list(
         sent = time.monotonic()
         run.send_signal(number)
         result = await end(run)
-        assert time.monotonic() - sent < 10
+        assert time.monotonic() - sent < 40
     assert result == Ended(status, "", f"archiver: interrupted by {signal.Signals(number).name}\n")
     if mode == "backup":
         shown = await workspace.run("status", "--json", "-a", str(workspace.archive))
@@ -207,7 +198,7 @@ async def test_a_time_limit_ends_the_wait_for_a_list(workspace: Workspace, sourc
     arguments = ("--max-time", "1s", workspace.manifest("1"), path)
     async with waiting(workspace, "backup", *arguments) as run:
         result = await end(run)
-    assert 1 <= time.monotonic() - before < 8
+    assert 1 <= time.monotonic() - before < 40
     name = "<stdin>" if source == "-" else path
     limit = "the time limit was reached (--max-time)"
     assert (result.status, result.out) == (3, "")
@@ -232,7 +223,7 @@ async def test_a_time_limit_ends_an_endless_list(workspace: Workspace) -> None:
 async def test_the_wait_for_a_list_counts_for_the_time_limit(workspace: Workspace) -> None:
     """What is left of the limit is for the downloads."""
     ready(workspace, *map(str, range(100)))
-    arguments = ("--max-time", "6s", "--api-rate", "10/s", "-")
+    arguments = ("--max-time", "10s", "--api-rate", "10/s", "-")
     before = time.monotonic()
     async with waiting(workspace, "backup", *arguments) as run:
         assert run.stdin
@@ -241,8 +232,8 @@ async def test_the_wait_for_a_list_counts_for_the_time_limit(workspace: Workspac
         run.stdin.close()
         result = await end(run)
     assert result == Ended(0, "", "")
-    assert 6 <= time.monotonic() - before < 20
-    assert 5 < len(workspace.held()) < 55
+    assert 10 <= time.monotonic() - before < 60
+    assert 5 < len(workspace.held()) < 95
 
 
 async def test_a_list_that_comes_slowly_is_read(workspace: Workspace) -> None:

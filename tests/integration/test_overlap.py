@@ -44,7 +44,7 @@ async def test_a_second_run_ends_at_once(workspace: Workspace) -> None:
         await until(workspace.emulator.downloads)
         asked, before = workspace.emulator.asked(), time.monotonic()
         result = await workspace.backup(script(workspace, g2=Script()))
-        assert time.monotonic() - before < 15
+        assert time.monotonic() - before < 40
         assert (result.status, result.out) == (75, "")
         (line,) = result.err.splitlines()
         held = re.search(rf"process {holder.pid}, since ([^)]+)\)", line)
@@ -84,7 +84,7 @@ async def test_the_wait_for_the_lock_has_a_timeout(workspace: Workspace) -> None
         await until(workspace.emulator.downloads)
         before = time.monotonic()
         result = await workspace.backup(names, "--lock-wait", "1s")
-        assert 1 <= time.monotonic() - before < 15
+        assert 1 <= time.monotonic() - before < 40
     assert (result.status, result.out) == (75, "")
     assert f"process {holder.pid}" in result.err
 
@@ -143,7 +143,7 @@ async def test_a_killed_holder_leaves_no_lock(workspace: Workspace) -> None:
         async with started(*waiting, env=workspace.env(), **PIPES) as waiter:
             holder.send_signal(signal.SIGKILL)
             assert await holder.wait() == -signal.SIGKILL
-            assert await end(waiter, within=5) == Ended(0, "", "")
+            assert await end(waiter, within=40) == Ended(0, "", "")
     workspace.emulator.scripts[generation("1")] = Script()
     assert await workspace.backup(first) == Ended(0, "", "")
     assert_true_bag(workspace.archive)

@@ -377,7 +377,7 @@ async def test_a_host_that_throttles_holds_up_no_others(backups: Backups) -> Non
         for n in range(5)
     }
     report = await backups.run(
-        *names, *(f"video/{n}" for n in range(5)), api_rate=2000, max_time=20,
+        *names, *(f"video/{n}" for n in range(5)), api_rate=2000, enough=5,
         timings=Timings(short_pause=600, grace=0.5), download=quick_downloads(retries=1),
     )  # fmt: skip
     assert report.archived == 5
@@ -392,7 +392,7 @@ async def test_a_silent_host_costs_one_timeout_for_each_link(backups: Backups) -
     )
     report = await backups.run("deepfake/263", download=quick_downloads(timeout=0.5, retries=2))
     assert report.failed == 1
-    assert (backups.emulator.downloads(G263), report.seconds < 4) == (2, True)
+    assert backups.emulator.downloads(G263) == 2
     assert "not tried again on this run" in "".join(report.lines())
 
 

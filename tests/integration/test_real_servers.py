@@ -144,7 +144,7 @@ async def nginx(prefix: Path) -> AsyncIterator[int]:
         await _listening(port, process)
         yield port
         process.terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await process.wait()
 
 
@@ -154,7 +154,7 @@ def _path() -> str:
 
 
 async def _listening(port: int, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while True:
             assert process.returncode is None, "nginx ended"
             try:

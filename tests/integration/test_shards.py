@@ -338,4 +338,4 @@ async def test_processes_share_the_rate_of_the_account(shared: Workspace) -> Non
     assert len(times) == len(IDS)
     largest = max(len(each) for each in held(shared).values())
     assert times[-1] - times[0] >= (largest - 1) / (16 / SHARDS) - 0.1
-    assert asyncio.get_running_loop().time() - began < 20
+    assert asyncio.get_running_loop().time() - began < 60

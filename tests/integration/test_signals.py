@@ -15,7 +15,7 @@ from tests.support.backups import assert_lines_true, assert_true_bag, generation
 from tests.support.hostile import sized
 from tests.support.marks import slow
 from tests.support.raw_server import RawServer
-from tests.support.running import Ended, Workspace, started, until
+from tests.support.running import Ended, Workspace, handles, started, until
 from tests.support.videos import VIDEOS
 
 PIPES = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
@@ -92,7 +92,7 @@ async def test_an_interrupted_download_is_resumed_by_the_next_run(
         await until(lambda: workspace.held() and workspace.emulator.downloads(generation("1")))
         if not args:
             run.send_signal(getattr(signal, how))
-        result = await end(run, within=20)
+        result = await end(run, within=60)
     summary = json.loads(result.out)
     assert (result.status, summary["exit_status"]) == (status, status), result.err
     assert (summary["outcomes"]["archived"], summary["outcomes"]["skipped"]) == (1, 1)
@@ -127,7 +127,7 @@ async def test_a_second_signal_ends_a_run_at_once(
         )
         run.send_signal(first[0])
         assert run.stderr
-        assert b"ending" in await asyncio.wait_for(run.stderr.readline(), 5)
+        assert b"ending" in await asyncio.wait_for(run.stderr.readline(), 9)
         sent = time.monotonic()
         run.send_signal(second[0])
         result = await end(run, within=9)
@@ -152,11 +152,11 @@ async def test_a_run_ends_at_its_time_limit(workspace: Workspace) -> None:
     """What is finished is held; how many were skipped and why is reported, but is no failure."""
     names = script(workspace, many(90))
     before = time.monotonic()
-    result = await workspace.backup("-v", "--max-time", "4s", "--api-rate", "10/s", names)
-    assert 4 <= time.monotonic() - before < 20
+    result = await workspace.backup("-v", "--max-time", "6s", "--api-rate", "10/s", names)
+    assert 6 <= time.monotonic() - before < 60
     assert (result.status, result.out) == (0, "")
     held = len(workspace.held())
-    assert 5 < held < 60
+    assert 5 < held < 80
     skipped = f"skipped {90 - held}, retried on the next run: the time limit was reached"
     assert skipped in result.err
     assert_true_bag(workspace.archive)
@@ -170,7 +170,7 @@ async def test_a_run_ends_at_its_time_limit(workspace: Workspace) -> None:
 async def test_cron_sees_nothing_of_a_time_limit(workspace: Workspace) -> None:
     """A run that ends at its time limit, with status 0, is as silent as any other."""
     names = script(workspace, many(60))
-    result = await workspace.backup("--max-time", "1s", "--api-rate", "10/s", names)
+    result = await workspace.backup("--max-time", "5s", "--api-rate", "10/s", names)
     assert result == Ended(0, "", "")
 
 
@@ -179,7 +179,7 @@ async def test_a_failure_before_the_time_limit_is_reported(workspace: Workspace)
     """A failure makes the exit status 3, whatever ended the run."""
     dead = Script(outputs=(OutputScript(primary=LinkScript(fault="dead")),))
     names = script(workspace, {"99": dead} | many(90))
-    result = await workspace.backup("--max-time", "4s", "--api-rate", "10/s", names)
+    result = await workspace.backup("--max-time", "7s", "--api-rate", "10/s", names)
     assert (result.status, result.out) == (3, "")
     assert "failed v6/deepfake/99: " in result.err
     assert "--max-time" in result.err
@@ -193,7 +193,7 @@ async def test_a_time_limit_that_is_not_reached_changes_nothing(workspace: Works
     assert await workspace.backup("--max-time", "1h", script(workspace, many(3))) == Ended(
         0, "", ""
     )
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 60
     assert len(workspace.held()) == 3
 
 
@@ -208,9 +208,9 @@ async def test_a_signal_ends_a_rate_limit_pause(
     """A rate limit's pause is not waited out after a signal."""
     workspace.emulator.api = ApiScript(always="throttled", retry_after=40)
     names = script(workspace, many(5))
-    result, seconds = await stopped(workspace, "1", number, names, within=30)
+    result, seconds = await stopped(workspace, "1", number, names, within=60)
     assert result.status == status, result.err
-    assert seconds < 15
+    assert seconds < 30
     assert "skipped 5, retried on the next run" in result.err
     assert "Traceback" not in result.err
 
@@ -220,9 +220,9 @@ async def test_a_signal_ends_a_rate_limit_pause(
 async def test_a_signal_ends_the_polling(workspace: Workspace, number: int, status: int) -> None:
     """What is still processing after a signal is left for the next run."""
     names = script(workspace, many(3, Script(response="processing")))
-    result, seconds = await stopped(workspace, "3", number, "--wait", "15m", names, within=30)
+    result, seconds = await stopped(workspace, "3", number, "--wait", "15m", names, within=60)
     assert result.status == status, result.err
-    assert seconds < 15
+    assert seconds < 30
     assert "3 pending" in result.err
     assert_true_bag(workspace.archive)
 
@@ -236,14 +236,13 @@ async def test_a_signal_ends_the_wait_for_the_lock(
     names = script(workspace, {"1": SLOW})
     async with started(*workspace.command(names), env=workspace.env()) as holder:
         await until(workspace.emulator.downloads)
-        waiting = workspace.command("--lock-wait", "20s", names)
+        waiting = workspace.command("--lock-wait", "1m", names)
         async with started(*waiting, env=workspace.env(), **PIPES) as waiter:
-            await until(lambda: "_sqlite3" in Path(f"/proc/{waiter.pid}/maps").read_text())
-            await asyncio.sleep(0.5)  # all is imported by now, and only the wait is left
+            await until(lambda: handles(waiter.pid, signal.SIGTERM))
             sent = time.monotonic()
             waiter.send_signal(number)
-            result = await end(waiter, within=30)
-            assert time.monotonic() - sent < 10
+            result = await end(waiter, within=60)
+            assert time.monotonic() - sent < 30
         assert result.status == status
         assert "Traceback" not in result.err
         assert holder.returncode is None
@@ -266,7 +265,7 @@ async def test_a_signal_is_heeded_while_a_hostile_file_is_validated(workspace: W
             sent = time.monotonic()
             result = await end(run, within=30)
     assert result.status == 143, result.err
-    assert time.monotonic() - sent < GRACE + 5
+    assert time.monotonic() - sent < GRACE + 15
 
 
 # --- Kills and reports
@@ -297,7 +296,7 @@ async def test_the_report_of_an_interrupted_run(workspace: Workspace) -> None:
     ) as run:
         await until(lambda: len(workspace.held()) > 2)
         run.send_signal(signal.SIGTERM)
-        result = await end(run, within=8)
+        result = await end(run, within=60)
     held = len(workspace.held())
     assert result.status == 143
     assert re.search(rf"^{held} archived, {60 - held} skipped; ", result.err, re.MULTILINE)

@@ -1,6 +1,7 @@
 """Backups from the emulator into an archive, as most tests need them."""
 
 import hashlib
+import signal
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from archiver.apikey import ApiKey
 from archiver.emulator.server import Emulator
 from archiver.generation import Generation
-from archiver.outcomes import Outcome
+from archiver.outcomes import Archived, Outcome
 from archiver.pipeline.backup import backup
 from archiver.pipeline.report import Report
 from archiver.progress import Silent
@@ -27,14 +28,18 @@ def quick_downloads(**changes: object) -> DownloadSettings:
 
 
 class Collected(Silent):
-    """Progress that keeps the outcomes."""
+    """Progress that keeps the outcomes, and ends the run once so many videos are archived."""
 
-    def __init__(self) -> None:
+    def __init__(self, enough: int | None = None) -> None:
         self.outcomes: list[Outcome] = []
+        self._enough = enough
 
     def finished(self, outcome: Outcome) -> None:
         """Keep it."""
         self.outcomes.append(outcome)
+        archived = isinstance(outcome, Archived)
+        if archived and sum(isinstance(each, Archived) for each in self.outcomes) == self._enough:
+            signal.raise_signal(signal.SIGINT)
 
 
 @dataclass
@@ -46,12 +51,20 @@ class Backups:
     outcomes: list[Outcome] = field(default_factory=list)
 
     async def run(
-        self, *lines: str, api_rate: float = 1000, silence: float = PATIENT, **changes: object
+        self,
+        *lines: str,
+        api_rate: float = 1000,
+        silence: float = PATIENT,
+        enough: int | None = None,
+        **changes: object,
     ) -> Report:
-        """Back up a manifest of these lines, with quick settings unless `changes` are given."""
+        """Back up a manifest of these lines, with quick settings unless `changes` are given.
+
+        The run is interrupted once `enough` videos are archived.
+        """
         manifest = self.archive.with_name("ids.txt")
         manifest.write_text("\n".join(lines) + "\n")
-        progress = Collected()
+        progress = Collected(enough)
         settings = self.settings(api_rate=api_rate, silence=silence, **changes)
         report = await backup(self.archive, [manifest], settings, progress)
         self.outcomes = progress.outcomes

@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-_WITHIN = 20.0
+_WITHIN = 60.0
 
 
 class Interrupted(BaseException):

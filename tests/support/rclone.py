@@ -12,7 +12,7 @@ import pytest
 from tests.support.programs import program
 from tests.support.seaweed import BUCKET, Place, SeaweedFS, free_ports
 
-_STARTS_WITHIN = 20.0
+_STARTS_WITHIN = 60.0
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def rclone_place(place: Place, tmp_path: Path) -> Iterator[Place]:
         yield place.at(f"http://127.0.0.1:{port}")
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(40)
 
 
 def _auth(server: SeaweedFS) -> str:

@@ -22,7 +22,7 @@ from archiver.settings import BucketSettings
 from tests.support.programs import program
 
 BUCKET = "test"
-_STARTS_WITHIN = 30.0
+_STARTS_WITHIN = 60.0
 _TRIES = 3
 """A port that was free may be taken by the time that the server binds it."""
 NOTHING_ELSE = {
@@ -129,7 +129,7 @@ class SeaweedFS:
         """Kill it, with what it is doing."""
         if self._process:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(40)
 
     def _wait(self) -> None:
         until = time.monotonic() + _STARTS_WITHIN

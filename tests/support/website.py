@@ -40,7 +40,7 @@ def website(place: Place) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(40)
 
 
 def _found(place: Place, path: str, asked: Any) -> tuple[int, dict[str, str], bytes]:

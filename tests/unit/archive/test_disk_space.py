@@ -137,7 +137,7 @@ async def test_downloads_under_way_are_waited_for_where_nothing_fits(
         waiting = asyncio.create_task(space.require())
         await asyncio.sleep(0.05)
         assert not waiting.done()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(StorageError, match="the disk is full"):
             await waiting
 

@@ -40,7 +40,7 @@ def held_by_another(path: Path) -> Iterator["subprocess.Popen[str]"]:
         stdout=subprocess.PIPE,
         text=True,
     ) as holder:
-        watchdog = threading.Timer(20, holder.kill)
+        watchdog = threading.Timer(60, holder.kill)
         watchdog.start()
         try:
             assert holder.stdout is not None
@@ -93,7 +93,7 @@ def test_a_killed_holder_leaves_the_lock_free(path: Path) -> None:
     """SIGKILL lets nobody tidy up: the kernel does."""
     with held_by_another(path) as holder:
         holder.send_signal(signal.SIGKILL)
-        holder.wait(10)
+        holder.wait(40)
         with locked(path):
             assert json.loads(path.read_text())["pid"] == os.getpid()
 

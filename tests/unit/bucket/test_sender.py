@@ -36,7 +36,7 @@ def test_the_same_object_is_ours(tmp_path: Path) -> None:
     objects = ObjectsInMemory()
     before = objects.put(PATH, in_memory(b"the video"), Absent())
     each = sender(objects, tmp_path)
-    each.begin(StagedGeneration(generation("1"), (staged(b"the video"),))).result(10)
+    each.begin(StagedGeneration(generation("1"), (staged(b"the video"),))).result(40)
     each.close()
     now = objects.head(PATH)
     assert now
@@ -69,7 +69,7 @@ def test_who_has_lost_the_lease_replaces_nothing(tmp_path: Path) -> None:
     each = Sender(objects, Layout(tmp_path), UploadJournal(tmp_path / "uploads.jsonl"), lost)
     ours = StagedGeneration(generation("1"), (staged(b"ours"),))
     with pytest.raises(LeaseLost):
-        each.begin(ours).result(10)
+        each.begin(ours).result(40)
     with pytest.raises(LeaseLost):  # so it was not noted as sent
         each.send([ours])
     each.close()

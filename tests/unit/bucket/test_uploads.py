@@ -45,7 +45,7 @@ def test_payloads_go_before_the_response() -> None:
     """Where the response is, all of a generation is."""
     sent: list[str] = []
     uploads = Uploads(lambda file, _: sent.append(file.target.path))
-    assert uploads.begin(staged("1"), lambda _: pytest.fail("it is kept")).result(10) == ""
+    assert uploads.begin(staged("1"), lambda _: pytest.fail("it is kept")).result(40) == ""
     uploads.close()
     assert sent == ["data/v6/deepfake/1.mp4", "data/v6/deepfake/1.json"]
 
@@ -57,7 +57,7 @@ def test_what_the_store_refuses_is_a_value() -> None:
         raise ChecksumRefused(f"other bytes came for {file.target.path}")
 
     uploads = Uploads(put)
-    reason = uploads.begin(staged("1"), lambda _: pytest.fail("it is kept")).result(10)
+    reason = uploads.begin(staged("1"), lambda _: pytest.fail("it is kept")).result(40)
     uploads.close()
     assert reason == "other bytes came for data/v6/deepfake/1.mp4"
 
@@ -72,7 +72,7 @@ def test_a_store_that_is_gone_is_an_error_and_nothing_is_lost() -> None:
     uploads = Uploads(put)
     sending = uploads.begin(staged("1"), kept.append)
     with pytest.raises(StorageError, match="gone"):
-        sending.result(10)
+        sending.result(40)
     uploads.close()
     assert kept == [staged("1")]
 
@@ -89,9 +89,9 @@ def test_cancelling_ends_what_is_being_sent() -> None:
 
     uploads = Uploads(lambda _file, cancelling: cancelling.result(request))
     sending = uploads.begin(staged("1"), lambda _: kept.set())
-    assert begun.wait(10)
+    assert begun.wait(40)
     assert sending.cancel()
-    assert kept.wait(10)
+    assert kept.wait(40)
     uploads.close()
     assert [each.cancelled() for each in requests] == [True]
     with pytest.raises(CancelledError):

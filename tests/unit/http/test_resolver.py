@@ -45,7 +45,7 @@ async def get_beside_dead_names() -> bytes:
         waiting = [asyncio.ensure_future(get(session, f"http://{n}.dead/")) for n in range(50)]
         await asyncio.sleep(0)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 return await get(session, f"http://localhost:{server.port}/")
         finally:
             for task in waiting:
@@ -58,7 +58,7 @@ def test_names_without_an_answer_hold_up_nothing() -> None:
     """Neither another name nor the end of the program."""
     started = time.monotonic()
     assert asyncio.run(get_beside_dead_names()) == b"here"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 async def test_a_name_that_there_is_not_is_an_error() -> None:

@@ -90,7 +90,7 @@ def test_a_shape_means_what_its_file_says(name: str) -> None:
 
 @asynccontextmanager
 async def connected(emulator: Emulator) -> AsyncIterator[Client]:
-    settings = ApiSettings(ApiKey(KEY), emulator.api_url, timeout=5)
+    settings = ApiSettings(ApiKey(KEY), emulator.api_url, timeout=20)
     timings = Timings(short_pause=0.05, default_pause=0.01, after_pause=0.0)
     rate_limit = RateLimit(1000, 0, timings)
     async with open_session(5, allow_private=True) as session:

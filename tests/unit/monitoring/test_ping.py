@@ -41,7 +41,7 @@ RID = "123e4567-e89b-12d3-a456-426614174000"
 SHORT = Backoff(tries=3, first=0.01, longest=0.04)
 QUICK = Patience(SHORT)
 HASTY = Patience(SHORT, each=0.4)
-SOON = 5.0
+SOON = 15.0
 """In seconds: three hasty tries have ended by then, on a busy machine too."""
 
 

@@ -44,7 +44,7 @@ def test_time_limit(pipe: tuple[int, int]) -> None:
     assert waiting.time_left == 0.5
     with pytest.raises(OutOfTime, match="--max-time"):
         waiting.until_readable(pipe[0])
-    assert 0.5 <= time.monotonic() - before < 5
+    assert 0.5 <= time.monotonic() - before < 15
     assert waiting.time_left == 0
     os.write(pipe[1], b"263\n")
     with pytest.raises(OutOfTime):

@@ -45,7 +45,7 @@ def large(place: Place, proxy: StoreProxy) -> Place:
 
 def wait_for(holds: Callable[[], object]) -> None:
     """Wait until something holds, which must be soon."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 40
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -147,7 +147,7 @@ def test_the_store_judges_when_the_parts_are_joined(large: Place, proxy: StorePr
         objects.put(PATH, body(b"first"), Absent())
         held.released.set()
         with pytest.raises(ConditionFailed):
-            future.result(20)
+            future.result(40)
     assert large.read(PATH) == b"first"
     assert uploads(large) == []
 

@@ -12,7 +12,7 @@ def test_the_limit_is_that_of_all_threads_together() -> None:
     rate, began = Rate(1_000_000, threading.Event()), time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(rate.wait, [50_000] * 8))
-    assert 0.39 < time.monotonic() - began < 5
+    assert 0.39 < time.monotonic() - began < 30
 
 
 def test_without_a_limit_nothing_waits() -> None:
@@ -27,4 +27,4 @@ def test_a_run_that_ends_waits_for_nothing() -> None:
     stopping, began = threading.Event(), time.monotonic()
     stopping.set()
     Rate(1, stopping).wait(3600)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
