@@ -258,7 +258,7 @@ FAULTS = {
     # Cut
     "cut with Content-Length": Fault(CLOSED, (sized(LARGE)[:300_000],)),
     "cut with Content-Length and a validator": Fault(
-        f"{CLOSED} after 299,", (sized(LARGE, 'ETag: "v1"')[:300_000], Pause(0.2)), kept=True
+        f"{CLOSED} after 299,", (sized(LARGE, 'ETag: "v1"')[:300_000], Pause(0.6)), kept=True
     ),
     "reset in the middle of the body": Fault(
         BROKE, (sized(LARGE)[:300_000], Pause(0.2), Close.RESET)

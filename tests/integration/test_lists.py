@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from archiver.emulator.scripts import Script
 from tests.support.backups import assert_true_bag, generation
 from tests.support.marks import slow
-from tests.support.running import COMMAND, Ended, Workspace, ended, handles, started, until
+from tests.support.running import COMMAND, Ended, Workspace, ended, started, until
 
 PIPE = asyncio.subprocess.PIPE
 MODES = ["backup", "dry run", "json", "strict", "status"]
@@ -72,6 +72,15 @@ async def waiting(
     async with process as run:
         await until(lambda: handles(run.pid, signal.SIGTERM))
         yield run
+
+
+def handles(pid: int, number: int) -> bool:
+    """Return whether a process handles a signal, rather than dying of it."""
+    with suppress(FileNotFoundError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
 
 
 async def end(process: asyncio.subprocess.Process) -> Ended:

@@ -22,7 +22,7 @@ MISSING = [tool for tool in ("ffmpeg", "ffprobe", "nginx", "openssl") if not shu
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
 MORE_THAN_A_GIGABYTE = 1_000_000_000
-SAME_MEMORY = 20_000
+SAME_MEMORY = 30_000
 """Two peaks that differ by less than this, in KiB, are the same."""
 
 KINDS = {

@@ -321,7 +321,7 @@ async def test_the_rest_of_another_file_is_rejected(
     span = f"Content-Range: bytes {HALF}-{TOTAL - 1}/{TOTAL}"
     rest = head("206 Partial Content", f"Content-Length: {TOTAL - HALF}", span, *after)
     async with RawServer(
-        {"*": (head("200 OK", length, before) + old[:HALF], Pause(0.2))}
+        {"*": (head("200 OK", length, before) + old[:HALF], Pause(0.6))}
     ) as server:
         response = {"status": "success", "output": [f"http://{server.host}/a.mp4"]}
         backups.emulator.scripts[G263] = Script(response=RawResponse(response))

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.support.backups import assert_lines_true, assert_true_bag, generation
 from tests.support.hostile import sized
 from tests.support.marks import slow
 from tests.support.raw_server import RawServer
-from tests.support.running import Ended, Workspace, handles, started, until
+from tests.support.running import Ended, Workspace, started, until
 from tests.support.videos import VIDEOS
 
 PIPES = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
@@ -60,6 +61,13 @@ async def stopped(
         sent = time.monotonic()
         run.send_signal(number)
         return await end(run, within), time.monotonic() - sent
+
+
+def has_open(pid: int, directory: Path) -> bool:
+    """Return whether a process has a directory open, as one that waits for its lock."""
+    with suppress(FileNotFoundError):  # as soon as it is closed
+        return any(each.readlink() == directory for each in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def processes_in_group(group: int) -> list[str]:
@@ -238,7 +246,7 @@ async def test_a_signal_ends_the_wait_for_the_lock(
         await until(workspace.emulator.downloads)
         waiting = workspace.command("--lock-wait", "1m", names)
         async with started(*waiting, env=workspace.env(), **PIPES) as waiter:
-            await until(lambda: handles(waiter.pid, signal.SIGTERM))
+            await until(lambda: has_open(waiter.pid, workspace.archive / ".archiver"))
             sent = time.monotonic()
             waiter.send_signal(number)
             result = await end(waiter, within=60)

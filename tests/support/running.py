@@ -63,15 +63,6 @@ async def ended(
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
-def handles(pid: int, number: int) -> bool:
-    """Return whether a process handles a signal, rather than dying of it."""
-    with suppress(FileNotFoundError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("SigCgt:"):
-                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
-    return False
-
-
 async def until(condition: Callable[[], object], within: float = 60) -> None:
     """Wait until a condition holds, which must be `within` some seconds."""
     deadline = time.monotonic() + within

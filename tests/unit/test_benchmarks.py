@@ -37,7 +37,7 @@ def benchmarks(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
     command = (sys.executable, "-m", "tests.benchmarks", *args)
     env = {"PATH": os.environ["PATH"]} | env
     return subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False
     )
 
 

@@ -50,7 +50,7 @@ class Ranges(RawServer):
         start = int(found[1]) if found else None
         self.asked.append(start)
         whole = head(f"Content-Length: {len(VIDEO)}", *self._lines)
-        cut: Steps = (whole + VIDEO[:CUT], Pause(0.2))
+        cut: Steps = (whole + VIDEO[:CUT], Pause(0.6))
         self.paths["*"] = cut if len(self.asked) == 1 else self._answer(start)
         return request
 
