@@ -21,7 +21,7 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_log)
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="s3", daemon=True)
 
     def begin(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Begin to run a coroutine; cancelling the future cancels it."""

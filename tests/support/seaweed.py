@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -219,8 +219,11 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """A server for all tests of a worker."""
-    with SeaweedFS(tmp_path_factory.mktemp("seaweed")) as server:
+    """A server for all tests of a worker, where botocore reads its large models only once."""
+    with SeaweedFS(tmp_path_factory.mktemp("seaweed")) as server, pytest.MonkeyPatch.context() as m:
+        from botocore import loaders  # noqa: PLC0415 (an extra, as the server is)
+
+        m.setattr("botocore.session.create_loader", cache(loaders.create_loader))
         yield server
 
 
