@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from archiver.archive.layout import QUARANTINE
-from archiver.s3.objects import Objects
+from archiver.s3.objects import Objects, Stored
 
 
-def keep_aside(objects: Objects, paths: Iterable[str]) -> list[str]:
+def keep_aside(objects: Objects, paths: Iterable[str]) -> list[Stored]:
     """Copy objects into the quarantine, under the name of this moment; return which were there.
 
     Raises:
         StorageError: if the store fails.
     """
     aside = f"{QUARANTINE}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-    there = [path for path in paths if objects.head(path)]
-    for path in there:
-        objects.copy(path, f"{aside}/{path}")
+    there = [found for path in paths if (found := objects.head(path))]
+    for each in there:
+        objects.copy(each.path, f"{aside}/{each.path}")
     return there

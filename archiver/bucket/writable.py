@@ -235,11 +235,13 @@ class WritableBucket(Bucket):
         """Move objects into the quarantine, where they are there.
 
         Raises:
-            StorageError: if the store fails.
+            ArchiveLocked: if the lease was lost.
+            StorageError: if somebody else writes there at the same time, or the store fails.
         """
         there = keep_aside(self.objects, paths)
         self._segments.check()
-        self.objects.delete(there)
+        for each in there:
+            self.objects.delete_unchanged(each)
 
     def copy_aside(self, paths: Iterable[str]) -> None:
         """Keep a copy of objects in the quarantine: they stay in place.

@@ -126,6 +126,16 @@ class Objects(Protocol):
         """Delete objects, where they are there."""
         ...
 
+    def delete_unchanged(self, there: Stored) -> None:
+        """Delete an object, unless another has been written there since it was looked at.
+
+        Older stores cannot tell (AWS can since September 2025), and delete whatever is there.
+
+        Raises:
+            StorageError: if there is another now, or the store fails.
+        """
+        ...
+
     def abort_uploads(self, older_than: timedelta) -> int:
         """Abort multipart uploads that were begun longer ago; return how many."""
         ...

@@ -69,6 +69,10 @@ class BucketObjects:
         while some := tuple(islice(left, tidying.AT_ONCE)):
             self._thread.run(tidying.delete(self._connection, some))
 
+    def delete_unchanged(self, there: Stored) -> None:
+        """Delete an object, unless another has been written there since it was looked at."""
+        self._thread.run(tidying.delete_unchanged(self._connection, there))
+
     def abort_uploads(self, older_than: timedelta) -> int:
         """Abort multipart uploads that were begun longer ago; return how many."""
         return self._thread.run(tidying.abort_uploads(self._connection, older_than))

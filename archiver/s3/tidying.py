@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from archiver.errors import StorageError
 from archiver.s3.connection import Connection, date_of
+from archiver.s3.objects import Stored
 from archiver.s3.parts import part_size
-from archiver.s3.reading import look
+from archiver.s3.reading import head, look
 from archiver.s3.upload import begun
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _CANNOT = (400, 403, 404, 405, 411, 501)
 """How stores refuse to delete several objects at once."""
+_CANNOT_IF = (400, 404, 412, 501)
+"""It is not what it was, or not there any more, or the store knows no such condition."""
 AT_ONCE = 1000
 """How many objects a request can delete."""
 
@@ -79,6 +82,30 @@ async def delete(connection: Connection, paths: Sequence[str]) -> None:
             f"deleting s3://{connection.url.bucket}/{key}",
             partial(connection.client.delete_object, Bucket=connection.url.bucket, Key=key),
         )
+
+
+async def delete_unchanged(connection: Connection, there: Stored) -> None:
+    """Delete an object if it is still the one that was looked at (`If-Match`).
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html: where it
+    is gone already, AWS says 404.
+
+    Raises:
+        StorageError: if it is another one now.
+    """
+    done = await connection.ask_unless(
+        _CANNOT_IF,
+        "DeleteObject",
+        f"deleting {connection.url}/{there.path}",
+        partial(
+            connection.client.delete_object, **connection.place(there.path), IfMatch=there.etag
+        ),
+    )
+    found = None if done else await head(connection, there.path)
+    if found and found.etag != there.etag:
+        raise StorageError(f"{connection.url}/{there.path} has changed meanwhile")
+    if found:
+        await delete(connection, [there.path])
 
 
 async def abort_uploads(connection: Connection, older_than: timedelta) -> int:

@@ -589,6 +589,25 @@ async def test_verify_beside_a_backup_finds_nothing(
     await assert_in_order(machine, tmp_path / "bag")
 
 
+def test_what_is_written_while_it_is_set_aside_stays(
+    held: Machine, objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was there is in the quarantine; what somebody puts there just then is not deleted."""
+    path, check = "data/notes.txt", Segments.check
+    objects.put(path, b"before")
+
+    def checking(self: Segments) -> None:
+        check(self)
+        objects.put(path, b"after")
+
+    with open_store(held.url) as store:
+        monkeypatch.setattr(Segments, "check", checking)
+        with pytest.raises(StorageError, match=r"notes\.txt has changed meanwhile"):
+            store.set_aside([path])
+    assert held.place.read(path) == b"after"
+    assert quarantined(held, path) == [b"before"]
+
+
 class Killed(BaseException):
     """What a test raises in the place of a kill."""
 

@@ -133,6 +133,14 @@ class ObjectsInMemory:
             self.step("delete", path)
             self._objects.pop(path, None)
 
+    def delete_unchanged(self, there: Stored) -> None:
+        """Delete an object, unless another has been written there."""
+        self.step("delete", there.path)
+        found = self._objects.get(there.path)
+        if found and found.stored.etag != there.etag:
+            raise StorageError(f"{there.path} has changed meanwhile")
+        self._objects.pop(there.path, None)
+
     def abort_uploads(self, older_than: timedelta) -> int:
         """Return 0: there are none."""
         return 0

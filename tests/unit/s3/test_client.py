@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from archiver.errors import ConfigurationError
+from archiver.errors import ConfigurationError, StorageError
 from archiver.location import BucketUrl
 from archiver.s3.client import open_objects
-from archiver.s3.objects import Absent
+from archiver.s3.objects import Absent, Unchanged
 from archiver.settings import BucketSettings
 from tests.support.bodies import body, file_body
 from tests.support.marks import slow
@@ -155,6 +155,21 @@ def test_objects_are_deleted_one_by_one_where_they_must(
         proxy.instruct(refusal, "POST", "delete")
         objects.delete(["a", "b"])
     assert place.keys() == [place.url.key("c")]
+
+
+@pytest.mark.parametrize("refusal", [Respond(501, "NotImplemented"), Respond(400)])
+def test_a_store_without_conditional_deletes_deletes_all_the_same(
+    place: Place, proxy: StoreProxy, refusal: Respond
+) -> None:
+    """It is looked at once more: what is there now is not deleted if it is another object."""
+    with place.at(proxy.endpoint_url).open() as objects:
+        first, other = (objects.put(path, body(b"hello"), Absent()) for path in ("a", "b"))
+        objects.put("b", body(b"another"), Unchanged(other.etag))
+        proxy.instruct(refusal, "DELETE", times=2)
+        objects.delete_unchanged(first)
+        with pytest.raises(StorageError, match="/b has changed meanwhile"):
+            objects.delete_unchanged(other)
+    assert place.keys() == [place.url.key("b")]
 
 
 def test_uploads_are_throttled_together(place: Place) -> None:

@@ -103,6 +103,17 @@ def test_a_replacement_whose_response_was_lost_is_ours(faulty: Place, proxy: Sto
 
 
 @pytest.mark.parametrize("name", ["500", "lost-response"])
+def test_a_deletion_is_tried_again(faulty: Place, proxy: StoreProxy, name: str) -> None:
+    """Of the very object that was looked at: the second try may find that the first has done it."""
+    with faulty.open() as objects:
+        there = objects.put(PATH, body(CONTENT), Absent())
+        proxy.instruct(PASSING[name], "DELETE")
+        objects.delete_unchanged(there)
+    assert len(proxy.came("DELETE")) == 2
+    assert faulty.keys() == []
+
+
+@pytest.mark.parametrize("name", ["500", "lost-response"])
 def test_what_somebody_else_wrote_is_not_ours(faulty: Place, proxy: StoreProxy, name: str) -> None:
     """An object that is there after a first try has failed, and has other bytes, is not taken."""
     with faulty.open() as objects:

@@ -184,3 +184,16 @@ def test_objects_are_deleted(place: Place) -> None:
             objects.put(path, body(b"hello"), Absent())
         objects.delete([PATH, "nothing", "a"])
     assert place.keys() == [place.url.key("b")]
+
+
+def test_what_was_looked_at_is_deleted_and_nothing_else(place: Place) -> None:
+    """What somebody else has written there since stays; that it is gone already does not matter."""
+    with place.open() as objects:
+        first = objects.put(PATH, body(b"hello"), Absent())
+        objects.delete_unchanged(first)
+        objects.delete_unchanged(first)
+        assert place.keys() == []
+        objects.put(PATH, body(b"another"), Absent())
+        with pytest.raises(StorageError, match=r"263.+ has changed meanwhile"):
+            objects.delete_unchanged(first)
+    assert place.read(PATH) == b"another"
