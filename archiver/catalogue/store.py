@@ -226,7 +226,8 @@ class Catalogue:
                     "INSERT OR IGNORE INTO file VALUES (?, ?, ?, NULL)",
                     ((file.path, file.sha256, file.bytes) for file in batch),
                 )
-                self._upsert(Record(g, "held") for g in _generations(f.path for f in batch))
+                held = _generations(file.path for file in batch)
+                self._upsert((Record(generation, "held") for generation in held), _now())
                 count += len(batch)
             if whole:
                 db.execute(
@@ -306,10 +307,11 @@ class Catalogue:
 
         With them goes what their sidecars say, and what those files that are videos say.
         """
+        now = _now()
         with sqlite_errors(), self._lock, self.connection:
-            self._hold(files)
+            self._hold(files, now)
             self._set_properties(properties)
-            self._upsert(records)
+            self._upsert(records, now)
             self._describe(described)
             self._set_mark(mark)
 
@@ -342,7 +344,7 @@ class Catalogue:
         checksums = json.dumps([(file.path, file.sha256) for file in files])
         with sqlite_errors(), self._lock, self.connection as db:
             db.execute(_FORGET_PROPERTIES, (checksums,))
-            self._hold(files)
+            self._hold(files, _now())
             self._set_properties(properties)
             self._read_again(file.path for file in files)
 
@@ -421,9 +423,9 @@ class Catalogue:
         self.connection.executemany("UPDATE generation SET described = 0 WHERE name = ?", names)
         self.connection.executemany("DELETE FROM entry WHERE name = ?", names)
 
-    def _hold(self, files: Iterable[BagFile]) -> None:
+    def _hold(self, files: Iterable[BagFile], now: str) -> None:
         rows = [(file.path, file.sha256, file.bytes) for file in files]
-        self.connection.execute(_HOLD, {"files": json.dumps(rows), "now": _now()})
+        self.connection.execute(_HOLD, {"files": json.dumps(rows), "now": now})
 
     def _set_properties(self, properties: Iterable[FileProperties]) -> None:
         rows = [
@@ -436,9 +438,9 @@ class Catalogue:
         if rows:
             self.connection.execute(_SET_PROPERTIES, (json.dumps(rows),))
 
-    def _upsert(self, records: Iterable[Record]) -> None:
+    def _upsert(self, records: Iterable[Record], now: str) -> None:
         rows = json.dumps([*map(_row, records)])
-        self.connection.execute(_UPSERT, {"records": rows, "now": _now()})
+        self.connection.execute(_UPSERT, {"records": rows, "now": now})
 
     def _set_mark(self, mark: Mark) -> None:
         query = "UPDATE absorbed SET bytes = ?, tail = ?"
