@@ -488,7 +488,7 @@ async def test_a_short_rate_limit_is_waited_out(emulator: Emulator, throttled: S
     async with connected(emulator.api_url, timings=timings) as client:
         throttled_for = await client.fetch(G263)
         assert isinstance(throttled_for, Throttled)
-        assert 0.9 <= throttled_for.pause <= 2.1
+        assert 0 < throttled_for.pause <= 2.1  # a date comes nearer on the way
         assert isinstance(await client.fetch(G263), Ready)
     first, second = (request.at for request in emulator.requests)
     assert second - first >= 0.95
