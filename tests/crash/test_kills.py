@@ -196,7 +196,7 @@ async def test_what_lists_say_survives_a_kill_at_every_step(
 ) -> None:
     """Whether it comes with the video or later: it is kept whole, once, and known."""
     async with Emulator(FEW, key=KEY) as emulator:
-        for step in some_steps(lane, LANES, 3):
+        for step in some_steps(lane, LANES, 7):
             runs = Runs(tmp_path / f"step-{step}", emulator, forking)
             if held:
                 await runs.run()
