@@ -307,8 +307,8 @@ class Catalogue:
 
         With them goes what their sidecars say, and what those files that are videos say.
         """
-        now = _now()
         with sqlite_errors(), self._lock, self.connection:
+            now = _now()
             self._hold(files, now)
             self._set_properties(properties)
             self._upsert(records, now)

@@ -6,14 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archiver.errors import StorageError
-from archiver.s3.connection import Connection, date_of
+from archiver.s3.connection import Connection, Request, date_of
 from archiver.s3.objects import Stored
 from archiver.s3.parts import part_size
 from archiver.s3.reading import head, look
 from archiver.s3.upload import begun
 
 if TYPE_CHECKING:
-    from types_aiobotocore_s3.type_defs import HeadObjectOutputTypeDef, MultipartUploadTypeDef
+    from types_aiobotocore_s3.type_defs import (
+        DeleteObjectOutputTypeDef,
+        HeadObjectOutputTypeDef,
+        MultipartUploadTypeDef,
+    )
 
 _CANNOT = (400, 403, 404, 405, 411, 501)
 """How stores refuse to delete several objects at once."""
@@ -74,14 +78,9 @@ async def delete(connection: Connection, paths: Sequence[str]) -> None:
         ),
     )
     deleted = {each["Key"] for each in response.get("Deleted", ())} if response else set()
-    for key in keys:
-        if key in deleted:
-            continue
-        await connection.ask(
-            "DeleteObject",
-            f"deleting s3://{connection.url.bucket}/{key}",
-            partial(connection.client.delete_object, Bucket=connection.url.bucket, Key=key),
-        )
+    for path, key in zip(paths, keys, strict=True):
+        if key not in deleted:
+            await connection.ask("DeleteObject", *_deletion(connection, path))
 
 
 async def delete_unchanged(connection: Connection, there: Stored) -> None:
@@ -93,19 +92,21 @@ async def delete_unchanged(connection: Connection, there: Stored) -> None:
     Raises:
         StorageError: if it is another one now.
     """
-    done = await connection.ask_unless(
-        _CANNOT_IF,
-        "DeleteObject",
-        f"deleting {connection.url}/{there.path}",
-        partial(
-            connection.client.delete_object, **connection.place(there.path), IfMatch=there.etag
-        ),
-    )
+    conditional = _deletion(connection, there.path, IfMatch=there.etag)
+    done = await connection.ask_unless(_CANNOT_IF, "DeleteObject", *conditional)
     found = None if done else await head(connection, there.path)
     if found and found.etag != there.etag:
         raise StorageError(f"{connection.url}/{there.path} has changed meanwhile")
     if found:
-        await delete(connection, [there.path])
+        await connection.ask("DeleteObject", *_deletion(connection, there.path))
+
+
+def _deletion(
+    connection: Connection, path: str, **condition: Any
+) -> "tuple[str, Request[DeleteObjectOutputTypeDef]]":
+    """Return what a request to delete an object does, and the request."""
+    delete_object = partial(connection.client.delete_object, **connection.place(path), **condition)
+    return f"deleting {connection.url}/{path}", delete_object
 
 
 async def abort_uploads(connection: Connection, older_than: timedelta) -> int:

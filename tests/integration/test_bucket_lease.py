@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from archiver.bucket.lease import acquire, leased
 from archiver.bucket.segments import Segments, refresh
 from archiver.checksums import BagFile
 from archiver.errors import ArchiveLocked, LeaseLost
+from tests.support.running import wait_until
 from tests.support.seaweed import Place
 
 pytestmark = pytest.mark.slow
@@ -97,14 +97,6 @@ def child(place: Place, root: Path, wait: float = 0, ttl: float = TTL) -> Iterat
     finally:
         started.process.kill()
         started.process.communicate(timeout=40)
-
-
-def until(condition: Callable[[], object], within: float = 60) -> None:
-    """Wait until a condition holds, which must be `within` some seconds."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.02)
 
 
 def file(name: str) -> BagFile:
@@ -244,7 +236,7 @@ def test_a_lease_outlives_its_time_by_being_renewed(place: Place, tmp_path: Path
     with child(place, tmp_path / "holder") as holder, place.open() as objects:
         holder.ask()
         assert holder.says() == "began"
-        until(lambda: lease_of(place)["renewed"] >= 7)  # one proof, and two times to live
+        wait_until(lambda: lease_of(place)["renewed"] >= 7)  # one proof, and two times to live
         with pytest.raises(ArchiveLocked), leased(objects, ttl=TTL):
             pass
         holder.ask(line("a"))

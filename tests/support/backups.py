@@ -32,14 +32,15 @@ class Collected(Silent):
 
     def __init__(self, enough: int | None = None) -> None:
         self.outcomes: list[Outcome] = []
-        self._enough = enough
+        self._left = enough
 
     def finished(self, outcome: Outcome) -> None:
         """Keep it."""
         self.outcomes.append(outcome)
-        archived = isinstance(outcome, Archived)
-        if archived and sum(isinstance(each, Archived) for each in self.outcomes) == self._enough:
-            signal.raise_signal(signal.SIGINT)
+        if self._left and isinstance(outcome, Archived):
+            self._left -= 1
+            if not self._left:
+                signal.raise_signal(signal.SIGINT)
 
 
 @dataclass

@@ -71,6 +71,14 @@ async def until(condition: Callable[[], object], within: float = 60) -> None:
         await asyncio.sleep(0.01)
 
 
+def wait_until(condition: Callable[[], object], within: float = 40) -> None:
+    """Wait as `until` does, where no event loop runs."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
+        time.sleep(0.02)
+
+
 @dataclass
 class Workspace:
     """Where the command runs: a home, an archive, manifests, and an emulated ModelsLab."""

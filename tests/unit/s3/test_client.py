@@ -165,8 +165,9 @@ def test_a_store_without_conditional_deletes_deletes_all_the_same(
     with place.at(proxy.endpoint_url).open() as objects:
         first, other = (objects.put(path, body(b"hello"), Absent()) for path in ("a", "b"))
         objects.put("b", body(b"another"), Unchanged(other.etag))
-        proxy.instruct(refusal, "DELETE", times=2)
+        proxy.instruct(refusal, "DELETE")
         objects.delete_unchanged(first)
+        proxy.instruct(refusal, "DELETE")
         with pytest.raises(StorageError, match="/b has changed meanwhile"):
             objects.delete_unchanged(other)
     assert place.keys() == [place.url.key("b")]

@@ -2,9 +2,7 @@
 
 import hashlib
 import os
-import time
 from base64 import b64encode
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +16,7 @@ from archiver.s3.objects import Absent, ConditionFailed, Unchanged
 from archiver.s3.parts import MOST, part_size
 from tests.support.bodies import body, file_body
 from tests.support.marks import slow_except
+from tests.support.running import wait_until
 from tests.support.seaweed import Place
 from tests.support.store_proxy import CutRequest, Fault, Hold, LoseResponse, Respond, StoreProxy
 
@@ -41,14 +40,6 @@ def large(place: Place, proxy: StoreProxy) -> Place:
     """A place where our content is large, behind the proxy."""
     settings = replace(place.settings, multipart_above=PART, part_size=PART, timeout=5.0)
     return replace(place, settings=settings).at(proxy.endpoint_url)
-
-
-def wait_for(holds: Callable[[], object]) -> None:
-    """Wait until something holds, which must be soon."""
-    until = time.monotonic() + 40
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def uploads(place: Place) -> list[str]:
@@ -110,9 +101,9 @@ def test_an_upload_that_is_cancelled_is_aborted(large: Place, proxy: StoreProxy)
     proxy.instruct(held, *STEPS["part"])
     with large.open() as objects:
         future = objects.begin_put(PATH, body(CONTENT), Absent())
-        wait_for(lambda: proxy.came(*STEPS["part"]))
+        wait_until(lambda: proxy.came(*STEPS["part"]))
         future.cancel()
-        wait_for(lambda: uploads(large) == [])
+        wait_until(lambda: uploads(large) == [])
         held.released.set()
     assert large.keys() == []
 
@@ -122,7 +113,7 @@ def test_an_upload_is_aborted_at_the_end(large: Place, proxy: StoreProxy) -> Non
     proxy.instruct(Hold(), *STEPS["part"])
     with large.open() as objects:
         future = objects.begin_put(PATH, body(CONTENT), Absent())
-        wait_for(lambda: proxy.came(*STEPS["part"]))
+        wait_until(lambda: proxy.came(*STEPS["part"]))
     assert future.cancelled()
     assert uploads(large) == []
 
@@ -143,7 +134,7 @@ def test_the_store_judges_when_the_parts_are_joined(large: Place, proxy: StorePr
     proxy.instruct(held, *STEPS["join"])
     with large.open() as objects:
         future = objects.begin_put(PATH, body(CONTENT), Absent())
-        wait_for(lambda: proxy.came(*STEPS["join"]))
+        wait_until(lambda: proxy.came(*STEPS["join"]))
         objects.put(PATH, body(b"first"), Absent())
         held.released.set()
         with pytest.raises(ConditionFailed):
